@@ -1,0 +1,353 @@
+"""Typed values to JSON-compatible data and back.
+
+What a type says decides how its value travels, so nothing is tagged: decoding needs the type. Used
+for stored results of operations, outbox payloads and audit changes. A `float` never travels: it
+cannot carry money, and two machines may write it differently.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Mapping
+from datetime import date, datetime
+from decimal import Decimal
+from enum import Enum
+from functools import cache
+from hashlib import sha256
+from inspect import isclass
+from operator import methodcaller
+from types import MappingProxyType, NoneType, UnionType
+from typing import (
+    Any,
+    NewType,
+    TypeVar,
+    Union,
+    cast,
+    get_args,
+    get_origin,
+    get_type_hints,
+    overload,
+)
+from uuid import UUID
+
+import attrs
+from typing_extensions import TypeAliasType
+
+from hotelcore.clock import require_utc
+from hotelcore.errors import InvalidInput
+from hotelcore.text import clean_text
+
+__all__ = ["Json", "canonical", "decode", "encode", "fingerprint"]
+
+Json = TypeAliasType("Json", "str | int | bool | list[Json] | dict[str, Json] | None")
+"""Data as JSON has it, without floats; also a type to `decode`, for free-form fields."""
+
+_T = TypeVar("_T")
+_Encoder = Callable[[Any], Json]  # Any: the encoder is chosen by the value's own type.
+_Decoder = Callable[[Json], Any]  # Any: the type is known at run time only.
+
+_INT_LIMIT = 2**63  # What both databases keep; also keeps json off Python's limit on digits.
+
+
+def encode(value: object) -> Json:
+    """Return `value` as JSON-compatible data.
+
+    Takes str, int, bool, None, Decimal, UUID, date, datetime (UTC), Enum (its value), attrs
+    classes (their fields), tuples, lists, frozensets and mappings with str keys, in any nesting.
+    Raises `InvalidInput` for any other type, float among them, and for a value that one of the
+    two databases cannot store (NUL and lone surrogates in text, integers beyond 64 bits).
+    """
+    kind = type(value)
+    encoder = _ENCODERS.get(kind)
+    if encoder is None:
+        encoder = _ENCODERS[kind] = _encoder(kind)
+    return encoder(value)
+
+
+def canonical(value: object) -> bytes:
+    """Return the one UTF-8 JSON text of `value`: keys sorted, no spaces.
+
+    Raises `InvalidInput` as `encode` does, and for a value that nests without end.
+    """
+    try:
+        return _dump(encode(value)).encode()
+    except RecursionError as error:
+        raise InvalidInput("value", "nests too deep") from error
+
+
+def fingerprint(value: object) -> str:
+    """Return the SHA-256 of `canonical(value)` in hexadecimal."""
+    return sha256(canonical(value)).hexdigest()
+
+
+@overload
+def decode(data: Json, kind: type[_T]) -> _T: ...
+@overload
+def decode(data: Json, kind: object) -> object: ...
+def decode(data: Json, kind: object) -> object:
+    """Return the value of type `kind` that `encode` made `data` of.
+
+    `kind` is any type `encode` takes, as an annotation: also a NewType, `X | None`,
+    `tuple[X, ...]`, `tuple[X, Y]`, `frozenset[X]`, `Mapping[str, X]` (read-only), `Json`, and a
+    Mapping class of yours that is built from a dict of `Json`. A missing field takes its default.
+    Raises `InvalidInput` with the path to what does not fit, for a field the class does not have,
+    and for a type that does not travel.
+    """
+    return _decoder(kind)(data)
+
+
+def _dump(data: Json) -> str:
+    return json.dumps(data, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+
+
+def _nested(name: str, convert: Callable[[Any], _T], value: object) -> _T:  # Any: a table's entry.
+    """Convert the field called `name`; a refusal from inside gets the name before its own."""
+    try:
+        return convert(value)
+    except InvalidInput as error:
+        inner = "" if error.field == "value" else f".{error.field}"
+        raise InvalidInput(name + inner, error.reason) from error
+
+
+def _refused(expected: str, found: object) -> InvalidInput:
+    return InvalidInput("value", f"must be {expected}, not {type(found).__name__}")
+
+
+# -- to JSON ---------------------------------------------------------------------------------
+
+
+def _text(value: str) -> str:
+    return clean_text("value", value, most=sys.maxsize, least=0)
+
+
+def _integer(value: int) -> int:
+    if not -_INT_LIMIT <= value < _INT_LIMIT:
+        raise InvalidInput("value", "must be an integer that fits 64 bits")
+    return value
+
+
+def _decimal(value: Decimal) -> str:
+    if not value.is_finite():
+        raise InvalidInput("value", "must be a finite number")
+    return str(value)
+
+
+def _instant(value: datetime) -> str:
+    return require_utc(value, "value").replace(tzinfo=None).isoformat() + "Z"
+
+
+def _list(value: tuple[object, ...] | list[object]) -> Json:
+    return [encode(item) for item in value]
+
+
+def _sorted_list(value: frozenset[object]) -> Json:
+    return sorted((encode(item) for item in value), key=_dump)
+
+
+def _object(value: Mapping[object, object]) -> Json:
+    data: dict[str, Json] = {}
+    for key, item in value.items():
+        name = clean_text("key", key, most=sys.maxsize, least=0)
+        data[name] = _nested(name, encode, item)
+    return data
+
+
+# Begins with these and remembers the encoder of every other class it meets.
+_ENCODERS: dict[type, _Encoder] = {
+    NoneType: lambda none: none,
+    bool: lambda flag: flag,
+    int: _integer,
+    str: _text,
+    Decimal: _decimal,
+    UUID: str,
+    date: methodcaller("isoformat"),
+    datetime: _instant,
+    tuple: _list,
+    list: _list,
+    frozenset: _sorted_list,
+}
+
+
+def _encoder(kind: type[Any]) -> _Encoder:  # Any: of whatever it holds.
+    if issubclass(kind, Enum):
+        return lambda member: encode(member.value)
+    if attrs.has(kind):
+        return _record_encoder(kind)
+    for ancestor in kind.__mro__:
+        if ancestor in _ENCODERS:
+            return _ENCODERS[ancestor]
+    if issubclass(kind, Mapping):
+        return _object
+    raise InvalidInput("value", f"{kind.__name__} does not travel: no JSON form is agreed for it")
+
+
+def _record_encoder(kind: type[Any]) -> _Encoder:  # Any: of whatever it holds.
+    names = [field.name for field in attrs.fields(kind) if field.init]
+    return lambda record: {name: _nested(name, encode, getattr(record, name)) for name in names}
+
+
+# -- from JSON -------------------------------------------------------------------------------
+
+
+def _exactly(kind: type) -> _Decoder:
+    def decode_exactly(data: Json) -> object:
+        if type(data) is not kind:
+            raise _refused(kind.__name__, data)
+        return data
+
+    return decode_exactly
+
+
+def _parsed(kind: type, parse: Callable[[str], object]) -> _Decoder:
+    def decode_parsed(data: Json) -> object:
+        if type(data) is not str:
+            raise _refused(f"the text of a {kind.__name__}", data)
+        try:
+            return parse(data)
+        except (ValueError, ArithmeticError) as error:
+            raise InvalidInput("value", f"is not the text of a {kind.__name__}") from error
+
+    return decode_parsed
+
+
+def _parse_decimal(text: str) -> Decimal:
+    number = Decimal(text)
+    _decimal(number)
+    return number
+
+
+def _parse_instant(text: str) -> datetime:
+    return require_utc(datetime.fromisoformat(text), "value")
+
+
+_DECODERS: dict[object, _Decoder] = {
+    Json: encode,  # Free-form data is its own value; encoding it again only checks and copies.
+    None: _exactly(NoneType),
+    NoneType: _exactly(NoneType),
+    bool: _exactly(bool),
+    int: _exactly(int),
+    str: _exactly(str),
+    Decimal: _parsed(Decimal, _parse_decimal),
+    UUID: _parsed(UUID, UUID),
+    date: _parsed(date, date.fromisoformat),
+    datetime: _parsed(datetime, _parse_instant),
+}
+
+
+@cache
+def _decoder(kind: object) -> _Decoder:
+    if isinstance(kind, NewType):
+        return _decoder(cast("object", kind.__supertype__))
+    decoder = _DECODERS.get(kind)
+    decoder = decoder or (_class_decoder(kind) if isclass(kind) else _generic_decoder(kind))
+    if decoder is None:
+        raise InvalidInput("kind", f"{kind} does not travel: no JSON form is agreed for it")
+    return decoder
+
+
+def _class_decoder(kind: type[Any]) -> _Decoder | None:  # Any: of whatever it builds.
+    if issubclass(kind, Enum):
+        return _member_decoder(kind)
+    if attrs.has(kind):
+        return _record_decoder(kind)
+    if Mapping in kind.__mro__[1:]:
+        return _free_form_decoder(kind)
+    return None
+
+
+def _generic_decoder(kind: object) -> _Decoder | None:
+    origin = get_origin(kind)
+    match get_args(kind):
+        case (item, none) | (none, item) if origin in (Union, UnionType) and none is NoneType:
+            return _optional_decoder(item)
+        case (item, end) if origin is tuple and end is ...:
+            return _items_decoder(tuple, item)
+        case items if origin is tuple:
+            return _fixed_decoder(items)
+        case (item,) if origin is frozenset:
+            return _items_decoder(frozenset, item)
+        case (key, item) if origin is Mapping and key is str:
+            return _mapping_decoder(item)
+        case _:
+            return None
+
+
+def _member_decoder(kind: type[Enum]) -> _Decoder:
+    members: dict[object, Enum] = {(type(member.value), member.value): member for member in kind}
+
+    def decode_member(data: Json) -> Enum:
+        if not isinstance(data, (str, int)) or (type(data), data) not in members:
+            raise InvalidInput("value", f"must be the value of a {kind.__name__}")
+        return members[type(data), data]
+
+    return decode_member
+
+
+def _record_decoder(kind: type[Any]) -> _Decoder:  # Any: of whatever it builds.
+    required = {f.name for f in attrs.fields(kind) if f.init and f.default is attrs.NOTHING}
+
+    @cache  # At first use, so that a class may contain itself.
+    def fields() -> dict[str, tuple[str, _Decoder]]:
+        # No local names: in a class with `date: date` the annotation is the type, not the field.
+        hints = get_type_hints(kind, localns={})
+        return {f.name: (f.alias, _decoder(hints[f.name])) for f in attrs.fields(kind) if f.init}
+
+    def decode_record(data: Json) -> object:
+        if type(data) is not dict or not required <= data.keys() <= fields().keys():
+            raise InvalidInput("value", f"must be an object with the fields of {kind.__name__}")
+        known = fields()
+        values = {}
+        for name, item in data.items():
+            argument, convert = known[name]
+            values[argument] = _nested(name, convert, item)
+        return kind(**values)
+
+    return decode_record
+
+
+def _optional_decoder(item: object) -> _Decoder:
+    convert = _decoder(item)
+    return lambda data: None if data is None else convert(data)
+
+
+def _items_decoder(collection: type, item: object) -> _Decoder:
+    convert = _decoder(item)
+
+    def decode_items(data: Json) -> object:
+        if type(data) is not list:
+            raise _refused("a list", data)
+        return collection(map(convert, data))
+
+    return decode_items
+
+
+def _fixed_decoder(items: tuple[object, ...]) -> _Decoder:
+    converters = [_decoder(item) for item in items]
+
+    def decode_fixed(data: Json) -> object:
+        if type(data) is not list or len(data) != len(converters):
+            raise _refused(f"a list of {len(converters)}", data)
+        return tuple(convert(item) for convert, item in zip(converters, data, strict=True))
+
+    return decode_fixed
+
+
+def _free_form_decoder(kind: Callable[[Json], object]) -> _Decoder:
+    def decode_free_form(data: Json) -> object:
+        if type(data) is not dict:
+            raise _refused("an object", data)
+        return kind(encode(data))  # Any JSON may stand in it; encoding it again only checks it.
+
+    return decode_free_form
+
+
+def _mapping_decoder(item: object) -> _Decoder:
+    convert = _decoder(item)
+
+    def decode_mapping(data: Json) -> object:
+        if type(data) is not dict:
+            raise _refused("an object", data)
+        return MappingProxyType({name: _nested(name, convert, data[name]) for name in data})
+
+    return decode_mapping
