@@ -1,0 +1,67 @@
+"""A closed business day and the figures that a manager reads from it."""
+
+from __future__ import annotations
+
+from datetime import date, datetime
+from decimal import Decimal
+
+from attrs import frozen
+
+from hotelcore.domain import fields
+from hotelcore.domain.money import Money
+from hotelcore.ids import HotelId
+
+__all__ = ["BusinessDay"]
+
+
+@frozen(kw_only=True)
+class BusinessDay:
+    """One business day as the night audit closed it; there is one per hotel and date.
+
+    All figures come from one set of stays: the nights that were posted. The denominator is
+    ``rooms_available = rooms - out_of_inventory``; rooms out of order stay in it, as in the
+    Uniform System of Accounts for the Lodging Industry and in STR's supply.
+    """
+
+    hotel_id: HotelId
+    date: date
+    rooms: int
+    out_of_inventory: int
+    out_of_order: int
+    rooms_sold: int
+    room_revenue: Money
+    arrivals: int
+    departures: int
+    no_shows: int
+    closed_at: datetime = fields.instant()
+    closed_by: str = fields.text(200)
+
+    @property
+    def rooms_available(self) -> int:
+        """Rooms that count for occupancy and RevPAR."""
+        return self.rooms - self.out_of_inventory
+
+    @property
+    def occupancy(self) -> Decimal:
+        """Rooms sold as a share of the rooms available, from 0 to 1 (above when overbooked)."""
+        return _ratio(self.rooms_sold, self.rooms_available)
+
+    @property
+    def adr(self) -> Money:
+        """Average daily rate: room revenue a room sold, rounded half-even."""
+        return self._revenue_per(self.rooms_sold)
+
+    @property
+    def rev_par(self) -> Money:
+        """Revenue per available room: room revenue a room available, rounded half-even."""
+        return self._revenue_per(self.rooms_available)
+
+    def _revenue_per(self, rooms: int) -> Money:
+        revenue = self.room_revenue
+        if not rooms:
+            return Money.zero(revenue.currency)
+        return Money.rounded(revenue.amount / rooms, revenue.currency)
+
+
+def _ratio(part: int, whole: int) -> Decimal:
+    return Decimal(part) / whole if whole else Decimal(0)

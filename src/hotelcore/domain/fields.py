@@ -1,0 +1,174 @@
+"""What an entity's field accepts: attrs fields that refuse bad input with its name.
+
+Every entity validates itself when it is built, so no layer above or below needs to ask again.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from datetime import UTC, date, datetime
+from typing import Any, TypeAlias
+
+from attrs import Attribute, field
+
+from hotelcore.domain.money import Money
+from hotelcore.errors import InvalidInput
+from hotelcore.text import clean_text
+
+__all__ = ["Attributes", "JsonValue", "attributes", "count", "day", "instant", "money", "text"]
+
+EARLIEST, LATEST = date(1900, 1, 1), date(2199, 12, 31)
+_MOST_ATTRIBUTE_BYTES = 8_192
+_MOST_ATTRIBUTE_DEPTH = 8
+
+JsonValue: TypeAlias = (
+    "str | int | bool | None | tuple[JsonValue, ...] | list[JsonValue] | Mapping[str, JsonValue]"
+)
+
+
+class Attributes(Mapping[str, JsonValue]):
+    """A host's own fields on an entity: a small, frozen JSON object.
+
+    At most 8 KiB as JSON. Numbers are integers: a float would come back different from some
+    databases, so write a decimal as text. Lists come back as tuples.
+    """
+
+    __slots__ = ("_values",)
+
+    def __init__(self, values: Mapping[str, JsonValue] | None = None) -> None:
+        self._values: dict[str, JsonValue] = {
+            clean_text("attributes", key, most=100): _frozen(value, 1)
+            for key, value in (values or {}).items()
+        }
+        if self._values and len(self.to_json().encode()) > _MOST_ATTRIBUTE_BYTES:
+            raise InvalidInput("attributes", f"must fit in {_MOST_ATTRIBUTE_BYTES} bytes of JSON")
+
+    def __getitem__(self, key: str) -> JsonValue:
+        return self._values[key]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._values)
+
+    def __len__(self) -> int:
+        return len(self._values)
+
+    def __hash__(self) -> int:
+        return hash(self.to_json())
+
+    def __repr__(self) -> str:
+        """Show the keys only: the values are the host's, and may be personal."""
+        return f"Attributes({', '.join(sorted(self._values))})"
+
+    def to_json(self) -> str:
+        """Return the canonical JSON text: sorted keys, no spaces."""
+        return json.dumps(
+            self._values, sort_keys=True, separators=(",", ":"), ensure_ascii=False, default=dict
+        )
+
+
+def _frozen(value: JsonValue, depth: int) -> JsonValue:
+    """Copy ``value`` into immutable containers, refusing what JSON or a database would change."""
+    if depth > _MOST_ATTRIBUTE_DEPTH:
+        raise InvalidInput("attributes", f"must not nest deeper than {_MOST_ATTRIBUTE_DEPTH}")
+    if isinstance(value, str):
+        return clean_text("attributes", value, most=_MOST_ATTRIBUTE_BYTES, least=0)
+    if value is None or isinstance(value, bool | int):
+        return value
+    if isinstance(value, list | tuple):
+        return tuple(_frozen(item, depth + 1) for item in value)
+    if isinstance(value, Mapping):
+        return Attributes({key: _frozen(item, depth + 1) for key, item in value.items()})
+    raise InvalidInput("attributes", "must hold only text, integers, booleans, null, lists, objects")
+
+
+# attrs calls a validator with (instance, attribute, value); the attribute's value type is open,
+# because checking it is the validator's very work: hence `Any` in the signatures below.
+Checked: TypeAlias = Any
+
+
+def text(most: int, *, least: int = 1, optional: bool = False, personal: bool = False) -> Checked:
+    """Give a field for storable text of ``least`` to ``most`` characters.
+
+    ``personal`` marks a guest's own data: its value never reaches an audit entry or an event.
+    """
+
+    def check(_: object, attribute: Attribute[Checked], value: object) -> None:
+        if not (optional and value is None):
+            clean_text(attribute.name, value, most=most, least=least)
+
+    metadata = {"personal": True} if personal else {}
+    if optional:
+        return field(default=None, validator=check, metadata=metadata)
+    return field(validator=check, metadata=metadata)
+
+
+def count(low: int, high: int, *, default: int | None = None) -> Checked:
+    """Give a field for a whole number from ``low`` to ``high``, both included."""
+
+    def check(_: object, attribute: Attribute[Checked], value: object) -> None:
+        if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
+            raise InvalidInput(attribute.name, f"must be a whole number from {low} to {high}")
+
+    return field(validator=check) if default is None else field(default=default, validator=check)
+
+
+def check_day(name: str, value: object) -> date:
+    """Return ``value`` if it is a plain date between 1900 and 2199."""
+    if not isinstance(value, date) or isinstance(value, datetime):
+        raise InvalidInput(name, "must be a date without a time")
+    if not EARLIEST <= value <= LATEST:
+        raise InvalidInput(name, f"must lie between {EARLIEST} and {LATEST}")
+    return value
+
+
+def day(*, optional: bool = False) -> Checked:
+    """Give a field for a local calendar date."""
+
+    def check(_: object, attribute: Attribute[Checked], value: object) -> None:
+        if not (optional and value is None):
+            check_day(attribute.name, value)
+
+    return field(default=None, validator=check) if optional else field(validator=check)
+
+
+def instant(*, optional: bool = False) -> Checked:
+    """Give a field for a moment in time, stored in UTC; naive datetimes are refused."""
+
+    def check(_: object, attribute: Attribute[Checked], value: object) -> None:
+        if optional and value is None:
+            return
+        if not isinstance(value, datetime) or value.utcoffset() is None:
+            raise InvalidInput(attribute.name, "must be a datetime with a time zone")
+
+    def to_utc(value: object) -> object:
+        # The validator runs after the converter and refuses whatever is left unconverted here.
+        aware = isinstance(value, datetime) and value.utcoffset() is not None
+        return value.astimezone(UTC) if aware else value  # type: ignore[union-attr]  # narrowed above
+
+    if optional:
+        return field(default=None, validator=check, converter=to_utc)
+    return field(validator=check, converter=to_utc)
+
+
+def money(*, optional: bool = False) -> Checked:
+    """Give a field for an amount; floats and bare numbers are refused."""
+
+    def check(_: object, attribute: Attribute[Checked], value: object) -> None:
+        if not isinstance(value, Money) and not (optional and value is None):
+            raise InvalidInput(attribute.name, "must be Money")
+
+    return field(default=None, validator=check) if optional else field(validator=check)
+
+
+def attributes() -> Checked:
+    """Give the field for a host's own values."""
+    return field(factory=Attributes, converter=_attributes)
+
+
+def _attributes(value: object) -> Attributes:
+    if isinstance(value, Attributes):
+        return value
+    if not isinstance(value, Mapping):
+        raise InvalidInput("attributes", "must be a mapping")
+    return Attributes(value)

@@ -1,0 +1,80 @@
+"""A hotel: the tenant, its time zone, currency, business date and house rules."""
+
+from __future__ import annotations
+
+from datetime import date, datetime
+from enum import StrEnum
+
+from attrs import field, frozen
+
+from hotelcore import clock
+from hotelcore.domain import fields
+from hotelcore.domain.cancellation import CancellationPolicy
+from hotelcore.domain.money import currency
+from hotelcore.domain.rooms import RoomCondition
+from hotelcore.errors import InvalidInput
+from hotelcore.ids import HotelId
+
+__all__ = ["Hotel", "HouseRules", "OverdueDeparture", "UnresolvedArrival"]
+
+
+class UnresolvedArrival(StrEnum):
+    """What the night audit does with a confirmed booking whose guest has not come."""
+
+    NO_SHOW = "no_show"
+    KEEP = "keep"
+    BLOCK = "block"
+
+
+class OverdueDeparture(StrEnum):
+    """What the night audit does with a guest in house whose departure day has come."""
+
+    EXTEND = "extend"
+    BLOCK = "block"
+
+
+_READY = (RoomCondition.CLEAN, RoomCondition.INSPECTED)
+
+
+@frozen(kw_only=True)
+class HouseRules:
+    """How this hotel works where hotels differ.
+
+    ``ready_condition`` is the worst room condition in which a guest may check in (clean or
+    inspected). The night audit follows ``unresolved_arrival`` and ``overdue_departure``.
+    """
+
+    ready_condition: RoomCondition = field(default=RoomCondition.CLEAN, converter=RoomCondition)
+    unresolved_arrival: UnresolvedArrival = field(
+        default=UnresolvedArrival.NO_SHOW, converter=UnresolvedArrival
+    )
+    overdue_departure: OverdueDeparture = field(
+        default=OverdueDeparture.BLOCK, converter=OverdueDeparture
+    )
+    cancellation: CancellationPolicy = field(factory=CancellationPolicy)
+
+    @ready_condition.validator
+    def _ready(self, _: object, value: RoomCondition) -> None:
+        if value not in _READY:
+            raise InvalidInput("ready_condition", "must be clean or inspected")
+
+    def is_ready(self, condition: RoomCondition) -> bool:
+        """Tell whether a room in ``condition`` may take a guest."""
+        return condition in _READY[_READY.index(self.ready_condition) :]
+
+
+@frozen(kw_only=True)
+class Hotel:
+    """One hotel. ``business_date`` moves only by the night audit, one day at a time."""
+
+    id: HotelId
+    name: str = fields.text(200)
+    time_zone: str = field(converter=lambda name: clock.time_zone(name).key)
+    currency: str = field(converter=currency)
+    business_date: date = fields.day()
+    rules: HouseRules = field(factory=HouseRules)
+    stripe_customer_id: str | None = fields.text(255, optional=True)
+    stripe_subscription_id: str | None = fields.text(255, optional=True)
+    attributes: fields.Attributes = fields.attributes()
+    created_at: datetime = fields.instant()
+    version: int = 1

@@ -1,0 +1,77 @@
+"""A stay: local calendar dates, half-open, so that a departure day is somebody's arrival day."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import date, timedelta
+
+from attrs import field, frozen
+
+from hotelcore.domain.fields import check_day
+from hotelcore.errors import InvalidInput
+
+__all__ = ["MOST_NIGHTS", "Stay"]
+
+MOST_NIGHTS = 999
+"""The longest stay or blocked period, in nights; longer ones are typing errors."""
+
+_DAY = timedelta(days=1)
+
+
+def _checked_day(instance: object, attribute: object, value: object) -> None:
+    check_day(getattr(attribute, "name", "date"), value)
+
+
+@frozen
+class Stay:
+    """The nights from ``arrival`` up to, not including, ``departure``.
+
+    Nights are counted by the calendar, never by hours, so a clock change or a skipped day of a
+    time zone changes nothing. ``departure == arrival`` is a day use: no night at all. Raises
+    `InvalidInput` for a departure before the arrival, more than 999 nights, or a datetime.
+    """
+
+    arrival: date = field(validator=_checked_day)
+    departure: date = field(validator=_checked_day)
+
+    def __attrs_post_init__(self) -> None:
+        if self.departure < self.arrival:
+            raise InvalidInput("departure", "must not be before the arrival")
+        if len(self) > MOST_NIGHTS:
+            raise InvalidInput("departure", f"must be at most {MOST_NIGHTS} nights after arrival")
+
+    def __len__(self) -> int:
+        return (self.departure - self.arrival).days
+
+    def __bool__(self) -> bool:
+        """Every stay counts as something, a day use too."""
+        return True
+
+    def __iter__(self) -> Iterator[date]:
+        """Give the nights in order."""
+        return (self.arrival + _DAY * n for n in range(len(self)))
+
+    def __contains__(self, night: object) -> bool:
+        return isinstance(night, date) and self.arrival <= night < self.departure
+
+    @property
+    def nights(self) -> tuple[date, ...]:
+        """The nights in order, empty for a day use."""
+        return tuple(self)
+
+    @property
+    def is_day_use(self) -> bool:
+        """Whether the guest leaves on the day of arrival."""
+        return self.arrival == self.departure
+
+    def overlaps(self, other: Stay) -> bool:
+        """Tell whether both stays need a room on one same night."""
+        return max(self.arrival, other.arrival) < min(self.departure, other.departure)
+
+    def from_day(self, day: date) -> Stay:
+        """Return the part from ``day`` on; a day use on the departure when nothing is left."""
+        return Stay(min(max(self.arrival, day), self.departure), self.departure)
+
+    def until_day(self, day: date) -> Stay:
+        """Return the part before ``day``; a day use on the arrival when nothing is left."""
+        return Stay(self.arrival, max(min(self.departure, day), self.arrival))

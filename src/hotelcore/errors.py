@@ -1,0 +1,346 @@
+"""Every error that hotelcore raises, in one family.
+
+A message says what happened, why, and what to do. It never carries driver text, SQL, a secret or a
+guest's personal data; what a program needs to react stands in the attributes. All of them survive
+pickling, so they cross process borders whole.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import date
+from uuid import UUID
+
+from attrs import define
+
+__all__ = [
+    "ActionRefused",
+    "AlreadyExists",
+    "AmountRefused",
+    "BusinessDayBlocked",
+    "Conflict",
+    "CurrencyMismatch",
+    "DatabaseBusy",
+    "DatabaseFailure",
+    "FolioClosed",
+    "HotelcoreError",
+    "IdempotencyConflict",
+    "InvalidInput",
+    "LimitExceeded",
+    "MissingExtra",
+    "NotFound",
+    "PermissionDenied",
+    "PmsFailure",
+    "ReadOnly",
+    "Refused",
+    "RoomTaken",
+    "SchemaMismatch",
+    "SoldOut",
+    "StaleVersion",
+    "TenantMismatch",
+    "TransactionTimeout",
+    "WaitTimeout",
+]
+
+
+class HotelcoreError(Exception):
+    """Anything that hotelcore refuses or cannot do; catch it to catch them all."""
+
+    def __str__(self) -> str:
+        return self.message()
+
+    def message(self) -> str:
+        """Say what happened, why, and what to do."""
+        return (self.__doc__ or type(self).__name__).splitlines()[0]
+
+
+class Refused(HotelcoreError):
+    """A rule of the hotel forbids the command; nothing was changed."""
+
+
+class Conflict(HotelcoreError):
+    """Somebody else was there first; read again and decide anew."""
+
+
+class LimitExceeded(HotelcoreError):
+    """A time limit of the unit of work ran out; nothing of it was kept."""
+
+
+# -- bad input -------------------------------------------------------------------------------
+
+
+@define(slots=False, eq=False)
+class InvalidInput(HotelcoreError, ValueError):
+    """A value was given that can never be right; nothing was written."""
+
+    field: str
+    reason: str
+
+    def message(self) -> str:
+        """Name the field and the rule it broke, never the value."""
+        return f"{self.field}: {self.reason}"
+
+
+@define(slots=False, eq=False)
+class CurrencyMismatch(HotelcoreError, ValueError):
+    """Amounts of two currencies met in one sum or comparison."""
+
+    left: str
+    right: str
+
+    def message(self) -> str:
+        """Name both currencies."""
+        return f"{self.left} and {self.right} do not mix: convert before you compare or add"
+
+
+@define(slots=False, eq=False)
+class NotFound(HotelcoreError, LookupError):
+    """This hotel has no such record; another hotel's id looks exactly the same."""
+
+    kind: str
+    id: UUID | str
+
+    def message(self) -> str:
+        """Name the kind of record and the id that was asked for."""
+        return f"this hotel has no {self.kind} {self.id}"
+
+
+# -- who may do what -------------------------------------------------------------------------
+
+
+@define(slots=False, eq=False)
+class PermissionDenied(Refused):
+    """The actor's role does not hold the permission that the operation needs."""
+
+    role: str
+    permission: str
+    operation: str
+
+    def message(self) -> str:
+        """Name the role, the permission and the operation."""
+        return f"{self.operation} needs {self.permission}, which the role {self.role} does not have"
+
+
+@define(slots=False, eq=False)
+class TenantMismatch(Refused):
+    """A record or an event of one hotel met a handle of another."""
+
+    what: str
+
+    def message(self) -> str:
+        """Name the kind of thing, never the other hotel."""
+        return f"this {self.what} belongs to another hotel than the acting one"
+
+
+# -- refusals of the trade -------------------------------------------------------------------
+
+
+@define(slots=False, eq=False)
+class ActionRefused(Refused):
+    """The booking's state or surroundings do not allow the action; reasons are stable codes."""
+
+    action: str
+    reasons: tuple[str, ...]
+
+    def message(self) -> str:
+        """Name the action and every reason code."""
+        return f"{self.action} is not possible: {', '.join(self.reasons)}"
+
+
+@define(slots=False, eq=False)
+class SoldOut(Refused):
+    """A room type has no unit left on at least one night of the stay."""
+
+    room_type_id: UUID
+    nights: tuple[date, ...]
+
+    def message(self) -> str:
+        """Name the nights that are full."""
+        return f"no room of this type is left on {_dates(self.nights)}"
+
+
+@define(slots=False, eq=False)
+class RoomTaken(Refused, Conflict):
+    """The room is occupied, assigned or out of order on at least one night."""
+
+    room_id: UUID
+    nights: tuple[date, ...]
+
+    def message(self) -> str:
+        """Name the nights on which the room is not free."""
+        return f"the room is not free on {_dates(self.nights)}"
+
+
+@define(slots=False, eq=False)
+class FolioClosed(Refused):
+    """A closed folio accepts no line."""
+
+    folio_id: UUID
+
+    def message(self) -> str:
+        """Say where the amount could go instead."""
+        return f"folio {self.folio_id} is closed: post to an open folio of the booking"
+
+
+@define(slots=False, eq=False)
+class AmountRefused(Refused):
+    """An amount passes what the ledger allows."""
+
+    reason: str
+
+    def message(self) -> str:
+        """Say which limit the amount passed."""
+        return self.reason
+
+
+@define(slots=False, eq=False)
+class BusinessDayBlocked(Refused):
+    """The business day cannot close before these matters are settled."""
+
+    business_date: date
+    reasons: tuple[str, ...]
+
+    def message(self) -> str:
+        """Name the day and every open matter."""
+        return f"{self.business_date} cannot close: {'; '.join(self.reasons)}"
+
+
+# -- conflicts -------------------------------------------------------------------------------
+
+
+@define(slots=False, eq=False)
+class StaleVersion(Conflict):
+    """The record changed since it was read."""
+
+    kind: str
+    id: UUID
+
+    def message(self) -> str:
+        """Tell the caller to read again."""
+        return f"{self.kind} {self.id} was changed by somebody else: read it again"
+
+
+@define(slots=False, eq=False)
+class AlreadyExists(Conflict):
+    """A value that must be unique in its scope is taken."""
+
+    kind: str
+    field: str
+
+    def message(self) -> str:
+        """Name the record and the field, never the value."""
+        return f"another {self.kind} already has this {self.field}"
+
+
+@define(slots=False, eq=False)
+class IdempotencyConflict(Conflict):
+    """The idempotency key was used before, with other arguments."""
+
+    operation: str
+
+    def message(self) -> str:
+        """Say what a key stands for."""
+        return (
+            f"this idempotency key already stands for another call of {self.operation}: "
+            "use a new key for new arguments"
+        )
+
+
+# -- limits and the database -----------------------------------------------------------------
+
+
+@define(slots=False, eq=False)
+class WaitTimeout(LimitExceeded):
+    """The wait for a connection or a lock passed its limit."""
+
+    seconds: float
+
+    def message(self) -> str:
+        """Name the limit."""
+        return (
+            f"waited {self.seconds:g} s for a connection or lock: try again, or raise wait_limit"
+        )
+
+
+@define(slots=False, eq=False)
+class TransactionTimeout(LimitExceeded):
+    """The unit of work passed its time limit and was rolled back."""
+
+    seconds: float
+
+    def message(self) -> str:
+        """Name the limit."""
+        return (
+            f"not finished after {self.seconds:g} s and rolled back: do less, or raise time_limit"
+        )
+
+
+class DatabaseBusy(Conflict):
+    """The database asks for the whole transaction again (deadlock, serialization, busy)."""
+
+
+@define(slots=False, eq=False)
+class DatabaseFailure(HotelcoreError):
+    """The database failed in a way that a new attempt of the same unit does not mend."""
+
+    kind: str
+
+    def message(self) -> str:
+        """Name the class of failure; the driver's own words stay out of it."""
+        return f"the database failed ({self.kind}); see the database server's own log"
+
+
+@define(slots=False, eq=False)
+class ReadOnly(HotelcoreError):
+    """A write was tried through a reading handle."""
+
+    what: str
+
+    def message(self) -> str:
+        """Point at the handle that writes."""
+        return f"{self.what} writes, and this handle only reads: use run() or transaction()"
+
+
+@define(slots=False, eq=False)
+class SchemaMismatch(HotelcoreError):
+    """The database's tables are not those that this version needs."""
+
+    found: str
+    needed: str
+
+    def message(self) -> str:
+        """Name both revisions and the command that mends it."""
+        return (
+            f"the schema is at {self.found}, this version needs {self.needed}: "
+            "run 'hotelcore db upgrade'"
+        )
+
+
+@define(slots=False, eq=False)
+class MissingExtra(HotelcoreError, ImportError):
+    """A feature was used whose optional packages are not installed."""
+
+    feature: str
+    extra: str
+
+    def message(self) -> str:
+        """Give the command that installs them."""
+        return f"{self.feature} needs more packages: pip install 'hotelcore[{self.extra}]'"
+
+
+@define(slots=False, eq=False)
+class PmsFailure(HotelcoreError):
+    """A property management system refused, failed or sent what it must not."""
+
+    vendor: str
+    reason: str
+
+    def message(self) -> str:
+        """Name the vendor and the reason, never what the vendor sent."""
+        return f"{self.vendor}: {self.reason}"
+
+
+def _dates(nights: Sequence[date]) -> str:
+    """Show at most seven dates, so that a long stay does not flood a log line."""
+    shown = ", ".join(night.isoformat() for night in nights[:7])
+    return shown if len(nights) <= 7 else f"{shown} and {len(nights) - 7} more nights"

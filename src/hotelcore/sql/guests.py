@@ -1,0 +1,161 @@
+"""Guests: table, row mapping and repository."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from uuid import UUID
+
+import attrs
+from sqlalchemy import (
+    Boolean,
+    Column,
+    ForeignKeyConstraint,
+    Index,
+    String,
+    Table,
+    Text,
+    TypedColumns,
+    bindparam,
+    select,
+    update,
+)
+
+from hotelcore.domain.fields import Attributes
+from hotelcore.domain.guests import Guest, email_key, name_key, phone_key
+from hotelcore.errors import NotFound, StaleVersion
+from hotelcore.ids import GuestId, HotelId
+from hotelcore.repositories import GuestFilter, Page
+from hotelcore.sql import schema
+from hotelcore.sql.pages import read_page
+from hotelcore.sql.statements import AnyRow, Statements, acting_hotel, insert_into
+
+__all__ = ["GUEST", "SqlGuests"]
+
+
+class GuestColumns(TypedColumns):
+    """A guest's columns; the ``_key`` ones hold the normal forms that searches compare."""
+
+    hotel_id: Column[UUID] = schema.hotel_column()
+    id: Column[UUID] = schema.id_column()
+    last_name: Column[str] = Column(String(200), nullable=False)
+    first_name: Column[str] = Column(String(200), nullable=False)
+    email: Column[str | None] = Column(String(320))
+    phone: Column[str | None] = Column(String(50))
+    country: Column[str | None] = Column(String(3))
+    vip: Column[bool] = Column(Boolean, nullable=False)
+    last_name_key: Column[str] = Column(Text, nullable=False)
+    email_key: Column[str | None] = Column(Text)
+    phone_key: Column[str | None] = Column(Text)
+    attributes: Column[Attributes] = schema.attributes_column()
+    created_at: Column[datetime] = Column(schema.Instant, nullable=False)
+    anonymised_at: Column[datetime | None] = Column(schema.Instant)
+    version: Column[int] = schema.version_column()
+
+
+GUEST = Table(
+    "hc_guest",
+    schema.METADATA,
+    GuestColumns,
+    ForeignKeyConstraint(["hotel_id"], ["hc_hotel.hotel_id"]),
+)
+_c = GUEST.c
+Index("ix_hc_guest_name", _c.hotel_id, _c.last_name_key, _c.id)
+Index("ix_hc_guest_email", _c.hotel_id, _c.email_key, _c.last_name_key, _c.id)
+Index("ix_hc_guest_phone", _c.hotel_id, _c.phone_key, _c.last_name_key, _c.id)
+
+_ALL = select(GUEST).where(_c.hotel_id == acting_hotel())
+_ONE = _ALL.where(_c.id == bindparam("key"))
+_INSERT = insert_into(GUEST)
+_UPDATE = (
+    update(GUEST)
+    .where(
+        _c.hotel_id == acting_hotel(),
+        _c.id == bindparam("key"),
+        _c.version == bindparam("known_version"),
+    )
+    .values({c.name: bindparam(c.name) for c in _c if not c.primary_key})
+)
+
+
+def _guest(row: AnyRow) -> Guest:
+    return Guest(
+        id=row.id,
+        hotel_id=HotelId(row.hotel_id),
+        last_name=row.last_name,
+        first_name=row.first_name,
+        email=row.email,
+        phone=row.phone,
+        country=row.country,
+        vip=row.vip,
+        attributes=row.attributes,
+        created_at=row.created_at,
+        anonymised_at=row.anonymised_at,
+        version=row.version,
+    )
+
+
+def _values(guest: Guest) -> dict[str, object]:
+    return {
+        "last_name": guest.last_name,
+        "first_name": guest.first_name,
+        "email": guest.email,
+        "phone": guest.phone,
+        "country": guest.country,
+        "vip": guest.vip,
+        "last_name_key": name_key(guest.last_name),
+        "email_key": email_key(guest.email) if guest.email else None,
+        "phone_key": phone_key(guest.phone) if guest.phone else None,
+        "attributes": guest.attributes,
+        "created_at": guest.created_at,
+        "anonymised_at": guest.anonymised_at,
+    }
+
+
+class SqlGuests:
+    """The `hotelcore.repositories.Guests` of one unit of work."""
+
+    def __init__(self, run: Statements) -> None:
+        self._run = run
+
+    def add(self, guest: Guest) -> None:
+        """Store a new guest."""
+        self._run.write(_INSERT, id=guest.id, version=guest.version, **_values(guest))
+
+    def get(self, guest_id: GuestId) -> Guest:
+        """Return one guest."""
+        found = self._run.first(_ONE, _guest, key=guest_id)
+        if found is None:
+            raise NotFound("guest", guest_id)
+        return found
+
+    def update(self, guest: Guest) -> Guest:
+        """Store the guest if nobody changed it since."""
+        later = attrs.evolve(guest, version=guest.version + 1)
+        changed = self._run.write(
+            _UPDATE,
+            key=guest.id,
+            known_version=guest.version,
+            version=later.version,
+            **_values(guest),
+        )
+        if not changed:
+            raise StaleVersion("guest", guest.id)
+        return later
+
+    def page(self, which: GuestFilter, *, after: str | None = None, limit: int = 50) -> Page[Guest]:
+        """Return guests in order of last name."""
+        statement = _ALL
+        if which.last_name is not None:
+            begin = name_key(which.last_name)
+            # A range serves the index on both databases, whatever their collation of LIKE.
+            statement = statement.where(
+                _c.last_name_key >= begin, _c.last_name_key < begin + "\U0010ffff"
+            )
+        if which.email is not None:
+            statement = statement.where(_c.email_key == email_key(which.email))
+        if which.phone is not None:
+            statement = statement.where(_c.phone_key == phone_key(which.phone))
+        if which.vip is not None:
+            statement = statement.where(_c.vip.is_(which.vip))
+        keys = (_c.last_name_key, _c.id)
+        return read_page(self._run, statement, _guest, keys=keys, after=after, limit=limit)

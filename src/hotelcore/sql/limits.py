@@ -1,0 +1,94 @@
+"""Time limits that hold on both databases, set before a statement and checked between statements."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from attrs import define, field, frozen
+from sqlalchemy import Connection, text
+
+from hotelcore.clock import Clock
+from hotelcore.errors import InvalidInput, TransactionTimeout
+
+__all__ = ["Deadline", "Limits"]
+
+
+def _positive(_: object, attribute: object, value: object) -> None:
+    if not isinstance(value, timedelta) or not timedelta(0) < value <= timedelta(hours=1):
+        name = getattr(attribute, "name", "limit")
+        raise InvalidInput(name, "must be a timedelta above zero, of an hour at most")
+
+
+@frozen(kw_only=True)
+class Limits:
+    """How long a unit of work may wait and take, and how it is isolated.
+
+    ``wait_limit`` bounds each wait for a connection or a lock (5 s by default), ``time_limit``
+    the whole unit with all its attempts (10 s). ``isolation`` is a level that both the host and
+    the database know; SQLite is always serializable.
+    """
+
+    wait_limit: timedelta = field(default=timedelta(seconds=5), validator=_positive)
+    time_limit: timedelta = field(default=timedelta(seconds=10), validator=_positive)
+    isolation: str = field(default="READ COMMITTED")
+
+    @isolation.validator
+    def _isolation(self, _: object, value: str) -> None:
+        if value not in ("READ COMMITTED", "REPEATABLE READ", "SERIALIZABLE"):
+            raise InvalidInput("isolation", "must be READ COMMITTED, REPEATABLE READ, SERIALIZABLE")
+
+
+# Telling PostgreSQL costs a round trip, so it is told again only when what it was told would let a
+# statement run more seconds than this past the end.
+_SLACK = 0.2
+
+_SET = text(
+    "SELECT set_config('statement_timeout', :statement, true),"
+    " set_config('lock_timeout', :lock, true),"
+    " set_config('idle_in_transaction_session_timeout', :idle, true)"
+)
+
+
+@define
+class Deadline:
+    """When a unit of work must be over; `enforce` is called before each of its statements."""
+
+    clock: Clock
+    limits: Limits
+    ends: float
+    _told: float = field(init=False, default=float("inf"))
+
+    @classmethod
+    def start(cls, clock: Clock, limits: Limits) -> Deadline:
+        """Begin the time of one unit of work, all its attempts included."""
+        return cls(clock, limits, clock.monotonic() + limits.time_limit.total_seconds())
+
+    @property
+    def left(self) -> float:
+        """The seconds that are left; negative when it is over."""
+        return self.ends - self.clock.monotonic()
+
+    def check(self) -> None:
+        """Raise `TransactionTimeout` once the time is over."""
+        if self.left <= 0:
+            raise TransactionTimeout(self.limits.time_limit.total_seconds())
+
+    def enforce(self, connection: Connection) -> None:
+        """Refuse to go on after the end, and have the database stop a statement at the end.
+
+        SQLite's progress handler reads the end by itself; see `hotelcore.sql.engine`.
+        """
+        self.check()
+        if connection.dialect.name == "postgresql" and self._told - self.left > _SLACK:
+            self._tell_postgresql(connection)
+
+    def begin(self, connection: Connection) -> None:
+        """Tell the database the limits at the begin of an attempt."""
+        self._told = float("inf")
+        self.enforce(connection)
+
+    def _tell_postgresql(self, connection: Connection) -> None:
+        self._told = max(0.001, self.left)
+        told = int(self._told * 1000)
+        wait = min(told, int(self.limits.wait_limit.total_seconds() * 1000))
+        connection.execute(_SET, {"statement": str(told), "lock": str(wait), "idle": str(told)})

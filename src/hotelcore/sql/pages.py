@@ -1,0 +1,65 @@
+"""Pages by key: the cursor is the sort key of the last record, so no row is counted or skipped."""
+
+from __future__ import annotations
+
+import json
+from base64 import urlsafe_b64decode, urlsafe_b64encode
+from binascii import Error as Base64Error
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
+
+from sqlalchemy import ColumnElement, Select, literal, tuple_
+
+from hotelcore import wire
+from hotelcore.errors import InvalidInput
+from hotelcore.repositories import Page
+from hotelcore.sql.statements import AnyRow, Statements
+
+__all__ = ["read_page"]
+
+T = TypeVar("T")
+# The columns of a sort key differ in type, so each is a column of anything.
+Keys = Sequence[ColumnElement[Any]]
+
+_LARGEST_PAGE = 1_000
+
+
+def read_page(
+    run: Statements,
+    statement: Select[Any],
+    build: Callable[[AnyRow], T],
+    *,
+    keys: Keys,
+    after: str | None,
+    limit: int,
+    descending: bool = False,
+) -> Page[T]:
+    """Return up to ``limit`` (1 to 1,000) records behind the cursor ``after``.
+
+    ``keys`` order the records and end in a unique one. ``statement`` must select them: the cursor
+    is read from the last row. Raises `InvalidInput` for a limit out of range or a cursor that was
+    not given by this list.
+    """
+    if isinstance(limit, bool) or not isinstance(limit, int) or not 1 <= limit <= _LARGEST_PAGE:
+        raise InvalidInput("limit", f"must be a whole number from 1 to {_LARGEST_PAGE}")
+    if after is not None:
+        bound = tuple_(*(literal(v, k.type) for k, v in zip(keys, _opened(after, keys), strict=True)))
+        statement = statement.where(tuple_(*keys) < bound if descending else tuple_(*keys) > bound)
+    statement = statement.order_by(*(key.desc() if descending else key for key in keys))
+    rows = run.all(statement.limit(limit + 1), lambda row: row)
+    more = len(rows) > limit
+    cursor = _sealed(rows[limit - 1], keys) if more else None
+    return Page(tuple(build(row) for row in rows[:limit]), cursor)
+
+
+def _sealed(row: AnyRow, keys: Keys) -> str:
+    values = [wire.encode(row._mapping[key]) for key in keys]
+    return urlsafe_b64encode(json.dumps(values, separators=(",", ":")).encode()).decode()
+
+
+def _opened(cursor: str, keys: Keys) -> list[object]:
+    try:
+        values = json.loads(urlsafe_b64decode(cursor.encode()))
+        return [wire.decode(v, k.type.python_type) for k, v in zip(keys, values, strict=True)]
+    except (ValueError, TypeError, Base64Error, RecursionError):
+        raise InvalidInput("after", "must be a cursor that this list gave") from None

@@ -1,0 +1,195 @@
+"""What all tables share: their register, their column types, and the name they go by in a host.
+
+Every table's keys, unique constraints and foreign keys contain ``hotel_id``, so a reference across
+hotels cannot be stored on any database.
+"""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime, timedelta
+from uuid import UUID
+
+from attrs import field, frozen
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    DateTime,
+    Dialect,
+    ForeignKeyConstraint,
+    Integer,
+    MetaData,
+    String,
+    TypeDecorator,
+    Uuid,
+)
+from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.types import JSON, TypeEngine
+
+from hotelcore import wire
+from hotelcore.domain.fields import Attributes
+from hotelcore.errors import InvalidInput
+
+__all__ = [
+    "METADATA",
+    "AttributesJson",
+    "Instant",
+    "Json",
+    "TableNames",
+    "attributes_column",
+    "currency_column",
+    "hotel_column",
+    "id_column",
+    "minor_column",
+    "of_hotel",
+    "version_column",
+]
+
+_PREFIX = "hc_"
+
+METADATA = MetaData(
+    naming_convention={
+        "pk": "pk_%(table_name)s",
+        "fk": "fk_%(table_name)s_%(referred_table_name)s_%(column_1_name)s",
+        "uq": "uq_%(table_name)s_%(column_1_name)s",
+        "ck": "ck_%(table_name)s_%(constraint_name)s",
+        "ix": "ix_%(table_name)s_%(column_1_name)s",
+    }
+)
+"""Every table of the library, under the names they have when the host changes nothing."""
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
+
+
+class Instant(TypeDecorator[datetime]):
+    """A moment in UTC: ``timestamptz`` on PostgreSQL, microseconds since 1970 on SQLite.
+
+    SQLite has no type for it, and SQLAlchemy's gives naive datetimes back.
+    """
+
+    impl = BigInteger
+    cache_ok = True
+
+    def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[object]:
+        """Choose the database's own type where it has one."""
+        if dialect.name == "sqlite":
+            return dialect.type_descriptor(BigInteger())
+        return dialect.type_descriptor(DateTime(timezone=True))
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> object:
+        """Store microseconds where the database has no type for instants."""
+        if value is None or dialect.name != "sqlite":
+            return value
+        return (value - _EPOCH) // _MICROSECOND
+
+    def process_result_value(self, value: object, dialect: Dialect) -> datetime | None:
+        """Give an aware datetime in UTC."""
+        if value is None:
+            return None
+        if isinstance(value, datetime):
+            return value.astimezone(UTC)
+        assert isinstance(value, int)
+        return _EPOCH + value * _MICROSECOND
+
+
+Json = JSON(none_as_null=True).with_variant(JSONB(none_as_null=True), "postgresql")
+"""JSON text on SQLite, ``jsonb`` on PostgreSQL."""
+
+
+class AttributesJson(TypeDecorator[Attributes]):
+    """A host's own fields of an entity."""
+
+    impl = JSON
+    cache_ok = True
+
+    def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[object]:
+        """Take the database's JSON type."""
+        return dialect.type_descriptor(JSONB() if dialect.name == "postgresql" else JSON())
+
+    def process_bind_param(self, value: Attributes | None, dialect: Dialect) -> wire.Json:
+        """Store a plain JSON object."""
+        return wire.encode(value or {})
+
+    def process_result_value(self, value: object, dialect: Dialect) -> Attributes:
+        """Freeze what was stored."""
+        return Attributes(value if isinstance(value, dict) else {})
+
+
+def hotel_column() -> Column[UUID]:
+    """Make the tenant's column: the first of every key."""
+    return Column("hotel_id", Uuid(), primary_key=True)
+
+
+def id_column(name: str = "id") -> Column[UUID]:
+    """Make the record's own part of the primary key."""
+    return Column(name, Uuid(), primary_key=True)
+
+
+def minor_column(name: str) -> Column[int]:
+    """Make a column for an amount in minor units of the row's currency."""
+    return Column(name, BigInteger(), nullable=False)
+
+
+def currency_column() -> Column[str]:
+    """Make the column for the ISO 4217 code of the row's amounts."""
+    return Column("currency", String(3), nullable=False)
+
+
+def version_column() -> Column[int]:
+    """Make the column that every versioned update moves by one."""
+    return Column("version", Integer(), nullable=False)
+
+
+def attributes_column() -> Column[Attributes]:
+    """Make the column for the host's own fields."""
+    return Column("attributes", AttributesJson(), nullable=False)
+
+
+def of_hotel(table: str, column: str, *, key: str = "id", cascade: bool = False) -> (
+    ForeignKeyConstraint
+):
+    """Make a reference to another record of the same hotel."""
+    return ForeignKeyConstraint(
+        ["hotel_id", column],
+        [f"{_PREFIX}{table}.hotel_id", f"{_PREFIX}{table}.{key}"],
+        ondelete="CASCADE" if cascade else None,
+    )
+
+
+@frozen
+class TableNames:
+    """Where the tables live in a host's database: a prefix, and on PostgreSQL a schema.
+
+    ``prefix`` is 1 to 20 lower-case letters, digits and underscores, begins with a letter and
+    ends with an underscore. Two prefixes in one database are two separate worlds.
+    """
+
+    prefix: str = field(default=_PREFIX)
+    schema: str | None = field(default=None)
+
+    @prefix.validator
+    def _prefix(self, _: object, value: str) -> None:
+        if not re.fullmatch(r"[a-z](?:[a-z0-9_]{0,18})_", value):
+            raise InvalidInput("prefix", "must look like 'hc_': lower case, ending in '_'")
+
+    @schema.validator
+    def _schema(self, _: object, value: str | None) -> None:
+        if value is not None and not re.fullmatch(r"[a-z_][a-z0-9_]{0,62}", value):
+            raise InvalidInput("schema", "must be a lower-case SQL identifier")
+
+    @property
+    def is_default(self) -> bool:
+        """Whether the statements already carry these names."""
+        return self.prefix == _PREFIX
+
+    def in_statement(self, sql: str) -> str:
+        """Put this prefix into the text of a statement.
+
+        Values never stand in a statement's text, only the library's own identifiers do, so what
+        is replaced is always a name.
+        """
+        return sql if self.is_default else _OURS.sub(self.prefix, sql)
+
+
+_OURS = re.compile(r"(?<![a-zA-Z0-9])hc_(?=[a-z])")

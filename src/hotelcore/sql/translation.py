@@ -1,0 +1,117 @@
+"""Driver errors in our own words, translated in one place.
+
+A driver's text names tables, values and parameters, so none of it leaves: the new error is raised
+without its cause.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from enum import Enum
+
+from sqlalchemy import exc
+
+from hotelcore.errors import (
+    DatabaseBusy,
+    DatabaseFailure,
+    HotelcoreError,
+    InvalidInput,
+    TransactionTimeout,
+    WaitTimeout,
+)
+from hotelcore.sql.limits import Limits
+
+__all__ = ["Failure", "UniqueViolation", "failure_of", "translated"]
+
+
+class Failure(Enum):
+    """What a driver error means to a unit of work."""
+
+    AGAIN = "again"  # deadlock, serialization failure: the whole unit may simply run again
+    WAITED = "waited"  # a lock or the database was not to be had in time
+    INTERRUPTED = "interrupted"  # a statement was stopped by a time limit
+    UNIQUE = "unique"
+    REFERENCE = "reference"
+    CHECK = "check"
+    BAD_TEXT = "bad_text"
+    DISCONNECTED = "disconnected"
+    OTHER = "other"
+
+
+class UniqueViolation(HotelcoreError):
+    """A unique key is taken; the repository that asked says which."""
+
+
+# PostgreSQL: https://www.postgresql.org/docs/current/errcodes-appendix.html
+_SQLSTATES = {
+    "40001": Failure.AGAIN,
+    "40P01": Failure.AGAIN,
+    "55P03": Failure.WAITED,
+    "57014": Failure.INTERRUPTED,
+    "25P03": Failure.INTERRUPTED,
+    "23505": Failure.UNIQUE,
+    "23503": Failure.REFERENCE,
+    "23514": Failure.CHECK,
+    "23502": Failure.CHECK,
+    "22021": Failure.BAD_TEXT,
+    "57P01": Failure.DISCONNECTED,
+    "57P02": Failure.DISCONNECTED,
+    "57P03": Failure.DISCONNECTED,
+}
+# SQLite: https://www.sqlite.org/rescode.html
+_SQLITE_CODES = {
+    5: Failure.WAITED,
+    6: Failure.WAITED,
+    9: Failure.INTERRUPTED,
+    517: Failure.AGAIN,
+    2067: Failure.UNIQUE,
+    1555: Failure.UNIQUE,
+    787: Failure.REFERENCE,
+    275: Failure.CHECK,
+    1299: Failure.CHECK,
+}
+
+
+def failure_of(error: exc.DBAPIError) -> Failure:
+    """Classify a driver error by its code, never by its text."""
+    state = getattr(error.orig, "sqlstate", None)
+    if state in _SQLSTATES:
+        return _SQLSTATES[state]
+    code = getattr(error.orig, "sqlite_errorcode", None)
+    if code is not None:
+        return _SQLITE_CODES.get(code, _SQLITE_CODES.get(code & 0xFF, Failure.OTHER))
+    if error.connection_invalidated or isinstance(error, exc.OperationalError):
+        return Failure.DISCONNECTED
+    return Failure.OTHER
+
+
+@contextmanager
+def translated(limits: Limits) -> Iterator[None]:
+    """Raise every driver error of the body as one of ours."""
+    try:
+        yield
+    except exc.DBAPIError as error:
+        raise _in_our_words(failure_of(error), limits) from None
+    except exc.StatementError as error:
+        if isinstance(error.orig, HotelcoreError):
+            raise error.orig from None
+        raise DatabaseFailure("a value that the database cannot store") from None
+    except exc.TimeoutError:
+        raise WaitTimeout(limits.wait_limit.total_seconds()) from None
+
+
+def _in_our_words(failure: Failure, limits: Limits) -> HotelcoreError:
+    match failure:
+        case Failure.AGAIN:
+            return DatabaseBusy()
+        case Failure.WAITED:
+            return WaitTimeout(limits.wait_limit.total_seconds())
+        case Failure.INTERRUPTED:
+            return TransactionTimeout(limits.time_limit.total_seconds())
+        case Failure.UNIQUE:
+            return UniqueViolation()
+        case Failure.BAD_TEXT:
+            return InvalidInput("text", "holds characters that the database cannot store")
+        case _:
+            return DatabaseFailure(failure.value)

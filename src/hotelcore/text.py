@@ -1,0 +1,29 @@
+"""The one rule for text from outside: what every supported database can store, unchanged."""
+
+from __future__ import annotations
+
+from hotelcore.errors import InvalidInput
+
+__all__ = ["clean_text"]
+
+
+def clean_text(field: str, value: object, *, most: int, least: int = 1) -> str:
+    """Return ``value`` unchanged if it is storable text of ``least`` to ``most`` characters.
+
+    Refused with `InvalidInput`: anything but ``str``, NUL (PostgreSQL cannot store it), lone
+    surrogates (not encodable as UTF-8), too short, too long, and text of nothing but white space
+    where text is needed.
+    """
+    if not isinstance(value, str):
+        raise InvalidInput(field, "must be text")
+    if len(value) > most:
+        raise InvalidInput(field, f"must have at most {most} characters")
+    if len(value) < least or (least and not value.strip()):
+        raise InvalidInput(field, f"must have at least {max(least, 1)} visible characters")
+    if "\x00" in value:
+        raise InvalidInput(field, "must not contain NUL")
+    try:
+        value.encode("utf-8")
+    except UnicodeEncodeError:
+        raise InvalidInput(field, "must not contain lone surrogates") from None
+    return value
