@@ -87,7 +87,8 @@ class Booking:
     """One booking of one room. ``room_id`` is the room it has, or will first have.
 
     ``total`` is the sum of the prices fixed on its nights, day uses have none. ``hold_until`` is
-    the instant after which a tentative booking loses its nights.
+    the instant after which a tentative booking loses its nights. The ``_at`` fields are instants,
+    the ``_on`` fields the business dates on which the guest came, left, or was given up.
     """
 
     id: BookingId
@@ -108,6 +109,9 @@ class Booking:
     checked_in_at: datetime | None = fields.instant(optional=True)
     checked_out_at: datetime | None = fields.instant(optional=True)
     cancelled_at: datetime | None = fields.instant(optional=True)
+    checked_in_on: date | None = fields.day(optional=True)
+    checked_out_on: date | None = fields.day(optional=True)
+    no_show_on: date | None = fields.day(optional=True)
     created_at: datetime = fields.instant()
     attributes: fields.Attributes = fields.attributes()
     version: int = 1

@@ -8,11 +8,14 @@ from __future__ import annotations
 
 import re
 from datetime import UTC, datetime, timedelta
+from enum import StrEnum
 from uuid import UUID
 
 from attrs import field, frozen
 from sqlalchemy import (
+    DDL,
     BigInteger,
+    CheckConstraint,
     Column,
     DateTime,
     Dialect,
@@ -20,8 +23,10 @@ from sqlalchemy import (
     Integer,
     MetaData,
     String,
+    Table,
     TypeDecorator,
     Uuid,
+    event,
 )
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.types import JSON, TypeEngine
@@ -36,12 +41,14 @@ __all__ = [
     "Instant",
     "Json",
     "TableNames",
+    "append_only",
     "attributes_column",
     "currency_column",
     "hotel_column",
     "id_column",
     "minor_column",
     "of_hotel",
+    "reference_column",
     "version_column",
 ]
 
@@ -126,6 +133,11 @@ def id_column(name: str = "id") -> Column[UUID]:
     return Column(name, Uuid(), primary_key=True)
 
 
+def reference_column(name: str, *, optional: bool = False) -> Column[UUID]:
+    """Make a column that names another record."""
+    return Column(name, Uuid(), nullable=optional)
+
+
 def minor_column(name: str) -> Column[int]:
     """Make a column for an amount in minor units of the row's currency."""
     return Column(name, BigInteger(), nullable=False)
@@ -155,6 +167,35 @@ def of_hotel(table: str, column: str, *, key: str = "id", cascade: bool = False)
         [f"{_PREFIX}{table}.hotel_id", f"{_PREFIX}{table}.{key}"],
         ondelete="CASCADE" if cascade else None,
     )
+
+
+def append_only(table: Table) -> None:
+    """Have the database itself refuse to change or delete a row of ``table``, ever."""
+    name = table.name
+    for verb in ("UPDATE", "DELETE"):
+        refuse = DDL(
+            f"CREATE TRIGGER tr_{name}_no_{verb.lower()} BEFORE {verb} ON {name} "
+            f"BEGIN SELECT RAISE(ABORT, '{name} is append-only'); END"
+        )
+        event.listen(table, "after_create", refuse.execute_if(dialect="sqlite"))
+    function = DDL(
+        f"CREATE OR REPLACE FUNCTION fn_{name}_append_only() RETURNS trigger LANGUAGE plpgsql AS "
+        f"$$ BEGIN RAISE EXCEPTION '{name} is append-only'; END $$"
+    )
+    trigger = DDL(
+        f"CREATE TRIGGER tr_{name}_append_only BEFORE UPDATE OR DELETE ON {name} "
+        f"FOR EACH ROW EXECUTE FUNCTION fn_{name}_append_only()"
+    )
+    drop = DDL(f"DROP FUNCTION IF EXISTS fn_{name}_append_only()")
+    event.listen(table, "after_create", function.execute_if(dialect="postgresql"))
+    event.listen(table, "after_create", trigger.execute_if(dialect="postgresql"))
+    event.listen(table, "after_drop", drop.execute_if(dialect="postgresql"))
+
+
+def one_of(column: str, kind: type[StrEnum]) -> CheckConstraint:
+    """Make the rule that a column holds a value of ``kind``."""
+    values = ", ".join(f"'{member.value}'" for member in kind)
+    return CheckConstraint(f"{column} IN ({values})", name=column)
 
 
 @frozen
