@@ -48,6 +48,7 @@ __all__ = [
     "id_column",
     "minor_column",
     "of_hotel",
+    "one_of",
     "reference_column",
     "version_column",
 ]
