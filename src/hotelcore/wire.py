@@ -289,8 +289,7 @@ def _record_decoder(kind: type[Any]) -> _Decoder:  # Any: of whatever it builds.
 
     @cache  # At first use, so that a class may contain itself.
     def fields() -> dict[str, tuple[str, _Decoder]]:
-        # No local names: in a class with `date: date` the annotation is the type, not the field.
-        hints = get_type_hints(kind, localns={})
+        hints = get_type_hints(kind)
         return {f.name: (f.alias, _decoder(hints[f.name])) for f in attrs.fields(kind) if f.init}
 
     def decode_record(data: Json) -> object:
