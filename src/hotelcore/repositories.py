@@ -408,6 +408,9 @@ class Folios(Protocol):
     def of_booking(self, booking_id: BookingId) -> tuple[Folio, ...]:
         """Return a booking's folios, oldest first, locked in a writing unit."""
 
+    def of_house(self) -> Mapping[BookingId, Folio]:
+        """Return the oldest open folio of each booking in house, locked in a writing unit."""
+
     def post(self, lines: Sequence[FolioLine]) -> None:
         """Add lines and move the balances, in folio order; `FolioClosed` names a closed one."""
 

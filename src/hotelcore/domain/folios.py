@@ -6,7 +6,7 @@ payments lower it, and a void is the exact opposite of the line it reverses.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import date, datetime
 from enum import StrEnum
 
@@ -25,6 +25,7 @@ __all__ = [
     "LineKind",
     "allowance_of",
     "refund_of",
+    "refunds_of",
     "remaining",
     "void_of",
 ]
@@ -93,6 +94,11 @@ class FolioLine:
     posted_at: datetime = fields.instant()
     posted_by: str = fields.text(200)
 
+    @property
+    def is_charge(self) -> bool:
+        """Whether the line is a charge, posted here or moved here."""
+        return self.kind is LineKind.CHARGE
+
     def __attrs_post_init__(self) -> None:
         # A night may be sold below zero (a rebate on a package); nothing else may.
         signed = self.kind is LineKind.VOID or self.night is not None
@@ -107,11 +113,15 @@ def remaining(original: FolioLine, referring: Iterable[FolioLine]) -> Money:
     """Return what is left of ``original`` after the lines that refer to it.
 
     For a charge that is the part not yet allowed or voided, for a payment the part not yet
-    refunded or voided. Voids of those allowances and refunds must be among ``referring`` too.
+    refunded or voided. Voids of those allowances and refunds must be among ``referring`` too; a
+    charge that was moved elsewhere, and what refers to that, may be and does not count.
     """
+    known = tuple(referring)
+    direct = {line.id for line in known if line.refers_to == original.id and not line.is_charge}
     left = original.amount
-    for line in referring:
-        left = left + line.amount
+    for line in known:
+        if line.id in direct or line.refers_to in direct:
+            left = left + line.amount
     return abs(left) if original.kind is LineKind.PAYMENT else left
 
 
@@ -137,7 +147,7 @@ def abs_if_payment(line: FolioLine) -> Money:
 
 def allowance_of(charge: FolioLine, referring: tuple[FolioLine, ...], amount: Money) -> Money:
     """Return the line amount of an allowance of ``amount`` on ``charge``, if so much is left."""
-    if charge.kind is not LineKind.CHARGE:
+    if not charge.is_charge:
         raise AmountRefused("an allowance lowers a charge, and this line is none")
     return -_within(amount, remaining(charge, referring), "the allowance", "of the charge")
 
@@ -147,6 +157,22 @@ def refund_of(payment: FolioLine, referring: tuple[FolioLine, ...], amount: Mone
     if payment.kind is not LineKind.PAYMENT:
         raise AmountRefused("a refund gives a payment back, and this line is none")
     return _within(amount, remaining(payment, referring), "the refund", "of the payment")
+
+
+def refunds_of(lines: Sequence[FolioLine], amount: Money) -> tuple[tuple[FolioLine, Money], ...]:
+    """Spread a refund of ``amount`` over a folio's payments, the oldest first.
+
+    ``lines`` are all lines of the folio. Gives each payment to refund with its part; together
+    they are ``amount``, or less when less is left of the payments.
+    """
+    parts: list[tuple[FolioLine, Money]] = []
+    for payment in lines:
+        if payment.kind is LineKind.PAYMENT:
+            part = min(amount, remaining(payment, lines))
+            if part.minor > 0:
+                parts.append((payment, part))
+                amount -= part
+    return tuple(parts)
 
 
 def _within(amount: Money, left: Money, what: str, of_what: str) -> Money:

@@ -1,0 +1,309 @@
+"""Lines on folios: built, stored, noted and reported alike for every operation that bills.
+
+Callers have read ``uow.hotel`` before, since the hotel comes first in the order of locks and its
+business date is that of every line. Folios come last, after rooms.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from datetime import date
+
+import attrs
+
+from hotelcore import errors
+from hotelcore.domain.bookings import Booking, BookingNight
+from hotelcore.domain.folios import (
+    ROOM_CHARGE,
+    Folio,
+    FolioLine,
+    FolioStatus,
+    LineKind,
+    refunds_of,
+)
+from hotelcore.domain.money import Money, sum_money
+from hotelcore.events.catalogue import (
+    ChargePosted,
+    ChargeVoided,
+    Event,
+    FolioClosed,
+    PaymentReceived,
+    PaymentRefunded,
+)
+from hotelcore.ids import BookingId, FolioId, FolioLineId, GuestId
+from hotelcore.unit_of_work import UnitOfWork
+
+__all__ = [
+    "add_folio",
+    "charge_booking",
+    "close_at_zero",
+    "close_settled_folios",
+    "in_hotel_currency",
+    "line_event",
+    "lock_open_folio",
+    "new_line",
+    "post_lines",
+    "post_nights",
+    "refund_credit",
+    "room_charge",
+    "unsettled_folios",
+]
+
+
+# -- lines ------------------------------------------------------------------------------------
+
+
+def in_hotel_currency(uow: UnitOfWork, amount: object) -> Money:
+    """Return ``amount`` if it is money above zero in the hotel's currency."""
+    if not isinstance(amount, Money):
+        raise errors.InvalidInput("amount", "must be Money")
+    if amount.currency != uow.hotel.currency:
+        raise errors.CurrencyMismatch(uow.hotel.currency, amount.currency)
+    if amount.minor <= 0:
+        raise errors.InvalidInput("amount", "must be more than zero")
+    return amount
+
+
+def new_line(
+    uow: UnitOfWork,
+    folio: Folio,
+    kind: LineKind,
+    code: str,
+    amount: Money,
+    *,
+    description: str = "",
+    service_date: date | None = None,
+    night: date | None = None,
+    refers_to: FolioLineId | None = None,
+) -> FolioLine:
+    """Build a line of the current business date; the service is of that date if not told.
+
+    ``amount`` is the effect on the balance: payments and allowances are negative.
+    """
+    business_date = uow.hotel.business_date
+    return FolioLine(
+        id=FolioLineId(uow.new_id()),
+        hotel_id=uow.hotel_id,
+        folio_id=folio.id,
+        booking_id=folio.booking_id,
+        kind=kind,
+        code=code,
+        description=description,
+        amount=amount,
+        business_date=business_date,
+        service_date=business_date if service_date is None else service_date,
+        night=night,
+        refers_to=refers_to,
+        posted_at=uow.now(),
+        posted_by=uow.actor.subject,
+    )
+
+
+def room_charge(uow: UnitOfWork, folio: Folio, night: BookingNight) -> FolioLine:
+    """Build the charge of one night, at the price fixed on it, for the service of that night."""
+    day = night.night
+    kind = LineKind.CHARGE
+    return new_line(uow, folio, kind, ROOM_CHARGE, night.price, service_date=day, night=day)
+
+
+def post_lines(uow: UnitOfWork, folio: Folio, lines: Sequence[FolioLine]) -> None:
+    """Post lines to one folio, which the transaction has locked; note them and report them."""
+    uow.folios.post(lines)
+    balance = sum_money((line.amount for line in lines), folio.balance.currency) + folio.balance
+    uow.changed("folio", folio.id, folio, attrs.evolve(folio, balance=balance))
+    for line in lines:
+        uow.changed("folio_line", line.id, None, line)
+        if event := line_event(line):
+            uow.emit(event)
+
+
+def line_event(line: FolioLine) -> Event | None:
+    """Return the fact that a posted line is; an allowance has no event of its own.
+
+    Payments, refunds and voids are reported with the amount that was paid, refunded, voided.
+    """
+    match line.kind:
+        case LineKind.CHARGE:
+            return _charge_posted(line)
+        case LineKind.PAYMENT:
+            return _payment_received(line)
+        case LineKind.REFUND:
+            return _payment_refunded(line)
+        case LineKind.VOID:
+            return _charge_voided(line)
+        case LineKind.ALLOWANCE:
+            return None
+
+
+def _charge_posted(line: FolioLine) -> ChargePosted:
+    return ChargePosted(
+        hotel_id=line.hotel_id,
+        booking_id=line.booking_id,
+        folio_id=line.folio_id,
+        line_id=line.id,
+        code=line.code,
+        amount=line.amount,
+        service_date=line.service_date,
+    )
+
+
+def _payment_received(line: FolioLine) -> PaymentReceived:
+    return PaymentReceived(
+        hotel_id=line.hotel_id,
+        booking_id=line.booking_id,
+        folio_id=line.folio_id,
+        line_id=line.id,
+        method=line.code,
+        amount=-line.amount,
+    )
+
+
+def _payment_refunded(line: FolioLine) -> PaymentRefunded:
+    return PaymentRefunded(
+        hotel_id=line.hotel_id,
+        booking_id=line.booking_id,
+        folio_id=line.folio_id,
+        line_id=line.id,
+        payment_line_id=_original(line),
+        amount=line.amount,
+    )
+
+
+def _charge_voided(line: FolioLine) -> ChargeVoided:
+    return ChargeVoided(
+        hotel_id=line.hotel_id,
+        booking_id=line.booking_id,
+        folio_id=line.folio_id,
+        line_id=line.id,
+        voided_line_id=_original(line),
+        amount=-line.amount,
+    )
+
+
+def _original(line: FolioLine) -> FolioLineId:
+    if line.refers_to is None:
+        raise errors.InvalidInput("refers_to", f"a {line.kind} names the line it belongs to")
+    return line.refers_to
+
+
+# -- folios -----------------------------------------------------------------------------------
+
+
+def add_folio(uow: UnitOfWork, booking: Booking, guest_id: GuestId) -> Folio:
+    """Open a new folio of the booking, in the hotel's currency, and note it."""
+    folio = Folio(
+        id=FolioId(uow.new_id()),
+        hotel_id=uow.hotel_id,
+        booking_id=booking.id,
+        guest_id=guest_id,
+        balance=Money.zero(uow.hotel.currency),
+        opened_at=uow.now(),
+    )
+    uow.folios.open(folio)
+    uow.changed("folio", folio.id, None, folio)
+    return folio
+
+
+def lock_open_folio(uow: UnitOfWork, folio_id: FolioId) -> Folio:
+    """Lock a folio that is about to get lines; `FolioClosed` if it accepts none."""
+    folio = uow.folios.lock(folio_id)
+    if folio.status is not FolioStatus.OPEN:
+        raise errors.FolioClosed(folio.id)
+    return folio
+
+
+def unsettled_folios(uow: UnitOfWork, booking_id: BookingId) -> tuple[Folio, ...]:
+    """Return the booking's folios whose balance is not zero."""
+    return tuple(folio for folio in uow.folios.of_booking(booking_id) if folio.balance)
+
+
+def close_at_zero(uow: UnitOfWork, folio: Folio) -> Folio:
+    """Close an open, locked folio; `AmountRefused` unless its balance is zero."""
+    if folio.balance:
+        raise errors.AmountRefused(f"a folio closes at balance zero, and {folio.balance} is open")
+    closed = uow.folios.close(folio, at=uow.now())
+    uow.changed("folio", folio.id, folio, closed)
+    uow.emit(FolioClosed(hotel_id=uow.hotel_id, booking_id=folio.booking_id, folio_id=folio.id))
+    return closed
+
+
+def close_settled_folios(uow: UnitOfWork, booking_id: BookingId) -> None:
+    """Close each open folio of the booking whose balance is zero; the others stay open."""
+    for folio in _open_folios(uow, booking_id):
+        if not folio.balance:
+            close_at_zero(uow, folio)
+
+
+def _open_folios(uow: UnitOfWork, booking_id: BookingId) -> list[Folio]:
+    folios = uow.folios.of_booking(booking_id)
+    return [folio for folio in folios if folio.status is FolioStatus.OPEN]
+
+
+# -- what bookings cost and get back ----------------------------------------------------------
+
+
+def charge_booking(
+    uow: UnitOfWork, booking: Booking, code: str, amount: Money, description: str = ""
+) -> FolioLine:
+    """Post a charge to the booking's open folio that is deepest in credit.
+
+    So a fee is kept from what was paid. A booking without an open folio gets a new one.
+    """
+    folios = _open_folios(uow, booking.id) or [add_folio(uow, booking, booking.guest_id)]
+    folio = min(folios, key=lambda folio: folio.balance.minor)
+    line = new_line(uow, folio, LineKind.CHARGE, code, amount, description=description)
+    post_lines(uow, folio, [line])
+    return line
+
+
+def post_nights(
+    uow: UnitOfWork, booking: Booking, nights: Iterable[BookingNight]
+) -> tuple[FolioLine, ...]:
+    """Charge nights of a booking that are not posted yet to its oldest open folio; mark them.
+
+    Released and posted ones among ``nights`` are left out. A booking without an open folio gets
+    a new one.
+    """
+    due = [night for night in nights if not (night.posted or night.released)]
+    if not due:
+        return ()
+    folios = _open_folios(uow, booking.id) or [add_folio(uow, booking, booking.guest_id)]
+    lines = tuple(room_charge(uow, folios[0], night) for night in due)
+    post_lines(uow, folios[0], lines)
+    uow.bookings.mark_posted(due)
+    return lines
+
+
+def refund_credit(uow: UnitOfWork, booking: Booking, reason: str) -> Money:
+    """Give back what the booking's folios together are in credit, payment by payment.
+
+    The oldest payments go first. Returns what was given back, which is never more than is left
+    of the payments; zero where nothing is in credit.
+    """
+    folios = _open_folios(uow, booking.id)
+    nothing = Money.zero(uow.hotel.currency)
+    credit = -sum_money((folio.balance for folio in folios), nothing.currency)
+    given = nothing
+    for folio in folios:
+        part = min(credit - given, -folio.balance)
+        if part > nothing:
+            given += _refund_from(uow, folio, part, reason)
+    return given
+
+
+def _refund_from(uow: UnitOfWork, folio: Folio, amount: Money, reason: str) -> Money:
+    lines = [
+        new_line(
+            uow,
+            folio,
+            LineKind.REFUND,
+            payment.code,
+            part,
+            description=reason,
+            refers_to=payment.id,
+        )
+        for payment, part in refunds_of(uow.folios.lines(folio.id), amount)
+    ]
+    if lines:
+        post_lines(uow, folio, lines)
+    return sum_money((line.amount for line in lines), amount.currency)
