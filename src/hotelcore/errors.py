@@ -39,6 +39,7 @@ __all__ = [
     "StaleVersion",
     "TenantMismatch",
     "TransactionTimeout",
+    "UnitAborted",
     "WaitTimeout",
 ]
 
@@ -292,13 +293,17 @@ class DatabaseFailure(HotelcoreError):
 
 @define(slots=False, eq=False)
 class ReadOnly(HotelcoreError):
-    """A write was tried through a reading handle."""
+    """A write was tried where only reading is possible."""
 
-    what: str
+    reason: str
 
     def message(self) -> str:
-        """Point at the handle that writes."""
-        return f"{self.what} writes, and this handle only reads: use run() or transaction()"
+        """Point at what writes."""
+        return self.reason
+
+
+class UnitAborted(Conflict):
+    """A command of this unit failed, so nothing of the unit was kept; try it in a savepoint."""
 
 
 @define(slots=False, eq=False)

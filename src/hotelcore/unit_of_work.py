@@ -118,6 +118,9 @@ class UnitOfWork(Protocol):
     ) -> None:
         """Note a change for the audit entry of the running command."""
 
+    def reason(self, text: str) -> None:
+        """Note why the running command does what it does; `InvalidInput` above 500 characters."""
+
     def emit(self, event: Event) -> None:
         """Report a fact in this transaction; `TenantMismatch` for another hotel's event."""
 

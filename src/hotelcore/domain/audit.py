@@ -34,7 +34,8 @@ class AuditLogEntry:
     """One successful command: exactly one entry each, written in the command's transaction.
 
     ``changes`` come in the order in which they were made; ``resource`` and ``resource_id`` are
-    those of the first, the record that the command is about.
+    those of the first, the record that the command is about. ``reason`` is what the actor gave for
+    an override or a correction.
     """
 
     id: AuditEntryId
@@ -47,6 +48,7 @@ class AuditLogEntry:
     resource: str
     resource_id: UUID
     changes: tuple[Change, ...]
+    reason: str | None = fields.text(500, optional=True)
     correlation_id: str | None = fields.text(200, optional=True)
 
 

@@ -10,27 +10,26 @@ from typing import Any, Concatenate, ParamSpec, TypeVar
 from hotelcore.access import Permission
 from hotelcore.unit_of_work import UnitOfWork
 
-__all__ = ["OPERATIONS", "operation"]
+__all__ = ["OPERATIONS", "operation", "permission_of"]
 
 P = ParamSpec("P")
 R = TypeVar("R")
 
-# Operations differ in their arguments and results, so the register's value type is open.
-_declared: dict[str, Callable[..., Any]] = {}
+# Operations differ in their arguments and results, so the register's types are open.
+_functions: dict[str, Callable[..., Any]] = {}
+_permissions: dict[Callable[..., Any], Permission] = {}
 
-OPERATIONS: Mapping[str, Callable[..., Any]] = MappingProxyType(_declared)
-"""Every operation of the library by name, found when `hotelcore.operations` is imported."""
+OPERATIONS: Mapping[str, Callable[..., Any]] = MappingProxyType(_functions)
+"""Every declared operation by name; those of the library once `hotelcore.operations` is imported."""
 
 
 def operation(
     permission: Permission,
-) -> Callable[
-    [Callable[Concatenate[UnitOfWork, P], R]], Callable[Concatenate[UnitOfWork, P], R]
-]:
+) -> Callable[[Callable[Concatenate[UnitOfWork, P], R]], Callable[Concatenate[UnitOfWork, P], R]]:
     """Make the decorated function an operation that needs ``permission``.
 
     Each call is one command: it is refused without the permission, and a successful one leaves
-    exactly one audit entry, in its own transaction.
+    exactly one audit entry, in its own transaction. The function's name names the operation.
     """
 
     def declare(
@@ -43,7 +42,13 @@ def operation(
             with uow.command(name, permission):
                 return function(uow, *args, **kwargs)
 
-        _declared[name] = perform
+        _functions[name] = perform
+        _permissions[perform] = permission
         return perform
 
     return declare
+
+
+def permission_of(function: Callable[..., Any]) -> Permission | None:
+    """Return the permission that ``function`` declared; None for what is no operation."""
+    return _permissions.get(function)

@@ -7,11 +7,24 @@ errors, and turns rows into entities. What lies beneath can change without touch
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, TypeAlias, TypeVar
 from uuid import UUID
 
-from sqlalchemy import BindParameter, Connection, Insert, Row, Table, bindparam, insert
+from sqlalchemy import (
+    BindParameter,
+    Connection,
+    CursorResult,
+    Insert,
+    Row,
+    Table,
+    and_,
+    bindparam,
+    insert,
+    true,
+)
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.engine.interfaces import CoreExecuteOptionsParameter
 from sqlalchemy.sql.base import Executable
 from sqlalchemy.sql.dml import UpdateBase
 
@@ -20,7 +33,7 @@ from hotelcore.ids import HotelId
 from hotelcore.sql.limits import Deadline
 from hotelcore.sql.translation import translated
 
-__all__ = ["Statements", "acting_hotel", "insert_into"]
+__all__ = ["Statements", "acting_hotel", "insert_into", "upsert_into"]
 
 T = TypeVar("T")
 
@@ -38,48 +51,81 @@ def acting_hotel() -> BindParameter[UUID]:
 
 def insert_into(table: Table) -> Insert:
     """Build the INSERT of one row with every column, the hotel bound by the seam."""
-    return insert(table).values(
-        {
-            column.name: acting_hotel() if column.name == "hotel_id" else bindparam(column.name)
-            for column in table.columns
-        }
-    )
+    return insert(table).values(_row_of(table))
+
+
+def upsert_into(
+    table: Table, *, changing: Collection[str], keeping: Collection[str] = ()
+) -> Mapping[str, Insert]:
+    """Build, by dialect, the INSERT of one row that on a taken primary key changes the stored row.
+
+    Only the columns ``changing`` take the new values. A stored row that differs in a column of
+    ``keeping`` is left as it is and not counted among the rows changed.
+    """
+    statements: dict[str, Insert] = {}
+    for dialect, insert_there in (("sqlite", sqlite.insert), ("postgresql", postgresql.insert)):
+        statement = insert_there(table).values(_row_of(table))
+        new = statement.excluded
+        statements[dialect] = statement.on_conflict_do_update(
+            index_elements=list(table.primary_key),
+            set_={name: new[name] for name in changing},
+            where=and_(true(), *(table.c[name] == new[name] for name in keeping)),
+        )
+    return statements
+
+
+def _row_of(table: Table) -> dict[str, BindParameter[Any]]:
+    """Name a parameter for every column; the parameters' types are those of the columns."""
+    return {
+        column.name: acting_hotel() if column.name == "hotel_id" else bindparam(column.name)
+        for column in table.columns
+    }
 
 
 class Statements:
-    """Runs statements for one hotel on one connection until one deadline."""
+    """Runs statements for one hotel on one connection until one deadline.
+
+    ``writes`` is what may change rows at the moment: nothing in a reading unit, and in a writing
+    one only the commands, since what they do is permitted and audited.
+    """
 
     def __init__(
-        self, connection: Connection, hotel_id: HotelId, deadline: Deadline, *, read_only: bool
+        self,
+        connection: Connection,
+        hotel_id: HotelId,
+        deadline: Deadline,
+        *,
+        read_only: bool,
+        options: CoreExecuteOptionsParameter | None = None,
     ) -> None:
         self._connection = connection
         self._acting = {_ACTING_HOTEL: hotel_id}
         self._deadline = deadline
+        self._options = options or {}
         self.read_only = read_only
+        self.may_write = not read_only
+
+    @property
+    def dialect(self) -> str:
+        """The database's name, ``sqlite`` or ``postgresql``, where a statement differs."""
+        return self._connection.dialect.name
 
     def all(
         self, statement: Executable, build: Callable[[AnyRow], T], /, **values: object
     ) -> list[T]:
         """Run a statement that gives rows and build one ``T`` of each."""
-        self._check(statement)
-        with translated(self._deadline.limits):
-            rows = self._connection.execute(statement, {**values, **self._acting}).all()
-        return [build(row) for row in rows]
+        return [build(row) for row in self._execute(statement, values).all()]
 
     def first(
         self, statement: Executable, build: Callable[[AnyRow], T], /, **values: object
     ) -> T | None:
         """Run a statement and build a ``T`` of its first row; None if there is no row."""
-        self._check(statement)
-        with translated(self._deadline.limits):
-            row = self._connection.execute(statement, {**values, **self._acting}).first()
+        row = self._execute(statement, values).first()
         return None if row is None else build(row)
 
     def write(self, statement: UpdateBase, /, **values: object) -> int:
         """Run a statement that changes rows and return how many it changed."""
-        self._check(statement)
-        with translated(self._deadline.limits):
-            return self._connection.execute(statement, {**values, **self._acting}).rowcount
+        return self._execute(statement, values).rowcount
 
     def write_many(self, statement: UpdateBase, rows: Sequence[Parameters]) -> int:
         """Run one statement with many parameter sets, in their order; return the rows changed.
@@ -88,12 +134,20 @@ class Statements:
         """
         if not rows:
             return 0
-        self._check(statement)
-        with translated(self._deadline.limits):
-            result = self._connection.execute(statement, [{**row, **self._acting} for row in rows])
-        return result.rowcount
+        return self._execute(statement, [{**row, **self._acting} for row in rows]).rowcount
 
-    def _check(self, statement: Executable) -> None:
-        if self.read_only and isinstance(statement, UpdateBase):
-            raise ReadOnly("this call")
+    def _execute(
+        self, statement: Executable, values: Parameters | list[Parameters]
+    ) -> CursorResult[Any]:
+        if not self.may_write and isinstance(statement, UpdateBase):
+            raise ReadOnly(_WHY_READ_ONLY if self.read_only else _WHY_NO_COMMAND)
         self._deadline.enforce(self._connection)
+        parameters = values if isinstance(values, list) else {**values, **self._acting}
+        with translated(self._deadline.limits):
+            return self._connection.execute(
+                statement, parameters, execution_options=self._options
+            )
+
+
+_WHY_READ_ONLY = "this handle only reads: write through run() or transaction()"
+_WHY_NO_COMMAND = "only an operation writes: declare yours with hotelcore.operations.operation"

@@ -1,0 +1,66 @@
+"""hotelcore: the core of hotel software, for many hotels in one database.
+
+A host constructs a `HotelCore` (or `AsyncHotelCore`), asks it for a handle with ``acting_as``, and
+runs the operations of `hotelcore.operations` through it. The map of the house:
+
+``hotelcore.domain``        frozen values and entities, and the rules between them
+``hotelcore.operations``    what can be done: plain functions of a unit of work
+``hotelcore.unit_of_work``  what an operation works on
+``hotelcore.repositories``  what it asks of storage, one Protocol an aggregate
+``hotelcore.events``        the facts that are reported, and the bus
+``hotelcore.sql``           storage in SQLite and PostgreSQL
+``hotelcore.pms``           what an adapter to another system promises
+``hotelcore.access``        roles, permissions and the table that joins them
+``hotelcore.errors``        everything that can be raised
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from hotelcore.access import Permission, Role
+from hotelcore.domain.money import Money
+from hotelcore.domain.stays import Stay
+from hotelcore.errors import HotelcoreError
+from hotelcore.ids import HotelId, new_id
+from hotelcore.tenancy import Actor
+
+if TYPE_CHECKING:
+    from hotelcore.core import AsyncHotelCore, HotelCore
+    from hotelcore.sql.limits import Limits
+    from hotelcore.sql.schema import TableNames
+
+__all__ = [
+    "Actor",
+    "AsyncHotelCore",
+    "HotelCore",
+    "HotelId",
+    "HotelcoreError",
+    "Limits",
+    "Money",
+    "Permission",
+    "Role",
+    "Stay",
+    "TableNames",
+    "new_id",
+]
+
+# These bring SQLAlchemy with them, which a program that only handles values never needs.
+_LATER = {
+    "AsyncHotelCore": "hotelcore.core",
+    "HotelCore": "hotelcore.core",
+    "Limits": "hotelcore.sql.limits",
+    "TableNames": "hotelcore.sql.schema",
+}
+
+
+def __getattr__(name: str) -> object:
+    if name not in _LATER:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib import import_module
+
+    return getattr(import_module(_LATER[name]), name)
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -1,0 +1,437 @@
+"""What a host constructs: `HotelCore`, or `AsyncHotelCore` for asyncio, and their handles.
+
+Both are thin shells over the same units of work: they find a connection, run the unit, run it
+again when the database asks for that, and tell the listeners what was committed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import sys
+import time
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import (
+    AbstractContextManager,
+    asynccontextmanager,
+    contextmanager,
+    nullcontext,
+)
+from datetime import timedelta
+from typing import TYPE_CHECKING, Concatenate, ParamSpec, TypeVar
+
+import attrs
+from attrs import frozen
+from sqlalchemy import Connection, Engine
+from sqlalchemy.engine import URL
+
+from hotelcore.backoff import Backoff
+from hotelcore.clock import Clock, SystemClock
+from hotelcore.errors import DatabaseBusy, InvalidInput, TransactionTimeout, WaitTimeout
+from hotelcore.events.bus import EventBus
+from hotelcore.ids import IdSource
+from hotelcore.sql.creation import create_schema
+from hotelcore.sql.engine import Gate, new_engine, prepare
+from hotelcore.sql.limits import Deadline, Limits
+from hotelcore.sql.schema import TableNames
+from hotelcore.sql.transactions import Once, Unit, Written, joined, perform, read, write
+from hotelcore.sql.translation import translated
+from hotelcore.sql.unit_of_work import Commission
+from hotelcore.tenancy import Actor
+from hotelcore.text import clean_text
+from hotelcore.unit_of_work import UnitOfWork
+
+if TYPE_CHECKING:
+    from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+    from sqlalchemy.orm import Session
+
+__all__ = ["AsyncDesk", "AsyncHotelCore", "AsyncUnit", "Desk", "HotelCore"]
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+_BACKOFF = Backoff(first=0.01, cap=0.5, chance=random.random)
+
+
+@frozen(kw_only=True)
+class _Terms:
+    """What a handle was asked for; `once` and `within` give a handle with other terms."""
+
+    commission: Commission
+    names: TableNames
+    limits: Limits
+    once: Once | None = None
+
+    def unit(self) -> Unit:
+        """Start the time of a unit of work."""
+        return Unit(self.commission, self.names, Deadline.start(self.commission.clock, self.limits))
+
+    def under_key(self, key: str) -> _Terms:
+        """Give the same terms under an idempotency key."""
+        return attrs.evolve(self, once=Once(clean_text("idempotency_key", key, most=200)))
+
+    def limited(
+        self, wait_limit: timedelta | None, time_limit: timedelta | None, isolation: str | None
+    ) -> _Terms:
+        """Give the same terms with other limits; None leaves one as it is."""
+        given = {"wait_limit": wait_limit, "time_limit": time_limit, "isolation": isolation}
+        changed = {name: value for name, value in given.items() if value is not None}
+        return attrs.evolve(self, limits=attrs.evolve(self.limits, **changed))
+
+
+def _pause_before_next(attempt: int, deadline: Deadline) -> float:
+    """Return the seconds until the next attempt; `TransactionTimeout` when there is no time."""
+    pause = _BACKOFF.pause(attempt, deadline.left)
+    if pause is None:
+        raise TransactionTimeout(deadline.limits.time_limit.total_seconds()) from None
+    return pause
+
+
+class _Core:
+    """What both cores hold."""
+
+    def __init__(self, engine: Engine, names: TableNames, limits: Limits, clock: Clock) -> None:
+        prepare(engine)
+        self._sync_engine = engine
+        self._names = names
+        self._limits = limits
+        self._clock = clock
+        self._ids = IdSource(clock)
+        self.events = EventBus()
+
+    def _terms(self, actor: Actor, correlation_id: str | None) -> _Terms:
+        if not isinstance(actor, Actor):
+            raise InvalidInput("actor", "must be an Actor")
+        if correlation_id is not None:
+            clean_text("correlation_id", correlation_id, most=200)
+        commission = Commission(
+            actor=actor,
+            clock=self._clock,
+            new_id=self._ids.next_id,
+            correlation_id=correlation_id,
+        )
+        return _Terms(commission=commission, names=self._names, limits=self._limits)
+
+
+class HotelCore(_Core):
+    """The library over one database, for synchronous hosts. Make one a process and share it.
+
+    ``database`` is a URL (``sqlite:///hotel.db``, ``postgresql://…``) or an `Engine` of the
+    host's, which is prepared with event hooks (`hotelcore.sql.engine`) and stays the host's.
+    ``names`` puts the tables under another prefix or schema, ``limits`` are the defaults of every
+    unit of work, ``clock`` tells the time. Raises `InvalidInput` for anything else.
+
+    ``events`` is the bus on which listeners in this process subscribe.
+    """
+
+    def __init__(
+        self,
+        database: str | URL | Engine,
+        *,
+        names: TableNames | None = None,
+        limits: Limits | None = None,
+        clock: Clock | None = None,
+    ) -> None:
+        own = not isinstance(database, Engine)
+        self.engine = new_engine(database) if not isinstance(database, Engine) else database
+        super().__init__(
+            self.engine, names or TableNames(), limits or Limits(), clock or SystemClock()
+        )
+        self._gate = Gate.of(self.engine) if own else None
+
+    def create_schema(self) -> None:
+        """Create the tables that are missing, all in one transaction. Existing ones stay."""
+        with self.engine.connect() as connection:
+            create_schema(connection, self._names)
+
+    def acting_as(self, actor: Actor, *, correlation_id: str | None = None) -> Desk:
+        """Give the handle through which ``actor`` works in the actor's hotel.
+
+        ``correlation_id`` (up to 200 characters) goes into every audit entry and event.
+        """
+        return Desk(self, self._terms(actor, correlation_id))
+
+    def close(self) -> None:
+        """Close the pooled connections; the core may be used again."""
+        self.engine.dispose()
+
+    @contextmanager
+    def _connection(self, deadline: Deadline) -> Iterator[Connection]:
+        with self._gate.entered(deadline) if self._gate else nullcontext():
+            with translated(deadline.limits):
+                connection = self.engine.connect()
+            with connection:
+                yield connection
+
+
+@frozen
+class Desk:
+    """An actor at work in one hotel. Cheap to make, safe to share between threads."""
+
+    _core: HotelCore
+    _its: _Terms
+
+    @property
+    def actor(self) -> Actor:
+        """Who acts, and in which hotel."""
+        return self._its.commission.actor
+
+    def once(self, idempotency_key: str) -> Desk:
+        """Give a handle whose `run` has one effect and one result under this key, ever.
+
+        The key (1 to 200 characters) is the hotel's and the operation's. The same arguments give
+        the stored result again; others raise `IdempotencyConflict`.
+        """
+        return attrs.evolve(self, its=self._its.under_key(idempotency_key))
+
+    def within(
+        self,
+        *,
+        wait_limit: timedelta | None = None,
+        time_limit: timedelta | None = None,
+        isolation: str | None = None,
+    ) -> Desk:
+        """Give a handle with other limits; see `Limits`. What is not given stays."""
+        return attrs.evolve(self, its=self._its.limited(wait_limit, time_limit, isolation))
+
+    def run(
+        self,
+        operation: Callable[Concatenate[UnitOfWork, P], R],
+        /,
+        *args: P.args,
+        **kwargs: P.kwargs,
+    ) -> R:
+        """Run one operation, or a function of your own over several, as one transaction.
+
+        It is committed as a whole, with its audit entries and events, or not at all; run again
+        while the database asks for that and time is left; then its listeners are told. Raises
+        what the operation raises, `PermissionDenied`, `WaitTimeout`, `TransactionTimeout`.
+        """
+        unit, attempt = self._its.unit(), 0
+        while True:
+            attempt, written = attempt + 1, Written()
+            try:
+                with (
+                    self._core._connection(unit.deadline) as connection,
+                    write(connection, unit, written) as uow,
+                ):
+                    result = perform(uow, self._its.once, operation, args, kwargs)
+            except DatabaseBusy:
+                time.sleep(_pause_before_next(attempt, unit.deadline))
+                continue
+            self._core.events.publish(written.events)
+            return result
+
+    @contextmanager
+    def transaction(self) -> Iterator[UnitOfWork]:
+        """Open a transaction for several steps; it commits when the block ends well.
+
+        It cannot be run again by itself, so `DatabaseBusy` reaches the caller. A step that may
+        fail without ending it goes into ``uow.savepoint()``.
+        """
+        unit, written = self._its.unit(), Written()
+        with (
+            self._core._connection(unit.deadline) as connection,
+            write(connection, unit, written) as uow,
+        ):
+            yield uow
+        self._core.events.publish(written.events)
+
+    @contextmanager
+    def reading(self) -> Iterator[UnitOfWork]:
+        """Open a unit that only reads, each statement for itself; writing raises `ReadOnly`."""
+        unit = self._its.unit()
+        with self._core._connection(unit.deadline) as connection, read(connection, unit) as uow:
+            yield uow
+
+    @contextmanager
+    def joining(self, host: Connection | Session) -> Iterator[UnitOfWork]:
+        """Work inside a transaction that the host has open on this core's engine.
+
+        A failure undoes the block's part alone. The commit stays the host's; until then nothing
+        is visible, and listeners in this process are not told (the outbox has the events).
+        """
+        with _joined(self._core, self._its, host) as uow:
+            yield uow
+
+
+@contextmanager
+def _joined(core: _Core, terms: _Terms, host: Connection | Session) -> Iterator[UnitOfWork]:
+    connection = host if isinstance(host, Connection) else host.connection()
+    if connection.engine.pool is not core._sync_engine.pool:
+        raise InvalidInput("host", "must be a connection or session of this core's engine")
+    if not connection.in_transaction():
+        raise InvalidInput("host", "must have a transaction open")
+    with joined(connection, terms.unit(), Written()) as uow:
+        yield uow
+
+
+class AsyncHotelCore(_Core):
+    """The library over one database, for asyncio. The operations are the very same functions.
+
+    ``database`` is a URL (``sqlite:///hotel.db``, ``postgresql://…``) or an `AsyncEngine` of
+    the host's. Needs the ``async`` extra; `MissingExtra` says so. See `HotelCore`.
+    """
+
+    def __init__(
+        self,
+        database: str | URL | AsyncEngine,
+        *,
+        names: TableNames | None = None,
+        limits: Limits | None = None,
+        clock: Clock | None = None,
+    ) -> None:
+        from hotelcore.sql.asynchronous import new_async_engine  # an extra, so only when wanted
+
+        given = isinstance(database, str | URL)
+        self.engine: AsyncEngine = new_async_engine(database) if given else database
+        super().__init__(
+            self.engine.sync_engine,
+            names or TableNames(),
+            limits or Limits(),
+            clock or SystemClock(),
+        )
+
+    async def create_schema(self) -> None:
+        """Create the tables that are missing; see `HotelCore.create_schema`."""
+        async with self.engine.connect() as connection:
+            await connection.run_sync(create_schema, self._names)
+
+    def acting_as(self, actor: Actor, *, correlation_id: str | None = None) -> AsyncDesk:
+        """Give the handle through which ``actor`` works; see `HotelCore.acting_as`."""
+        return AsyncDesk(self, self._terms(actor, correlation_id))
+
+    async def close(self) -> None:
+        """Close the pooled connections."""
+        await self.engine.dispose()
+
+    @asynccontextmanager
+    async def _connection(self, deadline: Deadline) -> AsyncIterator[AsyncConnection]:
+        wait = min(deadline.limits.wait_limit.total_seconds(), max(deadline.left, 0))
+        try:
+            with translated(deadline.limits):
+                async with asyncio.timeout(wait):
+                    connection = await self.engine.connect()
+        except TimeoutError:
+            raise WaitTimeout(wait) from None
+        async with connection:
+            yield connection
+
+
+@frozen
+class AsyncDesk:
+    """An actor at work in one hotel, for asyncio; see `Desk`."""
+
+    _core: AsyncHotelCore
+    _its: _Terms
+
+    @property
+    def actor(self) -> Actor:
+        """Who acts, and in which hotel."""
+        return self._its.commission.actor
+
+    def once(self, idempotency_key: str) -> AsyncDesk:
+        """Give a handle whose `run` has one effect under this key; see `Desk.once`."""
+        return attrs.evolve(self, its=self._its.under_key(idempotency_key))
+
+    def within(
+        self,
+        *,
+        wait_limit: timedelta | None = None,
+        time_limit: timedelta | None = None,
+        isolation: str | None = None,
+    ) -> AsyncDesk:
+        """Give a handle with other limits; see `Desk.within`."""
+        return attrs.evolve(self, its=self._its.limited(wait_limit, time_limit, isolation))
+
+    async def run(
+        self,
+        operation: Callable[Concatenate[UnitOfWork, P], R],
+        /,
+        *args: P.args,
+        **kwargs: P.kwargs,
+    ) -> R:
+        """Run one operation, or a function of your own, as one transaction; see `Desk.run`."""
+        unit, attempt = self._its.unit(), 0
+        while True:
+            attempt, written = attempt + 1, Written()
+
+            def work(connection: Connection, written: Written = written) -> R:
+                with write(connection, unit, written) as uow:
+                    return perform(uow, self._its.once, operation, args, kwargs)
+
+            try:
+                async with self._core._connection(unit.deadline) as connection:
+                    result = await connection.run_sync(work)
+            except DatabaseBusy:
+                await asyncio.sleep(_pause_before_next(attempt, unit.deadline))
+                continue
+            self._core.events.publish(written.events)
+            return result
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncIterator[AsyncUnit]:
+        """Open a transaction for several steps; see `Desk.transaction`."""
+        unit, written = self._its.unit(), Written()
+        async with (
+            self._core._connection(unit.deadline) as connection,
+            _opened(connection, lambda sync: write(sync, unit, written)) as opened,
+        ):
+            yield opened
+        self._core.events.publish(written.events)
+
+    @asynccontextmanager
+    async def reading(self) -> AsyncIterator[AsyncUnit]:
+        """Open a unit that only reads; see `Desk.reading`."""
+        unit = self._its.unit()
+        async with (
+            self._core._connection(unit.deadline) as connection,
+            _opened(connection, lambda sync: read(sync, unit)) as opened,
+        ):
+            yield opened
+
+    @contextmanager
+    def joining(self, host: Connection | Session) -> Iterator[UnitOfWork]:
+        """Work inside the host's open transaction, from within its ``run_sync``.
+
+        ``await session.run_sync(work)`` hands ``work`` the `Session` to give here; see
+        `Desk.joining`.
+        """
+        with _joined(self._core, self._its, host) as uow:
+            yield uow
+
+
+@frozen
+class AsyncUnit:
+    """An open unit of work, for asyncio: its repositories are reached through `run`."""
+
+    _connection: AsyncConnection
+    _uow: UnitOfWork
+
+    async def run(
+        self,
+        work: Callable[Concatenate[UnitOfWork, P], R],
+        /,
+        *args: P.args,
+        **kwargs: P.kwargs,
+    ) -> R:
+        """Run an operation, or any function of the unit of work, inside this unit."""
+        return await self._connection.run_sync(lambda _: work(self._uow, *args, **kwargs))
+
+
+@asynccontextmanager
+async def _opened(
+    connection: AsyncConnection,
+    opening: Callable[[Connection], AbstractContextManager[UnitOfWork]],
+) -> AsyncIterator[AsyncUnit]:
+    """Enter and leave a synchronous unit where its statements may await."""
+    unit = await connection.run_sync(opening)
+    uow = await connection.run_sync(lambda _: unit.__enter__())
+    try:
+        yield AsyncUnit(connection, uow)
+    except BaseException:
+        failure = sys.exc_info()
+        if not await connection.run_sync(lambda _: unit.__exit__(*failure)):
+            raise
+    else:
+        await connection.run_sync(lambda _: unit.__exit__(None, None, None))

@@ -1,0 +1,166 @@
+"""Prepares an engine: what SQLite and PostgreSQL need so that a unit of work keeps its word.
+
+SQLAlchemy's default SQLite mode begins transactions late and loses concurrent updates in silence.
+A prepared engine begins writing units with ``BEGIN IMMEDIATE``, so writers queue up; keeps a
+write-ahead log, so readers never wait; checks foreign keys; and syncs fully, so a commit survives
+a power cut.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from sqlalchemy import Connection, Engine, create_engine, event, make_url
+from sqlalchemy.engine import URL
+from sqlalchemy.exc import ArgumentError, NoSuchModuleError
+from sqlalchemy.pool import ConnectionPoolEntry, QueuePool
+
+from hotelcore.errors import InvalidInput, MissingExtra, WaitTimeout
+from hotelcore.sql.limits import Deadline
+from hotelcore.sql.schema import TableNames
+
+__all__ = ["DEADLINE", "NAMES", "READING", "Gate", "new_engine", "parsed_url", "places_for", "prepare"]
+
+READING = "hotelcore_reading"
+"""The execution option of a connection that only reads: no transaction is begun for it."""
+
+NAMES = "hotelcore_names"
+"""The execution option that carries the host's `TableNames` with each statement."""
+
+DEADLINE = "hotelcore_deadline"
+"""Where a SQLite connection keeps the deadline that its progress handler looks at."""
+
+_POOL_SIZE = 15
+# How many virtual machine steps SQLite takes between two looks at the clock: about a millisecond.
+_STEPS = 10_000
+_PRAGMAS = (
+    "PRAGMA journal_mode = WAL",
+    "PRAGMA synchronous = FULL",
+    "PRAGMA foreign_keys = ON",
+)
+
+
+class Gate:
+    """Lets as many units in as the pool has connections, each waiting no longer than its limit.
+
+    A pool's own timeout is one for all; a unit's wait limit is its own.
+    """
+
+    def __init__(self, places: int) -> None:
+        self._places = threading.BoundedSemaphore(places)
+
+    @classmethod
+    def of(cls, engine: Engine) -> Gate:
+        """Make the gate of an engine that `new_engine` made."""
+        return cls(places_for(engine.url))
+
+    @contextmanager
+    def entered(self, deadline: Deadline) -> Iterator[None]:
+        """Hold one place for the body; `WaitTimeout` if none comes free in time."""
+        wait = min(deadline.limits.wait_limit.total_seconds(), max(deadline.left, 0))
+        if not self._places.acquire(timeout=wait):
+            raise WaitTimeout(wait)
+        try:
+            yield
+        finally:
+            self._places.release()
+
+
+def parsed_url(database: str | URL) -> URL:
+    """Return the URL, refusing what is none or names a database that is not supported."""
+    try:
+        url = make_url(database)
+    except ArgumentError:
+        raise InvalidInput("database", "must be a URL like sqlite:///hotel.db") from None
+    backend = url.get_backend_name()
+    if backend not in ("sqlite", "postgresql"):
+        raise InvalidInput("database", "must be SQLite or PostgreSQL")
+    if backend == "postgresql" and url.drivername == "postgresql":
+        return url.set(drivername="postgresql+psycopg")
+    return url
+
+
+def new_engine(database: str | URL) -> Engine:
+    """Make a prepared engine for a URL.
+
+    An in-memory SQLite database lives in one connection, so units take turns on it.
+    """
+    url = parsed_url(database)
+    arguments: dict[str, Any] = {  # create_engine's keywords differ by dialect
+        "pool_size": places_for(url),
+        "max_overflow": 0,
+        "poolclass": QueuePool,
+    }
+    if url.get_backend_name() == "sqlite":
+        arguments["connect_args"] = {"check_same_thread": False}
+    try:
+        engine = create_engine(url, **arguments)
+    except ModuleNotFoundError:
+        raise MissingExtra("PostgreSQL", "postgres") from None
+    except (NoSuchModuleError, TypeError):
+        raise InvalidInput("database", "names a driver that SQLAlchemy does not know") from None
+    prepare(engine)
+    return engine
+
+
+def places_for(url: URL) -> int:
+    """Return how many connections an engine of ours may have open at once."""
+    in_memory = url.get_backend_name() == "sqlite" and url.database in (None, "", ":memory:")
+    return 1 if in_memory else _POOL_SIZE
+
+
+def prepare(engine: Engine) -> None:
+    """Hook what the library needs into an engine, once; a host's own engine is welcome."""
+    if event.contains(engine, "before_cursor_execute", _named_as_the_host_wants):
+        return
+    event.listen(engine, "before_cursor_execute", _named_as_the_host_wants, retval=True)
+    if engine.dialect.name == "sqlite":
+        event.listen(engine, "connect", _prepare_sqlite)
+        event.listen(engine, "begin", _begin_sqlite)
+        # Connections that the host's pool opened before were not prepared.
+        engine.dispose()
+
+
+def _named_as_the_host_wants(
+    connection: Connection,
+    cursor: object,
+    statement: str,
+    parameters: object,
+    context: Any,  # SQLAlchemy's execution context, or None for raw driver SQL
+    executemany: bool,
+) -> tuple[str, object]:
+    names = context.execution_options.get(NAMES) if context is not None else None
+    if isinstance(names, TableNames):
+        statement = names.in_statement(statement)
+    return statement, parameters
+
+
+def _prepare_sqlite(connection: Any, entry: ConnectionPoolEntry) -> None:
+    # `Any`: sqlite3's connection, or the one by which SQLAlchemy adapts aiosqlite.
+    connection.isolation_level = None
+    cursor = connection.cursor()
+    for pragma in _PRAGMAS:
+        cursor.execute(pragma)
+    cursor.close()
+
+    def overdue() -> bool:
+        deadline = entry.info.get(DEADLINE)
+        return isinstance(deadline, Deadline) and deadline.left <= 0
+
+    if hasattr(connection, "run_async"):
+        connection.run_async(lambda driver: driver.set_progress_handler(overdue, _STEPS))
+    else:
+        connection.set_progress_handler(overdue, _STEPS)
+
+
+def _begin_sqlite(connection: Connection) -> None:
+    if connection.get_execution_options().get(READING):
+        return
+    deadline = connection.info.get(DEADLINE)
+    if isinstance(deadline, Deadline):
+        wait = min(deadline.limits.wait_limit.total_seconds(), max(deadline.left, 0))
+        connection.exec_driver_sql(f"PRAGMA busy_timeout = {int(wait * 1000)}")
+    connection.exec_driver_sql("BEGIN IMMEDIATE")

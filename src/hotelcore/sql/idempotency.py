@@ -1,0 +1,93 @@
+"""Idempotency keys: the same call under the same key has one effect and one result, ever."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from uuid import UUID
+
+from sqlalchemy import (
+    Column,
+    ForeignKeyConstraint,
+    String,
+    Table,
+    TypedColumns,
+    bindparam,
+    select,
+    update,
+)
+from sqlalchemy.dialects import postgresql, sqlite
+
+from hotelcore import wire
+from hotelcore.errors import IdempotencyConflict
+from hotelcore.sql import schema
+from hotelcore.sql.statements import Statements, acting_hotel
+
+__all__ = ["IDEMPOTENCY", "claim", "settle"]
+
+
+class IdempotencyColumns(TypedColumns):
+    """A key's columns; ``result`` is the encoded result of the operation."""
+
+    hotel_id: Column[UUID] = schema.hotel_column()
+    operation: Column[str] = Column(String(100), primary_key=True)
+    key: Column[str] = Column(String(200), primary_key=True)
+    fingerprint: Column[str] = Column(String(64), nullable=False)
+    result: Column[wire.Json] = Column(schema.Json)
+    created_at: Column[datetime] = Column(schema.Instant, nullable=False)
+
+
+IDEMPOTENCY = Table(
+    "hc_idempotency",
+    schema.METADATA,
+    IdempotencyColumns,
+    # Deferred, because the hotel that `register_hotel` adds comes after the claim of its key.
+    ForeignKeyConstraint(
+        ["hotel_id"], ["hc_hotel.hotel_id"], deferrable=True, initially="DEFERRED"
+    ),
+)
+_c = IDEMPOTENCY.c
+_NEW = {
+    column.name: acting_hotel() if column.name == "hotel_id" else bindparam(column.name)
+    for column in _c
+}
+_CLAIMS = {
+    "sqlite": sqlite.insert(IDEMPOTENCY).values(_NEW).on_conflict_do_nothing(),
+    "postgresql": postgresql.insert(IDEMPOTENCY).values(_NEW).on_conflict_do_nothing(),
+}
+_THIS = (
+    _c.hotel_id == acting_hotel(),
+    _c.operation == bindparam("its_operation"),
+    _c.key == bindparam("its_key"),
+)
+_FIND = select(_c.fingerprint, _c.result).where(*_THIS)
+_SETTLE = update(IDEMPOTENCY).where(*_THIS).values(result=bindparam("result"))
+
+
+def claim(
+    run: Statements, *, operation: str, key: str, fingerprint: str, at: datetime
+) -> list[wire.Json] | None:
+    """Take the key for this unit; None if it is ours now, else the stored result in a list.
+
+    While another unit holds the key, this waits for its end: after a rollback the key is free
+    again, after a commit its result is there. Raises `IdempotencyConflict` if the key stands for
+    other arguments.
+    """
+    taken = run.write(
+        _CLAIMS[run.dialect],
+        operation=operation,
+        key=key,
+        fingerprint=fingerprint,
+        result=None,
+        created_at=at,
+    )
+    if taken:
+        return None
+    found = run.first(_FIND, tuple, its_operation=operation, its_key=key)
+    if found is None or found[0] != fingerprint:
+        raise IdempotencyConflict(operation)
+    return [found[1]]
+
+
+def settle(run: Statements, *, operation: str, key: str, result: wire.Json) -> None:
+    """Store the result under the claimed key."""
+    run.write(_SETTLE, its_operation=operation, its_key=key, result=result)

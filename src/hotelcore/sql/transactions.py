@@ -1,0 +1,156 @@
+"""How a unit of work begins and ends: written, read only, or inside a transaction of the host's.
+
+Everything here is synchronous and works on a connection that somebody else opened, so the sync and
+the async handles share all of it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any, TypeVar, get_type_hints
+
+from attrs import frozen
+from sqlalchemy import Connection
+
+from hotelcore import wire
+from hotelcore.access import Permission, authorize
+from hotelcore.errors import InvalidInput
+from hotelcore.events.catalogue import Event
+from hotelcore.operations.declaring import permission_of
+from hotelcore.sql.engine import DEADLINE, NAMES, READING
+from hotelcore.sql.idempotency import claim, settle
+from hotelcore.sql.limits import Deadline
+from hotelcore.sql.schema import TableNames
+from hotelcore.sql.statements import Statements
+from hotelcore.sql.translation import translated
+from hotelcore.sql.unit_of_work import Commission, SqlUnitOfWork
+
+__all__ = ["Once", "Unit", "joined", "perform", "read", "write"]
+
+R = TypeVar("R")
+# What a host runs in a unit differs in arguments; the handles' own signatures are exact.
+Work = Callable[..., R]
+
+
+@frozen
+class Unit:
+    """What a unit of work is opened with: for whom, under which table names, until when."""
+
+    commission: Commission
+    names: TableNames
+    deadline: Deadline
+
+    def over(self, connection: Connection, *, read_only: bool) -> SqlUnitOfWork:
+        """Put a unit of work on ``connection``."""
+        # To be in a hotel at all is to see its bookings; without that there is nothing to do.
+        authorize(self.commission.actor.role, Permission.BOOKINGS_VIEW, "unit of work")
+        run = Statements(
+            connection,
+            self.commission.actor.hotel_id,
+            self.deadline,
+            read_only=read_only,
+            options=_statement_options(self.names),
+        )
+        return SqlUnitOfWork(connection, run, self.commission)
+
+
+def _statement_options(names: TableNames) -> dict[str, Any]:  # SQLAlchemy's options are open
+    options: dict[str, Any] = {}
+    if not names.is_default:
+        options[NAMES] = names
+    if names.schema is not None:
+        options["schema_translate_map"] = {None: names.schema}
+    return options
+
+
+class Written:
+    """Tells after a writing unit which events it committed."""
+
+    def __init__(self) -> None:
+        self.events: tuple[Event, ...] = ()
+
+
+@contextmanager
+def write(connection: Connection, unit: Unit, written: Written) -> Iterator[SqlUnitOfWork]:
+    """Open a transaction on ``connection``; commit it after the body, or roll it back."""
+    limits = unit.deadline.limits
+    connection.info[DEADLINE] = unit.deadline
+    if connection.dialect.name == "postgresql":
+        connection = connection.execution_options(isolation_level=limits.isolation)
+    try:
+        with translated(limits), connection.begin():
+            unit.deadline.begin(connection)
+            uow = unit.over(connection, read_only=False)
+            yield uow
+            written.events = uow.flush()
+            unit.deadline.check()
+    finally:
+        connection.info.pop(DEADLINE, None)
+
+
+@contextmanager
+def read(connection: Connection, unit: Unit) -> Iterator[SqlUnitOfWork]:
+    """Read on ``connection`` in autocommit: no transaction is opened and none has to end."""
+    if connection.dialect.name == "sqlite":
+        connection = connection.execution_options(**{READING: True})
+    else:
+        connection = connection.execution_options(isolation_level="AUTOCOMMIT")
+    connection.info[DEADLINE] = unit.deadline
+    try:
+        with translated(unit.deadline.limits):
+            yield unit.over(connection, read_only=True)
+    finally:
+        connection.info.pop(DEADLINE, None)
+
+
+@contextmanager
+def joined(connection: Connection, unit: Unit, written: Written) -> Iterator[SqlUnitOfWork]:
+    """Work inside the host's open transaction; a failure undoes our part, the end is the host's."""
+    with translated(unit.deadline.limits), connection.begin_nested():
+        uow = unit.over(connection, read_only=False)
+        yield uow
+        written.events = uow.flush()
+
+
+@frozen
+class Once:
+    """An idempotency key for the one call that a unit makes."""
+
+    key: str
+
+
+def perform(
+    uow: SqlUnitOfWork,
+    once: Once | None,
+    work: Work[R],
+    args: tuple[object, ...],
+    kwargs: Mapping[str, object],
+) -> R:
+    """Do ``work`` in the unit, under its idempotency key if it has one."""
+    if once is None:
+        return work(uow, *args, **kwargs)
+    permission, name = permission_of(work), getattr(work, "__name__", "work")
+    if permission is not None:
+        uow.require(permission, name)
+    kind = _result_type(work)
+    fingerprint = wire.fingerprint((args, dict(kwargs)))
+    with uow.own_writing() as run:
+        stored = claim(
+            run, operation=name, key=once.key, fingerprint=fingerprint, at=uow.now()
+        )
+    if stored is not None:
+        # The stored result was encoded from this very type.
+        return wire.decode(stored[0], kind)  # type: ignore[return-value]  # typed by annotation
+    result = work(uow, *args, **kwargs)
+    with uow.own_writing() as run:
+        settle(run, operation=name, key=once.key, result=wire.encode(result))
+    return result
+
+
+def _result_type(work: Work[R]) -> object:
+    """Return the annotated result type, by which a stored result is built again."""
+    hints = get_type_hints(work)
+    if "return" not in hints:
+        raise InvalidInput("operation", "needs an annotated result to be run under a key")
+    return hints["return"]

@@ -1,0 +1,307 @@
+"""The unit of work over SQL: one connection, one transaction, one actor."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from functools import cached_property
+from secrets import choice
+from uuid import UUID
+
+from attrs import AttrsInstance, define, field, frozen
+from sqlalchemy import Connection
+
+from hotelcore.access import Permission, authorize
+from hotelcore.clock import Clock
+from hotelcore.domain.audit import AuditLogEntry, Change, changes_between
+from hotelcore.domain.hotels import Hotel
+from hotelcore.errors import DatabaseFailure, ReadOnly, UnitAborted
+from hotelcore.events.catalogue import Event
+from hotelcore.events.envelope import Envelope
+from hotelcore.ids import AuditEntryId, EventId, HotelId
+from hotelcore.sql.audit import SqlAuditLog, write_entries
+from hotelcore.sql.availability import SqlInventory, SqlRoomNights
+from hotelcore.sql.bookings import SqlBookings, SqlRoomKeys
+from hotelcore.sql.business_day import SqlBusinessDays
+from hotelcore.sql.folios import SqlFolios
+from hotelcore.sql.guests import SqlGuests
+from hotelcore.sql.hotels import SqlHotels
+from hotelcore.sql.housekeeping import SqlHousekeeping
+from hotelcore.sql.outbox import write_events
+from hotelcore.sql.pms import SqlPmsConnections
+from hotelcore.sql.rooms import SqlMaintenance, SqlRooms, SqlRoomTypes
+from hotelcore.sql.statements import Statements
+from hotelcore.sql.translation import UniqueViolation
+from hotelcore.tenancy import Actor, same_hotel
+from hotelcore.text import clean_text
+
+__all__ = ["Commission", "SqlUnitOfWork"]
+
+# Crockford's base 32 leaves out I, L, O and U, which are misread or misheard on the telephone.
+_ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
+_NUMBER_LENGTH = 10
+
+
+@frozen(kw_only=True)
+class Commission:
+    """On whose behalf a unit of work runs, and what tells it the time and gives it ids."""
+
+    actor: Actor
+    clock: Clock
+    new_id: Callable[[], UUID]
+    correlation_id: str | None = None
+
+
+@define
+class _Command:
+    """The command that is running, and what it has noted so far."""
+
+    name: str
+    changes: list[Change] = field(factory=list)
+    reason: str | None = None
+
+
+class SqlUnitOfWork:
+    """The `hotelcore.unit_of_work.UnitOfWork` over one SQLAlchemy connection.
+
+    It neither begins nor ends the transaction; `hotelcore.sql.transactions` does, so that the same
+    unit works in a transaction of the host's.
+    """
+
+    def __init__(self, connection: Connection, run: Statements, commission: Commission) -> None:
+        self._connection = connection
+        self._run = run
+        self._commission = commission
+        self._now = commission.clock.now()
+        self._command: _Command | None = None
+        self._hotel: Hotel | None = None
+        self._aborted = False
+        self._entries: list[AuditLogEntry] = []
+        self._events: list[Event] = []
+        run.may_write = False
+
+    # -- who, where, when ---------------------------------------------------------------------
+
+    @property
+    def actor(self) -> Actor:
+        """Who acts, and in which hotel."""
+        return self._commission.actor
+
+    @property
+    def hotel_id(self) -> HotelId:
+        """The acting hotel."""
+        return self._commission.actor.hotel_id
+
+    @property
+    def hotel(self) -> Hotel:
+        """The acting hotel's record, read once for each command."""
+        if self._hotel is None:
+            self._hotel = self.hotels.current()
+        return self._hotel
+
+    def now(self) -> datetime:
+        """Return the instant of this unit, UTC."""
+        return self._now
+
+    def new_id(self) -> UUID:
+        """Return a fresh UUIDv7."""
+        return self._commission.new_id()
+
+    def new_confirmation_number(self) -> str:
+        """Return 50 random bits in letters and digits that are hard to misread."""
+        return "".join(choice(_ALPHABET) for _ in range(_NUMBER_LENGTH))
+
+    # -- the repositories ---------------------------------------------------------------------
+
+    @cached_property
+    def hotels(self) -> SqlHotels:
+        """The hotel's own record."""
+        return SqlHotels(self._run)
+
+    @cached_property
+    def room_types(self) -> SqlRoomTypes:
+        """Room types."""
+        return SqlRoomTypes(self._run)
+
+    @cached_property
+    def rooms(self) -> SqlRooms:
+        """Rooms."""
+        return SqlRooms(self._run)
+
+    @cached_property
+    def maintenance(self) -> SqlMaintenance:
+        """Dated withdrawals of rooms."""
+        return SqlMaintenance(self._run)
+
+    @cached_property
+    def inventory(self) -> SqlInventory:
+        """Counters by room type and night."""
+        return SqlInventory(self._run)
+
+    @cached_property
+    def room_nights(self) -> SqlRoomNights:
+        """Who has which room on which night."""
+        return SqlRoomNights(self._run)
+
+    @cached_property
+    def guests(self) -> SqlGuests:
+        """Guests."""
+        return SqlGuests(self._run)
+
+    @cached_property
+    def bookings(self) -> SqlBookings:
+        """Bookings and their nights."""
+        return SqlBookings(self._run)
+
+    @cached_property
+    def keys(self) -> SqlRoomKeys:
+        """Room keys."""
+        return SqlRoomKeys(self._run)
+
+    @cached_property
+    def folios(self) -> SqlFolios:
+        """Folios and their lines."""
+        return SqlFolios(self._run)
+
+    @cached_property
+    def housekeeping(self) -> SqlHousekeeping:
+        """Housekeeping tasks."""
+        return SqlHousekeeping(self._run)
+
+    @cached_property
+    def business_days(self) -> SqlBusinessDays:
+        """Closed business days."""
+        return SqlBusinessDays(self._run)
+
+    @cached_property
+    def audit(self) -> SqlAuditLog:
+        """Audit entries; needs `Permission.ADMIN_VIEW`."""
+        self.require(Permission.ADMIN_VIEW, "audit")
+        return SqlAuditLog(self._run)
+
+    @cached_property
+    def pms(self) -> SqlPmsConnections:
+        """The PMS connection and its mappings."""
+        return SqlPmsConnections(self._run)
+
+    # -- commands -----------------------------------------------------------------------------
+
+    def require(self, permission: Permission, what: str) -> None:
+        """Raise `PermissionDenied` unless the actor has ``permission``."""
+        authorize(self.actor.role, permission, what)
+
+    @contextmanager
+    def command(self, name: str, permission: Permission) -> Iterator[None]:
+        """Run the body as one audited command, or as a part of the one that is running."""
+        self.require(permission, name)
+        if self._command is not None:
+            yield
+            return
+        self._refuse_if_aborted()
+        self._command = command = _Command(name)
+        self._run.may_write = not self._run.read_only
+        try:
+            yield
+        except BaseException:
+            self._aborted = True
+            raise
+        finally:
+            self._command, self._hotel, self._run.may_write = None, None, False
+        self._entries.append(self._entry_of(command))
+
+    def changed(
+        self,
+        resource: str,
+        resource_id: UUID,
+        before: AttrsInstance | None,
+        after: AttrsInstance | None,
+    ) -> None:
+        """Note a change for the audit entry of the running command."""
+        self._running().changes.append(changes_between(resource, resource_id, before, after))
+
+    def reason(self, text: str) -> None:
+        """Note why the running command does what it does."""
+        self._running().reason = clean_text("reason", text, most=500)
+
+    def emit(self, event: Event) -> None:
+        """Report a fact in this transaction."""
+        same_hotel(self.hotel_id, event.hotel_id, "event")
+        self._running()
+        self._events.append(event)
+
+    @contextmanager
+    def savepoint(self) -> Iterator[None]:
+        """Run the body so that its failure undoes only the body."""
+        self._refuse_if_aborted()
+        entries, events = len(self._entries), len(self._events)
+        changes = len(self._command.changes) if self._command else 0
+        try:
+            with self._connection.begin_nested():
+                yield
+        except BaseException:
+            del self._entries[entries:], self._events[events:]
+            if self._command:
+                del self._command.changes[changes:]
+            self._aborted = False
+            raise
+
+    def _running(self) -> _Command:
+        if self._command is None:
+            raise ReadOnly("only an operation reports: declare yours with @operation")
+        return self._command
+
+    def _refuse_if_aborted(self) -> None:
+        if self._aborted:
+            raise UnitAborted
+
+    def _entry_of(self, command: _Command) -> AuditLogEntry:
+        first = command.changes[0] if command.changes else None
+        return AuditLogEntry(
+            id=AuditEntryId(self.new_id()),
+            hotel_id=self.hotel_id,
+            at=self._now,
+            business_date=None,
+            subject=self.actor.subject,
+            role=self.actor.role,
+            operation=command.name,
+            resource=first.resource if first else "hotel",
+            resource_id=first.resource_id if first else self.hotel_id,
+            changes=tuple(command.changes),
+            reason=command.reason,
+            correlation_id=self._commission.correlation_id,
+        )
+
+    # -- the end of the transaction -----------------------------------------------------------
+
+    @contextmanager
+    def own_writing(self) -> Iterator[Statements]:
+        """Lend the statements for what the unit itself stores beside its commands."""
+        self._run.may_write = True
+        try:
+            yield self._run
+        except UniqueViolation:
+            raise DatabaseFailure("a key of the library's own was taken") from None
+        finally:
+            self._run.may_write = False
+
+    def flush(self) -> tuple[Event, ...]:
+        """Store the audit entries and the events, and return the events for their listeners.
+
+        Raises `UnitAborted` if a command failed and the host went on as if nothing had happened.
+        """
+        self._refuse_if_aborted()
+        events = tuple(self._events)
+        envelopes = [
+            Envelope.around(
+                event,
+                id=EventId(self.new_id()),
+                occurred_at=self._now,
+                correlation_id=self._commission.correlation_id,
+            )
+            for event in events
+        ]
+        with self.own_writing() as run:
+            write_entries(run, self._entries)
+            write_events(run, envelopes)
+        return events
