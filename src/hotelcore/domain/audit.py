@@ -62,23 +62,20 @@ def changes_between(
     resource: str, resource_id: UUID, before: Entity | None, after: Entity | None
 ) -> Change:
     """Return the difference of two states of one record; None stands for not existing."""
-    old, new = _shown(before), _shown(after)
-    names = [name for name in (new or old) if old.get(name) != new.get(name)]
     return Change(
         resource=resource,
         resource_id=resource_id,
-        before={name: old[name] for name in names} if before else None,
-        after={name: new[name] for name in names} if after else None,
+        before=None if before is None else _shown(before, other=after),
+        after=None if after is None else _shown(after, other=before),
     )
 
 
-def _shown(entity: Entity | None) -> dict[str, wire.Json]:
-    if entity is None:
-        return {}
+def _shown(entity: Entity, *, other: Entity | None) -> dict[str, wire.Json]:
+    """Show the fields in which ``entity`` differs from ``other``; from nothing, those not None."""
     shown: dict[str, wire.Json] = {}
     for attribute in attrs.fields(type(entity)):
-        if attribute.name not in _SILENT:
-            value = getattr(entity, attribute.name)
+        value = getattr(entity, attribute.name)
+        if attribute.name not in _SILENT and value != getattr(other, attribute.name, None):
             personal = "personal" in attribute.metadata
             shown[attribute.name] = _redacted(value) if personal else wire.encode(value)
     return shown

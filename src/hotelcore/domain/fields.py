@@ -8,7 +8,8 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping
 from datetime import UTC, date, datetime
-from typing import Any, TypeAlias
+from enum import StrEnum
+from typing import Any, TypeAlias, TypeVar
 
 from attrs import Attribute, field
 
@@ -16,7 +17,20 @@ from hotelcore.domain.money import Money
 from hotelcore.errors import InvalidInput
 from hotelcore.text import clean_text
 
-__all__ = ["Attributes", "JsonValue", "attributes", "count", "day", "instant", "money", "text"]
+__all__ = [
+    "Attributes",
+    "JsonValue",
+    "attributes",
+    "check_day",
+    "count",
+    "day",
+    "instant",
+    "member",
+    "money",
+    "text",
+]
+
+E = TypeVar("E", bound=StrEnum)
 
 EARLIEST, LATEST = date(1900, 1, 1), date(2199, 12, 31)
 _MOST_ATTRIBUTE_BYTES = 8_192
@@ -113,6 +127,14 @@ def count(low: int, high: int, *, default: int | None = None) -> Checked:
     return field(validator=check) if default is None else field(default=default, validator=check)
 
 
+def member(name: str, kind: type[E], value: str) -> E:
+    """Return the member of ``kind`` that ``value`` is, or whose value it is."""
+    try:
+        return kind(value)
+    except ValueError:
+        raise InvalidInput(name, f"must be one of {', '.join(kind)}") from None
+
+
 def check_day(name: str, value: object) -> date:
     """Return ``value`` if it is a plain date between 1900 and 2199."""
     if not isinstance(value, date) or isinstance(value, datetime):
@@ -161,9 +183,10 @@ def money(*, optional: bool = False) -> Checked:
     return field(default=None, validator=check) if optional else field(validator=check)
 
 
-def attributes() -> Checked:
-    """Give the field for a host's own values."""
-    return field(factory=Attributes, converter=_attributes)
+def attributes(*, personal: bool = False) -> Checked:
+    """Give the field for a host's own values; ``personal`` as for `text`."""
+    metadata = {"personal": True} if personal else {}
+    return field(factory=Attributes, converter=_attributes, metadata=metadata)
 
 
 def _attributes(value: object) -> Attributes:

@@ -44,7 +44,7 @@ class Guest:
     phone: str | None = fields.text(50, optional=True, personal=True)
     country: str | None = fields.text(3, optional=True, personal=True)
     vip: bool = False
-    attributes: fields.Attributes = fields.attributes()
+    attributes: fields.Attributes = fields.attributes(personal=True)
     created_at: datetime = fields.instant()
     anonymised_at: datetime | None = fields.instant(optional=True)
     version: int = 1
