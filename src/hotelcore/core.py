@@ -74,9 +74,13 @@ class _Terms:
         self, wait_limit: timedelta | None, time_limit: timedelta | None, isolation: str | None
     ) -> _Terms:
         """Give the same terms with other limits; None leaves one as it is."""
-        given = {"wait_limit": wait_limit, "time_limit": time_limit, "isolation": isolation}
-        changed = {name: value for name, value in given.items() if value is not None}
-        return attrs.evolve(self, limits=attrs.evolve(self.limits, **changed))
+        known = self.limits
+        limits = Limits(
+            wait_limit=known.wait_limit if wait_limit is None else wait_limit,
+            time_limit=known.time_limit if time_limit is None else time_limit,
+            isolation=known.isolation if isolation is None else isolation,
+        )
+        return attrs.evolve(self, limits=limits)
 
 
 def _pause_before_next(attempt: int, deadline: Deadline) -> float:
@@ -283,8 +287,9 @@ class AsyncHotelCore(_Core):
     ) -> None:
         from hotelcore.sql.asynchronous import new_async_engine  # an extra, so only when wanted
 
-        given = isinstance(database, str | URL)
-        self.engine: AsyncEngine = new_async_engine(database) if given else database
+        self.engine: AsyncEngine = (
+            new_async_engine(database) if isinstance(database, str | URL) else database
+        )
         super().__init__(
             self.engine.sync_engine,
             names or TableNames(),

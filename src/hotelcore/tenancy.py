@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from uuid import UUID
 
-from attrs import field, frozen
+from attrs import Attribute, field, frozen
 
 from hotelcore.access import Role
 from hotelcore.errors import InvalidInput, TenantMismatch
@@ -18,16 +18,20 @@ from hotelcore.text import clean_text
 __all__ = ["Actor", "same_hotel"]
 
 
-def _hotel_id(_: object, __: object, value: object) -> None:
+def _hotel_id(_: object, __: Attribute[HotelId], value: object) -> None:
     if not isinstance(value, UUID):
         raise InvalidInput("hotel_id", "must be a UUID")
 
 
-def _role(value: object) -> Role:
+def _role(value: str) -> Role:
     try:
         return Role(value)
     except ValueError:
         raise InvalidInput("role", f"must be one of {', '.join(Role)}") from None
+
+
+def _subject(value: str) -> str:
+    return clean_text("subject", value, most=200)
 
 
 @frozen(kw_only=True)
@@ -40,7 +44,7 @@ class Actor:
     """
 
     hotel_id: HotelId = field(validator=_hotel_id)
-    subject: str = field(converter=lambda value: clean_text("subject", value, most=200))
+    subject: str = field(converter=_subject)
     role: Role = field(converter=_role)
 
 

@@ -165,8 +165,9 @@ def instant(*, optional: bool = False) -> Checked:
 
     def to_utc(value: object) -> object:
         # The validator runs after the converter and refuses whatever is left unconverted here.
-        aware = isinstance(value, datetime) and value.utcoffset() is not None
-        return value.astimezone(UTC) if aware else value  # type: ignore[union-attr]  # narrowed above
+        if isinstance(value, datetime) and value.utcoffset() is not None:
+            return value.astimezone(UTC)
+        return value
 
     if optional:
         return field(default=None, validator=check, converter=to_utc)

@@ -53,14 +53,17 @@ class HouseRules:
     )
     cancellation: CancellationPolicy = field(factory=CancellationPolicy)
 
-    @ready_condition.validator
-    def _ready(self, _: object, value: RoomCondition) -> None:
-        if value not in _READY:
+    def __attrs_post_init__(self) -> None:
+        if self.ready_condition not in _READY:
             raise InvalidInput("ready_condition", "must be clean or inspected")
 
     def is_ready(self, condition: RoomCondition) -> bool:
         """Tell whether a room in ``condition`` may take a guest."""
         return condition in _READY[_READY.index(self.ready_condition) :]
+
+
+def _zone_name(name: str) -> str:
+    return clock.time_zone(name).key
 
 
 @frozen(kw_only=True)
@@ -69,7 +72,7 @@ class Hotel:
 
     id: HotelId
     name: str = fields.text(200)
-    time_zone: str = field(converter=lambda name: clock.time_zone(name).key)
+    time_zone: str = field(converter=_zone_name)
     currency: str = field(converter=currency)
     business_date: date = fields.day()
     rules: HouseRules = field(factory=HouseRules)

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import date, timedelta
 
-from attrs import field, frozen
+from attrs import frozen
 
-from hotelcore.domain.fields import check_day
+from hotelcore.domain.fields import day
 from hotelcore.errors import InvalidInput
 
 __all__ = ["MOST_NIGHTS", "Stay"]
@@ -16,10 +16,6 @@ MOST_NIGHTS = 999
 """The longest stay or blocked period, in nights; longer ones are typing errors."""
 
 _DAY = timedelta(days=1)
-
-
-def _checked_day(instance: object, attribute: object, value: object) -> None:
-    check_day(getattr(attribute, "name", "date"), value)
 
 
 @frozen
@@ -31,8 +27,8 @@ class Stay:
     `InvalidInput` for a departure before the arrival, more than 999 nights, or a datetime.
     """
 
-    arrival: date = field(validator=_checked_day)
-    departure: date = field(validator=_checked_day)
+    arrival: date = day()
+    departure: date = day()
 
     def __attrs_post_init__(self) -> None:
         if self.departure < self.arrival:
@@ -68,10 +64,10 @@ class Stay:
         """Tell whether both stays need a room on one same night."""
         return max(self.arrival, other.arrival) < min(self.departure, other.departure)
 
-    def from_day(self, day: date) -> Stay:
-        """Return the part from ``day`` on; a day use on the departure when nothing is left."""
-        return Stay(min(max(self.arrival, day), self.departure), self.departure)
+    def from_day(self, first: date) -> Stay:
+        """Return the part from ``first`` on; a day use on the departure when nothing is left."""
+        return Stay(min(max(self.arrival, first), self.departure), self.departure)
 
-    def until_day(self, day: date) -> Stay:
-        """Return the part before ``day``; a day use on the arrival when nothing is left."""
-        return Stay(self.arrival, max(min(self.departure, day), self.arrival))
+    def until_day(self, end: date) -> Stay:
+        """Return the part before ``end``; a day use on the arrival when nothing is left."""
+        return Stay(self.arrival, max(min(self.departure, end), self.arrival))

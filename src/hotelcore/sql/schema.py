@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from datetime import UTC, datetime, timedelta
+from typing import Any
 from enum import StrEnum
 from uuid import UUID
 
@@ -76,10 +77,12 @@ class Instant(TypeDecorator[datetime]):
     SQLite has no type for it, and SQLAlchemy's gives naive datetimes back.
     """
 
+    # `Any` below: what a database type yields differs, and SQLAlchemy has no narrower name for it.
+
     impl = BigInteger
     cache_ok = True
 
-    def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[object]:
+    def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
         """Choose the database's own type where it has one."""
         if dialect.name == "sqlite":
             return dialect.type_descriptor(BigInteger())
@@ -111,7 +114,7 @@ class AttributesJson(TypeDecorator[Attributes]):
     impl = JSON
     cache_ok = True
 
-    def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[object]:
+    def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
         """Take the database's JSON type."""
         return dialect.type_descriptor(JSONB() if dialect.name == "postgresql" else JSON())
 
@@ -174,20 +177,20 @@ def append_only(table: Table) -> None:
     """Have the database itself refuse to change or delete a row of ``table``, ever."""
     name = table.name
     for verb in ("UPDATE", "DELETE"):
-        refuse = DDL(
+        refuse = _ddl(
             f"CREATE TRIGGER tr_{name}_no_{verb.lower()} BEFORE {verb} ON {name} "
             f"BEGIN SELECT RAISE(ABORT, '{name} is append-only'); END"
         )
         event.listen(table, "after_create", refuse.execute_if(dialect="sqlite"))
-    function = DDL(
+    function = _ddl(
         f"CREATE OR REPLACE FUNCTION fn_{name}_append_only() RETURNS trigger LANGUAGE plpgsql AS "
         f"$$ BEGIN RAISE EXCEPTION '{name} is append-only'; END $$"
     )
-    trigger = DDL(
+    trigger = _ddl(
         f"CREATE TRIGGER tr_{name}_append_only BEFORE UPDATE OR DELETE ON {name} "
         f"FOR EACH ROW EXECUTE FUNCTION fn_{name}_append_only()"
     )
-    drop = DDL(f"DROP FUNCTION IF EXISTS fn_{name}_append_only()")
+    drop = _ddl(f"DROP FUNCTION IF EXISTS fn_{name}_append_only()")
     event.listen(table, "after_create", function.execute_if(dialect="postgresql"))
     event.listen(table, "after_create", trigger.execute_if(dialect="postgresql"))
     event.listen(table, "after_drop", drop.execute_if(dialect="postgresql"))
@@ -197,6 +200,10 @@ def one_of(column: str, kind: type[StrEnum]) -> CheckConstraint:
     """Make the rule that a column holds a value of ``kind``."""
     values = ", ".join(f"'{member.value}'" for member in kind)
     return CheckConstraint(f"{column} IN ({values})", name=column)
+
+
+def _ddl(statement: str) -> DDL:
+    return DDL(statement)  # type: ignore[no-untyped-call]  # SQLAlchemy leaves it unannotated
 
 
 @frozen
