@@ -2,30 +2,55 @@
 
 from __future__ import annotations
 
-from datetime import date, datetime
+from collections.abc import Collection, Iterator, Sequence
+from datetime import date, datetime, timedelta
+from itertools import groupby
 from uuid import UUID
 
+import attrs
 from sqlalchemy import (
     Boolean,
     CheckConstraint,
     Column,
+    ColumnElement,
     Date,
-    ForeignKeyConstraint,
     Index,
     Integer,
     String,
     Table,
     TypedColumns,
     Uuid,
-    text,
+    and_,
+    bindparam,
+    false,
+    func,
+    literal_column,
+    select,
+    update,
 )
 
 from hotelcore import wire
-from hotelcore.domain.bookings import BookingStatus
+from hotelcore.domain.bookings import Booking, BookingNight, BookingStatus, RoomKey
+from hotelcore.domain.cancellation import CancellationPolicy
 from hotelcore.domain.fields import Attributes
+from hotelcore.domain.money import Money
+from hotelcore.domain.stays import MOST_NIGHTS, Stay
+from hotelcore.errors import AlreadyExists, Conflict, NotFound, RoomTaken, StaleVersion
+from hotelcore.ids import BookingId, GuestId, HotelId, RoomId, RoomKeyId, RoomTypeId
+from hotelcore.repositories import BookingFilter, Page
 from hotelcore.sql import schema
+from hotelcore.sql.pages import read_page
+from hotelcore.sql.room_nights import ROOM_NIGHT
+from hotelcore.sql.statements import (
+    AnyRow,
+    Statements,
+    acting_hotel,
+    insert_into,
+    upsert_into,
+)
+from hotelcore.sql.translation import UniqueViolation
 
-__all__ = ["BOOKING", "BOOKING_NIGHT", "ROOM_KEY"]
+__all__ = ["BOOKING", "BOOKING_NIGHT", "IN_HOUSE", "ROOM_KEY", "SqlBookings", "SqlRoomKeys"]
 
 
 class BookingColumns(TypedColumns):
@@ -39,7 +64,7 @@ class BookingColumns(TypedColumns):
     arrival: Column[date] = Column(Date, nullable=False)
     departure: Column[date] = Column(Date, nullable=False)
     status: Column[str] = Column(String(20), nullable=False)
-    room_id: Column[UUID | None] = Column(Uuid)
+    room_id: Column[UUID | None] = Column(Uuid())
     adults: Column[int] = Column(Integer, nullable=False)
     children: Column[int] = Column(Integer, nullable=False)
     infants: Column[int] = Column(Integer, nullable=False)
@@ -71,8 +96,17 @@ BOOKING = Table(
     CheckConstraint("status <> 'in_house' OR room_id IS NOT NULL", name="in_house"),
 )
 _b = BOOKING.c
-_IN_HOUSE = text("status = 'in_house'")
-_TENTATIVE = text("status = 'tentative'")
+
+
+def _is(status: BookingStatus) -> ColumnElement[bool]:
+    """Compare with the status itself, not a parameter, so that a partial index can serve."""
+    return _b.status == literal_column(f"'{status.value}'")
+
+
+IN_HOUSE = _is(BookingStatus.IN_HOUSE)
+"""The condition that a booking is in house."""
+_TENTATIVE = _is(BookingStatus.TENTATIVE)
+
 Index("uq_hc_booking_confirmation_number", _b.hotel_id, _b.confirmation_number, unique=True)
 # One booking in house a room: this index also lists the house without its history.
 Index(
@@ -80,8 +114,8 @@ Index(
     _b.hotel_id,
     _b.room_id,
     unique=True,
-    sqlite_where=_IN_HOUSE,
-    postgresql_where=_IN_HOUSE,
+    sqlite_where=IN_HOUSE,
+    postgresql_where=IN_HOUSE,
 )
 Index("ix_hc_booking_arrival", _b.hotel_id, _b.arrival, _b.id)
 Index("ix_hc_booking_departure", _b.hotel_id, _b.departure, _b.id)
@@ -125,6 +159,7 @@ BOOKING_NIGHT = Table(
     schema.of_hotel("booking", "booking_id"),
     schema.of_hotel("room_type", "room_type_id"),
 )
+_n = BOOKING_NIGHT.c
 
 
 class RoomKeyColumns(TypedColumns):
@@ -148,3 +183,391 @@ ROOM_KEY = Table(
 )
 _k = ROOM_KEY.c
 Index("ix_hc_room_key_booking", _k.hotel_id, _k.booking_id, _k.id)
+
+
+# -- bookings ---------------------------------------------------------------------------------
+
+_ALL = select(BOOKING).where(_b.hotel_id == acting_hotel())
+_LOCKED = _ALL.with_for_update(key_share=True)
+_ONE = _ALL.where(_b.id == bindparam("key"))
+_ONE_LOCKED = _LOCKED.where(_b.id == bindparam("key"))
+_BY_CONFIRMATION = _ALL.where(_b.confirmation_number == bindparam("number"))
+_INSERT = insert_into(BOOKING)
+_UPDATE = (
+    update(BOOKING)
+    .where(
+        _b.hotel_id == acting_hotel(),
+        _b.id == bindparam("key"),
+        _b.version == bindparam("known_version"),
+    )
+    .values({c.name: bindparam(c.name) for c in _b if not c.primary_key})
+)
+_UNRESOLVED_ARRIVALS = _LOCKED.where(
+    _is(BookingStatus.CONFIRMED), _b.arrival <= bindparam("until")
+).order_by(_b.id)
+_OVERDUE_DEPARTURES = _LOCKED.where(IN_HOUSE, _b.departure <= bindparam("until")).order_by(_b.id)
+_EXPIRED_HOLDS = _LOCKED.where(_TENTATIVE, _b.hold_until <= bindparam("at")).order_by(_b.id)
+_UNASSIGNED = _LOCKED.where(
+    _is(BookingStatus.CONFIRMED),
+    _b.room_id.is_(None),
+    _b.room_type_id == bindparam("type_id"),
+    _b.arrival <= bindparam("until"),
+).order_by(_b.arrival, _b.id)
+
+
+def _moves(column: Column[date | None]) -> ColumnElement[int]:
+    return (
+        select(func.count())
+        .select_from(BOOKING)
+        .where(_b.hotel_id == acting_hotel(), column == bindparam("day"))
+        .scalar_subquery()
+    )
+
+
+_MOVED_ON = select(_moves(_b.checked_in_on), _moves(_b.checked_out_on), _moves(_b.no_show_on))
+
+
+def _booking(row: AnyRow) -> Booking:
+    return Booking(
+        id=BookingId(row.id),
+        hotel_id=HotelId(row.hotel_id),
+        confirmation_number=row.confirmation_number,
+        guest_id=GuestId(row.guest_id),
+        room_type_id=RoomTypeId(row.room_type_id),
+        stay=Stay(row.arrival, row.departure),
+        status=row.status,
+        room_id=row.room_id,
+        adults=row.adults,
+        children=row.children,
+        infants=row.infants,
+        channel=row.channel,
+        total=Money(row.total_minor, row.currency),
+        cancellation=wire.decode(row.cancellation, CancellationPolicy),
+        hold_until=row.hold_until,
+        checked_in_at=row.checked_in_at,
+        checked_out_at=row.checked_out_at,
+        cancelled_at=row.cancelled_at,
+        checked_in_on=row.checked_in_on,
+        checked_out_on=row.checked_out_on,
+        no_show_on=row.no_show_on,
+        created_at=row.created_at,
+        attributes=row.attributes,
+        version=row.version,
+    )
+
+
+def _values(booking: Booking) -> dict[str, object]:
+    return {
+        "confirmation_number": booking.confirmation_number,
+        "guest_id": booking.guest_id,
+        "room_type_id": booking.room_type_id,
+        "arrival": booking.stay.arrival,
+        "departure": booking.stay.departure,
+        "status": booking.status.value,
+        "room_id": booking.room_id,
+        "adults": booking.adults,
+        "children": booking.children,
+        "infants": booking.infants,
+        "channel": booking.channel,
+        "total_minor": booking.total.minor,
+        "currency": booking.total.currency,
+        "cancellation": wire.encode(booking.cancellation),
+        "hold_until": booking.hold_until,
+        "checked_in_at": booking.checked_in_at,
+        "checked_out_at": booking.checked_out_at,
+        "cancelled_at": booking.cancelled_at,
+        "checked_in_on": booking.checked_in_on,
+        "checked_out_on": booking.checked_out_on,
+        "no_show_on": booking.no_show_on,
+        "created_at": booking.created_at,
+        "attributes": booking.attributes,
+    }
+
+
+def _conditions(which: BookingFilter) -> Iterator[ColumnElement[bool]]:
+    if which.statuses is not None:
+        yield _b.status.in_(sorted(status.value for status in which.statuses))
+    if which.guest_id is not None:
+        yield _b.guest_id == which.guest_id
+    if which.room_type_id is not None:
+        yield _b.room_type_id == which.room_type_id
+    if which.room_id is not None:
+        yield _b.room_id == which.room_id
+    if which.channel is not None:
+        yield _b.channel == which.channel
+    yield from _within(_b.arrival, which.arriving_from, which.arriving_until)
+    yield from _within(_b.departure, which.departing_from, which.departing_until)
+    if which.staying is not None:
+        yield _shares_a_night_with(which.staying)
+
+
+def _within(
+    column: Column[date], first: date | None, last: date | None
+) -> Iterator[ColumnElement[bool]]:
+    if first is not None:
+        yield column >= first
+    if last is not None:
+        yield column <= last
+
+
+_LONGEST = timedelta(days=MOST_NIGHTS)
+
+
+def _shares_a_night_with(period: Stay) -> ColumnElement[bool]:
+    if period.is_day_use:
+        return false()
+    return and_(
+        _b.arrival < period.departure,
+        # No stay is longer than this, so the index on arrivals is read from there, not from 1900.
+        _b.arrival >= period.arrival - _LONGEST,
+        _b.departure > period.arrival,
+        _b.departure > _b.arrival,
+    )
+
+
+# -- nights -----------------------------------------------------------------------------------
+
+_r = ROOM_NIGHT.c
+_NIGHT_COLUMNS = (
+    _n.booking_id,
+    _n.night,
+    _n.room_type_id.label("night_type_id"),
+    _n.price_minor,
+    _n.currency.label("night_currency"),
+    _n.released,
+    _n.posted,
+    _r.room_id.label("night_room_id"),
+)
+_ROOM_OF_NIGHT = and_(
+    _r.hotel_id == _n.hotel_id, _r.booking_id == _n.booking_id, _r.night == _n.night
+)
+_NIGHTS = (
+    select(*_NIGHT_COLUMNS)
+    .outerjoin_from(BOOKING_NIGHT, ROOM_NIGHT, _ROOM_OF_NIGHT)
+    .where(_n.hotel_id == acting_hotel(), _n.booking_id == bindparam("key"))
+    .order_by(_n.night)
+)
+_NIGHTS_TO_POST = (
+    select(*_b, *_NIGHT_COLUMNS)
+    .join_from(BOOKING, BOOKING_NIGHT, and_(_n.hotel_id == _b.hotel_id, _n.booking_id == _b.id))
+    .outerjoin(ROOM_NIGHT, _ROOM_OF_NIGHT)
+    .where(
+        _b.hotel_id == acting_hotel(),
+        IN_HOUSE,
+        _n.night <= bindparam("until"),
+        _n.posted.is_(False),
+        _n.released.is_(False),
+    )
+    .order_by(_b.id, _n.night)
+)
+_PUT_NIGHT = upsert_into(
+    BOOKING_NIGHT, changing=("room_type_id", "price_minor", "currency", "released")
+)
+_MARK_POSTED = (
+    update(BOOKING_NIGHT)
+    .where(
+        _n.hotel_id == acting_hotel(),
+        _n.booking_id == bindparam("key"),
+        _n.night == bindparam("on_night"),
+        _n.posted.is_(False),
+    )
+    .values(posted=True)
+)
+
+
+def _night(row: AnyRow) -> BookingNight:
+    return BookingNight(
+        booking_id=BookingId(row.booking_id),
+        night=row.night,
+        room_type_id=RoomTypeId(row.night_type_id),
+        price=Money(row.price_minor, row.night_currency),
+        room_id=row.night_room_id,
+        released=row.released,
+        posted=row.posted,
+    )
+
+
+def _night_values(night: BookingNight) -> dict[str, object]:
+    return {
+        "booking_id": night.booking_id,
+        "night": night.night,
+        "room_type_id": night.room_type_id,
+        "price_minor": night.price.minor,
+        "currency": night.price.currency,
+        "released": night.released,
+        "posted": night.posted,
+    }
+
+
+class SqlBookings:
+    """The `hotelcore.repositories.Bookings` of one unit of work."""
+
+    def __init__(self, run: Statements) -> None:
+        self._run = run
+
+    def add(self, booking: Booking, nights: Sequence[BookingNight]) -> None:
+        """Store a new booking with its nights."""
+        try:
+            self._run.write(_INSERT, id=booking.id, version=booking.version, **_values(booking))
+        except UniqueViolation:
+            raise _already_taken(booking) from None
+        self.put_nights(nights)
+
+    def get(self, booking_id: BookingId) -> Booking:
+        """Return one booking."""
+        return _found(self._run.first(_ONE, _booking, key=booking_id), booking_id)
+
+    def lock(self, booking_id: BookingId) -> Booking:
+        """Return one booking, locked."""
+        return _found(self._run.first(_ONE_LOCKED, _booking, key=booking_id), booking_id)
+
+    def by_confirmation(self, confirmation_number: str) -> Booking:
+        """Return the booking with that number."""
+        found = self._run.first(_BY_CONFIRMATION, _booking, number=confirmation_number)
+        return _found(found, confirmation_number)
+
+    def update(self, booking: Booking) -> Booking:
+        """Store the booking if nobody changed it since and nobody else is in its room."""
+        later = attrs.evolve(booking, version=booking.version + 1)
+        try:
+            changed = self._run.write(
+                _UPDATE,
+                key=booking.id,
+                known_version=booking.version,
+                version=later.version,
+                **_values(booking),
+            )
+        except UniqueViolation:
+            raise _already_taken(booking) from None
+        if not changed:
+            raise StaleVersion("booking", booking.id)
+        return later
+
+    def nights(self, booking_id: BookingId) -> tuple[BookingNight, ...]:
+        """Return all nights in order, each with its room."""
+        return tuple(self._run.all(_NIGHTS, _night, key=booking_id))
+
+    def put_nights(self, nights: Sequence[BookingNight]) -> None:
+        """Store nights, new or again; whether a stored one is posted stays as it is."""
+        self._run.write_many(
+            _PUT_NIGHT[self._run.dialect], [_night_values(night) for night in nights]
+        )
+
+    def page(
+        self, which: BookingFilter, *, after: str | None = None, limit: int = 50
+    ) -> Page[Booking]:
+        """Return bookings in order of arrival."""
+        statement = _ALL.where(*_conditions(which))
+        keys = (_b.arrival, _b.id)
+        return read_page(self._run, statement, _booking, keys=keys, after=after, limit=limit)
+
+    def unresolved_arrivals(self, until: date) -> tuple[Booking, ...]:
+        """Return the confirmed bookings that should have arrived by then, locked."""
+        return tuple(self._run.all(_UNRESOLVED_ARRIVALS, _booking, until=until))
+
+    def overdue_departures(self, until: date) -> tuple[Booking, ...]:
+        """Return the bookings in house that should have left by then, locked."""
+        return tuple(self._run.all(_OVERDUE_DEPARTURES, _booking, until=until))
+
+    def expired_holds(self, at: datetime) -> tuple[Booking, ...]:
+        """Return the tentative bookings whose hold is over, locked."""
+        return tuple(self._run.all(_EXPIRED_HOLDS, _booking, at=at))
+
+    def unassigned(self, room_type_id: RoomTypeId, arriving_until: date) -> tuple[Booking, ...]:
+        """Return the type's confirmed bookings without a room, locked, by arrival."""
+        rows = self._run.all(_UNASSIGNED, _booking, type_id=room_type_id, until=arriving_until)
+        return tuple(rows)
+
+    def nights_to_post(self, until: date) -> tuple[tuple[Booking, BookingNight], ...]:
+        """Return the unposted nights of the bookings in house, by booking and night."""
+        rows = self._run.all(_NIGHTS_TO_POST, lambda row: row, until=until)
+        pairs: list[tuple[Booking, BookingNight]] = []
+        for _, of_booking in groupby(rows, lambda row: row.id):
+            nights = list(of_booking)
+            booking = _booking(nights[0])
+            pairs += [(booking, _night(row)) for row in nights]
+        return tuple(pairs)
+
+    def mark_posted(self, nights: Collection[BookingNight]) -> None:
+        """Mark nights as posted; `AlreadyExists` if one of them is."""
+        keys = [{"key": night.booking_id, "on_night": night.night} for night in nights]
+        if self._run.write_many(_MARK_POSTED, keys) != len(keys):
+            raise AlreadyExists("room charge", "night")
+
+    def moved_on(self, business_date: date) -> tuple[int, int, int]:
+        """Count the arrivals, departures and no-shows of a business date."""
+        [counts] = self._run.all(_MOVED_ON, lambda row: (row[0], row[1], row[2]), day=business_date)
+        return counts
+
+
+def _found(booking: Booking | None, key: BookingId | str) -> Booking:
+    if booking is None:
+        raise NotFound("booking", key)
+    return booking
+
+
+def _already_taken(booking: Booking) -> Conflict:
+    """Say which unique key a booking hit: its room's if it is in house, else its number's."""
+    if booking.status is BookingStatus.IN_HOUSE and booking.room_id is not None:
+        return RoomTaken(booking.room_id, (booking.stay.arrival,))
+    return AlreadyExists("booking", "confirmation number")
+
+
+# -- keys -------------------------------------------------------------------------------------
+
+_ISSUE = insert_into(ROOM_KEY)
+_KEYS = (
+    select(ROOM_KEY)
+    .where(_k.hotel_id == acting_hotel(), _k.booking_id == bindparam("of_booking"))
+    .order_by(_k.id)
+)
+_REVOKE = (
+    update(ROOM_KEY)
+    .where(
+        _k.hotel_id == acting_hotel(),
+        _k.booking_id == bindparam("of_booking"),
+        _k.revoked_at.is_(None),
+    )
+    .values(revoked_at=bindparam("at"))
+    .returning(ROOM_KEY)
+)
+
+
+def _key(row: AnyRow) -> RoomKey:
+    return RoomKey(
+        id=RoomKeyId(row.id),
+        hotel_id=HotelId(row.hotel_id),
+        booking_id=BookingId(row.booking_id),
+        room_id=RoomId(row.room_id),
+        valid_until=row.valid_until,
+        issued_at=row.issued_at,
+        revoked_at=row.revoked_at,
+    )
+
+
+class SqlRoomKeys:
+    """The `hotelcore.repositories.RoomKeys` of one unit of work."""
+
+    def __init__(self, run: Statements) -> None:
+        self._run = run
+
+    def issue(self, key: RoomKey) -> None:
+        """Store a new key."""
+        self._run.write(
+            _ISSUE,
+            id=key.id,
+            booking_id=key.booking_id,
+            room_id=key.room_id,
+            valid_until=key.valid_until,
+            issued_at=key.issued_at,
+            revoked_at=key.revoked_at,
+        )
+
+    def revoke_all(self, booking_id: BookingId, *, at: datetime) -> tuple[RoomKey, ...]:
+        """Revoke the booking's valid keys and return them as they are now, oldest first."""
+        revoked = self._run.all(_REVOKE, _key, of_booking=booking_id, at=at)
+        return tuple(sorted(revoked, key=lambda key: key.id))
+
+    def of_booking(self, booking_id: BookingId) -> tuple[RoomKey, ...]:
+        """Return all keys of a booking, oldest first."""
+        return tuple(self._run.all(_KEYS, _key, of_booking=booking_id))

@@ -1,0 +1,229 @@
+"""The PMS connection and its mappings: tables, row mapping and repository."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from datetime import datetime
+from uuid import UUID
+
+import attrs
+from sqlalchemy import (
+    Column,
+    ForeignKeyConstraint,
+    Index,
+    String,
+    Table,
+    TypedColumns,
+    Uuid,
+    bindparam,
+    delete,
+    select,
+    update,
+)
+
+from hotelcore.domain.fields import Attributes
+from hotelcore.domain.pms import ExternalMapping, ExternalPMSConfig, PmsResource
+from hotelcore.errors import AlreadyExists, NotFound, StaleVersion
+from hotelcore.ids import HotelId, PmsConfigId
+from hotelcore.sql import schema
+from hotelcore.sql.statements import AnyRow, Statements, acting_hotel, insert_into, upsert_into
+from hotelcore.sql.translation import UniqueViolation
+
+__all__ = ["EXTERNAL_MAPPING", "PMS_CONFIG", "SqlPmsConnections"]
+
+
+class PmsConfigColumns(TypedColumns):
+    """A connection's columns."""
+
+    hotel_id: Column[UUID] = schema.hotel_column()
+    id: Column[UUID] = schema.id_column()
+    vendor: Column[str] = Column(String(50), nullable=False)
+    external_hotel_id: Column[str] = Column(String(200), nullable=False)
+    connected_at: Column[datetime] = Column(schema.Instant, nullable=False)
+    last_synced_at: Column[datetime | None] = Column(schema.Instant)
+    attributes: Column[Attributes] = schema.attributes_column()
+    version: Column[int] = schema.version_column()
+
+
+PMS_CONFIG = Table(
+    "hc_pms_config",
+    schema.METADATA,
+    PmsConfigColumns,
+    ForeignKeyConstraint(["hotel_id"], ["hc_hotel.hotel_id"]),
+)
+_c = PMS_CONFIG.c
+Index("uq_hc_pms_config_hotel", _c.hotel_id, unique=True)
+
+
+class ExternalMappingColumns(TypedColumns):
+    """A mapping's columns."""
+
+    hotel_id: Column[UUID] = schema.hotel_column()
+    config_id: Column[UUID] = schema.id_column("config_id")
+    resource: Column[str] = Column(String(20), primary_key=True)
+    external_id: Column[str] = Column(String(200), primary_key=True)
+    internal_id: Column[UUID] = Column(Uuid, nullable=False)
+    fingerprint: Column[str] = Column(String(64), nullable=False)
+
+
+EXTERNAL_MAPPING = Table(
+    "hc_external_mapping",
+    schema.METADATA,
+    ExternalMappingColumns,
+    schema.of_hotel("pms_config", "config_id", cascade=True),
+    schema.one_of("resource", PmsResource),
+)
+_m = EXTERNAL_MAPPING.c
+Index(
+    "uq_hc_external_mapping_internal_id",
+    _m.hotel_id,
+    _m.config_id,
+    _m.resource,
+    _m.internal_id,
+    unique=True,
+)
+
+# As many ids as go into one statement; databases limit the parameters of one.
+_CHUNK = 500
+
+_CURRENT = select(PMS_CONFIG).where(_c.hotel_id == acting_hotel())
+_CURRENT_LOCKED = _CURRENT.with_for_update(key_share=True)
+_INSERT = insert_into(PMS_CONFIG)
+_OURS = (
+    _c.hotel_id == acting_hotel(),
+    _c.id == bindparam("key"),
+    _c.version == bindparam("known_version"),
+)
+_UPDATE = (
+    update(PMS_CONFIG)
+    .where(*_OURS)
+    .values({c.name: bindparam(c.name) for c in _c if not c.primary_key})
+)
+_DELETE = delete(PMS_CONFIG).where(*_OURS)
+
+_CURRENT_ID = select(_c.id).where(_c.hotel_id == acting_hotel()).scalar_subquery()
+_MAPPINGS = select(EXTERNAL_MAPPING).where(
+    _m.hotel_id == acting_hotel(),
+    _m.config_id == _CURRENT_ID,
+    _m.resource == bindparam("kind"),
+    _m.external_id.in_(bindparam("ids", expanding=True)),
+)
+# One record there is one record here for good: only the fingerprint may change.
+_PUT_MAPPING = upsert_into(EXTERNAL_MAPPING, changing=("fingerprint",), keeping=("internal_id",))
+
+
+def _config(row: AnyRow) -> ExternalPMSConfig:
+    return ExternalPMSConfig(
+        id=PmsConfigId(row.id),
+        hotel_id=HotelId(row.hotel_id),
+        vendor=row.vendor,
+        external_hotel_id=row.external_hotel_id,
+        connected_at=row.connected_at,
+        last_synced_at=row.last_synced_at,
+        attributes=row.attributes,
+        version=row.version,
+    )
+
+
+def _values(config: ExternalPMSConfig) -> dict[str, object]:
+    return {
+        "vendor": config.vendor,
+        "external_hotel_id": config.external_hotel_id,
+        "connected_at": config.connected_at,
+        "last_synced_at": config.last_synced_at,
+        "attributes": config.attributes,
+    }
+
+
+def _mapping(row: AnyRow) -> ExternalMapping:
+    return ExternalMapping(
+        hotel_id=HotelId(row.hotel_id),
+        config_id=PmsConfigId(row.config_id),
+        resource=row.resource,
+        external_id=row.external_id,
+        internal_id=row.internal_id,
+        fingerprint=row.fingerprint,
+    )
+
+
+def _mapping_values(mapping: ExternalMapping) -> dict[str, object]:
+    return {
+        "config_id": mapping.config_id,
+        "resource": mapping.resource.value,
+        "external_id": mapping.external_id,
+        "internal_id": mapping.internal_id,
+        "fingerprint": mapping.fingerprint,
+    }
+
+
+class SqlPmsConnections:
+    """The `hotelcore.repositories.PmsConnections` of one unit of work."""
+
+    def __init__(self, run: Statements) -> None:
+        self._run = run
+
+    def add(self, config: ExternalPMSConfig) -> None:
+        """Store the connection; `AlreadyExists` if the hotel has one."""
+        try:
+            self._run.write(_INSERT, id=config.id, version=config.version, **_values(config))
+        except UniqueViolation:
+            raise AlreadyExists("PMS connection", "hotel") from None
+
+    def current(self) -> ExternalPMSConfig:
+        """Return the connection; `NotFound` if there is none."""
+        return _found(self._run.first(_CURRENT, _config))
+
+    def lock(self) -> ExternalPMSConfig:
+        """Return the connection, locked."""
+        return _found(self._run.first(_CURRENT_LOCKED, _config))
+
+    def update(self, config: ExternalPMSConfig) -> ExternalPMSConfig:
+        """Store the connection if nobody changed it since."""
+        later = attrs.evolve(config, version=config.version + 1)
+        changed = self._run.write(
+            _UPDATE,
+            key=config.id,
+            known_version=config.version,
+            version=later.version,
+            **_values(config),
+        )
+        if not changed:
+            raise StaleVersion("PMS connection", config.id)
+        return later
+
+    def remove(self, config: ExternalPMSConfig) -> None:
+        """Remove the connection with its mappings if nobody changed it since."""
+        if not self._run.write(_DELETE, key=config.id, known_version=config.version):
+            raise StaleVersion("PMS connection", config.id)
+
+    def mappings(
+        self, resource: PmsResource, external_ids: Collection[str]
+    ) -> Mapping[str, ExternalMapping]:
+        """Return the known mappings of some external ids, by external id."""
+        wanted = sorted(set(external_ids))
+        found: dict[str, ExternalMapping] = {}
+        for begin in range(0, len(wanted), _CHUNK):
+            ids = wanted[begin : begin + _CHUNK]
+            for mapping in self._run.all(_MAPPINGS, _mapping, kind=resource.value, ids=ids):
+                found[mapping.external_id] = mapping
+        return found
+
+    def put_mappings(self, mappings: Sequence[ExternalMapping]) -> None:
+        """Store mappings, new ones or with a new fingerprint.
+
+        `AlreadyExists` names the side, external or internal, that is mapped otherwise.
+        """
+        statement = _PUT_MAPPING[self._run.dialect]
+        rows = [_mapping_values(mapping) for mapping in mappings]
+        try:
+            stored = self._run.write_many(statement, rows)
+        except UniqueViolation:
+            raise AlreadyExists("external mapping", "internal id") from None
+        if stored != len(rows):
+            raise AlreadyExists("external mapping", "external id")
+
+
+def _found(config: ExternalPMSConfig | None) -> ExternalPMSConfig:
+    if config is None:
+        raise NotFound("PMS connection", "at all")
+    return config
