@@ -1,7 +1,7 @@
 """Lines on folios: built, stored, noted and reported alike for every operation that bills.
 
-Callers have read ``uow.hotel`` before, since the hotel comes first in the order of locks and its
-business date is that of every line. Folios come last, after rooms.
+The hotel comes first in the order of locks and its business date is that of every line, so who
+calls these has read ``uow.hotel`` before anything was locked. Folios come last, after rooms.
 """
 
 from __future__ import annotations
@@ -31,6 +31,7 @@ from hotelcore.events.catalogue import (
     PaymentRefunded,
 )
 from hotelcore.ids import BookingId, FolioId, FolioLineId, GuestId
+from hotelcore.tenancy import same_hotel
 from hotelcore.unit_of_work import UnitOfWork
 
 __all__ = [
@@ -45,6 +46,7 @@ __all__ = [
     "post_lines",
     "post_nights",
     "refund_credit",
+    "refund_line",
     "room_charge",
     "unsettled_folios",
 ]
@@ -104,6 +106,21 @@ def room_charge(uow: UnitOfWork, folio: Folio, night: BookingNight) -> FolioLine
     day = night.night
     kind = LineKind.CHARGE
     return new_line(uow, folio, kind, ROOM_CHARGE, night.price, service_date=day, night=day)
+
+
+def refund_line(
+    uow: UnitOfWork, folio: Folio, payment: FolioLine, amount: Money, reason: str
+) -> FolioLine:
+    """Build the refund of ``amount`` of a payment, by the payment's own method."""
+    return new_line(
+        uow,
+        folio,
+        LineKind.REFUND,
+        payment.code,
+        amount,
+        description=reason,
+        refers_to=payment.id,
+    )
 
 
 def post_lines(uow: UnitOfWork, folio: Folio, lines: Sequence[FolioLine]) -> None:
@@ -206,7 +223,9 @@ def add_folio(uow: UnitOfWork, booking: Booking, guest_id: GuestId) -> Folio:
 
 def lock_open_folio(uow: UnitOfWork, folio_id: FolioId) -> Folio:
     """Lock a folio that is about to get lines; `FolioClosed` if it accepts none."""
+    hotel_id = uow.hotel.id  # Read before the folio is locked: the order of locks.
     folio = uow.folios.lock(folio_id)
+    same_hotel(hotel_id, folio.hotel_id, "folio")
     if folio.status is not FolioStatus.OPEN:
         raise errors.FolioClosed(folio.id)
     return folio
@@ -293,15 +312,7 @@ def refund_credit(uow: UnitOfWork, booking: Booking, reason: str) -> Money:
 
 def _refund_from(uow: UnitOfWork, folio: Folio, amount: Money, reason: str) -> Money:
     lines = [
-        new_line(
-            uow,
-            folio,
-            LineKind.REFUND,
-            payment.code,
-            part,
-            description=reason,
-            refers_to=payment.id,
-        )
+        refund_line(uow, folio, payment, part, reason)
         for payment, part in refunds_of(uow.folios.lines(folio.id), amount)
     ]
     if lines:
