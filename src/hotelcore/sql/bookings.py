@@ -224,7 +224,11 @@ def _moves(column: Column[date | None]) -> ColumnElement[int]:
     )
 
 
-_MOVED_ON = select(_moves(_b.checked_in_on), _moves(_b.checked_out_on), _moves(_b.no_show_on))
+_MOVED_ON = select(
+    _moves(_b.checked_in_on).label("arrivals"),
+    _moves(_b.checked_out_on).label("departures"),
+    _moves(_b.no_show_on).label("no_shows"),
+)
 
 
 def _booking(row: AnyRow) -> Booking:
@@ -496,8 +500,12 @@ class SqlBookings:
 
     def moved_on(self, business_date: date) -> tuple[int, int, int]:
         """Count the arrivals, departures and no-shows of a business date."""
-        [counts] = self._run.all(_MOVED_ON, lambda row: (row[0], row[1], row[2]), day=business_date)
+        [counts] = self._run.all(_MOVED_ON, _counts, day=business_date)
         return counts
+
+
+def _counts(row: AnyRow) -> tuple[int, int, int]:
+    return row.arrivals, row.departures, row.no_shows
 
 
 def _found(booking: Booking | None, key: BookingId | str) -> Booking:
