@@ -1,0 +1,161 @@
+"""Hotels: table, row mapping and repository."""
+
+from __future__ import annotations
+
+from datetime import date, datetime
+from typing import Any
+from uuid import UUID
+
+import attrs
+from sqlalchemy import (
+    BindParameter,
+    Column,
+    Date,
+    Index,
+    Select,
+    String,
+    Table,
+    TypedColumns,
+    bindparam,
+    insert,
+    select,
+    update,
+)
+
+from hotelcore import wire
+from hotelcore.domain.fields import Attributes
+from hotelcore.domain.hotels import Hotel, HouseRules
+from hotelcore.errors import AlreadyExists, NotFound, StaleVersion
+from hotelcore.ids import HotelId
+from hotelcore.sql import schema
+from hotelcore.sql.statements import AnyRow, Statements, acting_hotel
+from hotelcore.sql.translation import UniqueViolation
+
+__all__ = ["HOTEL", "SqlHotels"]
+
+
+class HotelColumns(TypedColumns):
+    """A hotel's columns; ``hotel_id`` is its own id, as in every other table."""
+
+    hotel_id: Column[UUID] = schema.hotel_column()
+    name: Column[str] = Column(String(200), nullable=False)
+    time_zone: Column[str] = Column(String(64), nullable=False)
+    currency: Column[str] = schema.currency_column()
+    business_date: Column[date] = Column(Date, nullable=False)
+    rules: Column[wire.Json] = Column(schema.Json, nullable=False)
+    stripe_customer_id: Column[str | None] = Column(String(255))
+    stripe_subscription_id: Column[str | None] = Column(String(255))
+    attributes: Column[Attributes] = schema.attributes_column()
+    created_at: Column[datetime] = Column(schema.Instant, nullable=False)
+    version: Column[int] = schema.version_column()
+
+
+HOTEL = Table("hc_hotel", schema.METADATA, HotelColumns)
+_c = HOTEL.c
+_STRIPE = (_c.stripe_customer_id, _c.stripe_subscription_id)
+# The only unique keys without hotel_id, for it is the hotel that they find: a customer or a
+# subscription of the payment provider belongs to one hotel, whichever asks.
+for _stripe_id in _STRIPE:
+    Index(
+        f"uq_hc_hotel_{_stripe_id.name}",
+        _stripe_id,
+        unique=True,
+        sqlite_where=_stripe_id.is_not(None),
+        postgresql_where=_stripe_id.is_not(None),
+    )
+
+_CURRENT = select(HOTEL).where(_c.hotel_id == acting_hotel())
+_SHARED = _CURRENT.with_for_update(read=True)
+_LOCKED = _CURRENT.with_for_update(key_share=True)
+_PLAIN: dict[str, BindParameter[Any]] = {  # Any: each of its column's type
+    c.name: bindparam(c.name) for c in _c if not c.primary_key and c not in set(_STRIPE)
+}
+_INSERT = insert(HOTEL).values(hotel_id=acting_hotel(), **_PLAIN)
+_UPDATE = (
+    update(HOTEL)
+    .where(_c.hotel_id == acting_hotel(), _c.version == bindparam("known_version"))
+    .values(_PLAIN)
+)
+_SET_STRIPE = {
+    c.name: update(HOTEL)
+    .where(_c.hotel_id == acting_hotel(), c.is_distinct_from(bindparam("stripe_id")))
+    .values({c.name: bindparam("stripe_id")})
+    for c in _STRIPE
+}
+
+
+def _hotel(row: AnyRow) -> Hotel:
+    return Hotel(
+        id=HotelId(row.hotel_id),
+        name=row.name,
+        time_zone=row.time_zone,
+        currency=row.currency,
+        business_date=row.business_date,
+        rules=wire.decode(row.rules, HouseRules),
+        stripe_customer_id=row.stripe_customer_id,
+        stripe_subscription_id=row.stripe_subscription_id,
+        attributes=row.attributes,
+        created_at=row.created_at,
+        version=row.version,
+    )
+
+
+def _values(hotel: Hotel) -> dict[str, object]:
+    return {
+        "name": hotel.name,
+        "time_zone": hotel.time_zone,
+        "currency": hotel.currency,
+        "business_date": hotel.business_date,
+        "rules": wire.encode(hotel.rules),
+        "attributes": hotel.attributes,
+        "created_at": hotel.created_at,
+    }
+
+
+class SqlHotels:
+    """The `hotelcore.repositories.Hotels` of one unit of work."""
+
+    def __init__(self, run: Statements) -> None:
+        self._run = run
+
+    def add(self, hotel: Hotel) -> None:
+        """Store a new hotel."""
+        try:
+            self._run.write(_INSERT, version=hotel.version, **_values(hotel))
+        except UniqueViolation:
+            raise AlreadyExists("hotel", "id") from None
+        self._set_stripe_ids(hotel)
+
+    def current(self) -> Hotel:
+        """Return the acting hotel, in a writing unit kept as it is until the unit ends."""
+        return self._read(_CURRENT if self._run.read_only else _SHARED)
+
+    def lock(self) -> Hotel:
+        """Return the acting hotel and keep every other command of it waiting."""
+        return self._read(_LOCKED)
+
+    def update(self, hotel: Hotel) -> Hotel:
+        """Store the hotel if nobody changed it since."""
+        later = attrs.evolve(hotel, version=hotel.version + 1)
+        changed = self._run.write(
+            _UPDATE, known_version=hotel.version, version=later.version, **_values(hotel)
+        )
+        if not changed:
+            raise StaleVersion("hotel", hotel.id)
+        self._set_stripe_ids(hotel)
+        return later
+
+    def _read(self, statement: Select[Any]) -> Hotel:  # Any: of all columns
+        found = self._run.first(statement, _hotel)
+        if found is None:
+            raise NotFound("hotel", self._run.hotel_id)
+        return found
+
+    def _set_stripe_ids(self, hotel: Hotel) -> None:
+        # One at a time: the statement that fails is the only word on which of them is taken, since
+        # the other hotel's row is not ours to read.
+        for name, statement in _SET_STRIPE.items():
+            try:
+                self._run.write(statement, stripe_id=getattr(hotel, name))
+            except UniqueViolation:
+                raise AlreadyExists("hotel", name) from None

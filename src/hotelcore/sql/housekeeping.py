@@ -1,0 +1,181 @@
+"""Housekeeping tasks: table, row mapping and repository."""
+
+from __future__ import annotations
+
+from datetime import date, datetime
+from uuid import UUID
+
+import attrs
+from sqlalchemy import (
+    Column,
+    Date,
+    Index,
+    Integer,
+    String,
+    Table,
+    TypedColumns,
+    Uuid,
+    bindparam,
+    select,
+    text,
+    update,
+)
+
+from hotelcore.domain.fields import Attributes
+from hotelcore.domain.housekeeping import HousekeepingTask, TaskKind, TaskStatus
+from hotelcore.errors import AlreadyExists, NotFound, StaleVersion
+from hotelcore.ids import HotelId, TaskId
+from hotelcore.repositories import Page, TaskFilter
+from hotelcore.sql import schema
+from hotelcore.sql.pages import read_page
+from hotelcore.sql.statements import AnyRow, Statements, acting_hotel, insert_into
+from hotelcore.sql.translation import UniqueViolation
+
+__all__ = ["HOUSEKEEPING_TASK", "SqlHousekeeping"]
+
+
+class HousekeepingTaskColumns(TypedColumns):
+    """A task's columns."""
+
+    hotel_id: Column[UUID] = schema.hotel_column()
+    id: Column[UUID] = schema.id_column()
+    room_id: Column[UUID] = Column(Uuid, nullable=False)
+    kind: Column[str] = Column(String(20), nullable=False)
+    status: Column[str] = Column(String(20), nullable=False)
+    priority: Column[int] = Column(Integer, nullable=False)
+    assignee: Column[str | None] = Column(String(200))
+    due: Column[date] = Column(Date, nullable=False)
+    booking_id: Column[UUID | None] = Column(Uuid)
+    note: Column[str | None] = Column(String(500))
+    created_at: Column[datetime] = Column(schema.Instant, nullable=False)
+    completed_at: Column[datetime | None] = Column(schema.Instant)
+    completed_by: Column[str | None] = Column(String(200))
+    attributes: Column[Attributes] = schema.attributes_column()
+    version: Column[int] = schema.version_column()
+
+
+HOUSEKEEPING_TASK = Table(
+    "hc_housekeeping_task",
+    schema.METADATA,
+    HousekeepingTaskColumns,
+    schema.of_hotel("room", "room_id"),
+    schema.of_hotel("booking", "booking_id"),
+    schema.one_of("kind", TaskKind),
+    schema.one_of("status", TaskStatus),
+)
+_c = HOUSEKEEPING_TASK.c
+_ORDER = (_c.due, _c.priority, _c.id)
+Index("ix_hc_housekeeping_task_due", _c.hotel_id, *_ORDER)
+Index("ix_hc_housekeeping_task_status", _c.hotel_id, _c.status, *_ORDER)
+Index("ix_hc_housekeeping_task_assignee", _c.hotel_id, _c.assignee, *_ORDER)
+Index("ix_hc_housekeeping_task_room", _c.hotel_id, _c.room_id, *_ORDER)
+# A guest leaves once, so the room is cleaned for it once.
+_DEPARTURE = text("kind = 'departure'")
+Index(
+    "uq_hc_housekeeping_task_departure",
+    _c.hotel_id,
+    _c.booking_id,
+    unique=True,
+    sqlite_where=_DEPARTURE,
+    postgresql_where=_DEPARTURE,
+)
+
+_ALL = select(HOUSEKEEPING_TASK).where(_c.hotel_id == acting_hotel())
+_LOCK = _ALL.where(_c.id == bindparam("key")).with_for_update(key_share=True)
+_INSERT = insert_into(HOUSEKEEPING_TASK)
+_UPDATE = (
+    update(HOUSEKEEPING_TASK)
+    .where(
+        _c.hotel_id == acting_hotel(),
+        _c.id == bindparam("key"),
+        _c.version == bindparam("known_version"),
+    )
+    .values({c.name: bindparam(c.name) for c in _c if not c.primary_key})
+)
+
+
+def _task(row: AnyRow) -> HousekeepingTask:
+    return HousekeepingTask(
+        id=row.id,
+        hotel_id=HotelId(row.hotel_id),
+        room_id=row.room_id,
+        kind=row.kind,
+        status=row.status,
+        priority=row.priority,
+        assignee=row.assignee,
+        due=row.due,
+        booking_id=row.booking_id,
+        note=row.note,
+        created_at=row.created_at,
+        completed_at=row.completed_at,
+        completed_by=row.completed_by,
+        attributes=row.attributes,
+        version=row.version,
+    )
+
+
+def _values(task: HousekeepingTask) -> dict[str, object]:
+    return {
+        "room_id": task.room_id,
+        "kind": task.kind.value,
+        "status": task.status.value,
+        "priority": task.priority,
+        "assignee": task.assignee,
+        "due": task.due,
+        "booking_id": task.booking_id,
+        "note": task.note,
+        "created_at": task.created_at,
+        "completed_at": task.completed_at,
+        "completed_by": task.completed_by,
+        "attributes": task.attributes,
+    }
+
+
+class SqlHousekeeping:
+    """The `hotelcore.repositories.Housekeeping` of one unit of work."""
+
+    def __init__(self, run: Statements) -> None:
+        self._run = run
+
+    def add(self, task: HousekeepingTask) -> None:
+        """Store a new task."""
+        try:
+            self._run.write(_INSERT, id=task.id, version=task.version, **_values(task))
+        except UniqueViolation:
+            raise AlreadyExists("departure task", "booking_id") from None
+
+    def lock(self, task_id: TaskId) -> HousekeepingTask:
+        """Return one task, locked."""
+        found = self._run.first(_LOCK, _task, key=task_id)
+        if found is None:
+            raise NotFound("housekeeping task", task_id)
+        return found
+
+    def update(self, task: HousekeepingTask) -> HousekeepingTask:
+        """Store the task if nobody changed it since."""
+        later = attrs.evolve(task, version=task.version + 1)
+        changed = self._run.write(
+            _UPDATE,
+            key=task.id,
+            known_version=task.version,
+            version=later.version,
+            **_values(task),
+        )
+        if not changed:
+            raise StaleVersion("housekeeping task", task.id)
+        return later
+
+    def page(
+        self, which: TaskFilter, *, after: str | None = None, limit: int = 50
+    ) -> Page[HousekeepingTask]:
+        """Return tasks in order of due date and priority."""
+        statement = _ALL
+        if which.due is not None:
+            statement = statement.where(_c.due == which.due)
+        if which.status is not None:
+            statement = statement.where(_c.status == which.status.value)
+        if which.assignee is not None:
+            statement = statement.where(_c.assignee == which.assignee)
+        if which.room_id is not None:
+            statement = statement.where(_c.room_id == which.room_id)
+        return read_page(self._run, statement, _task, keys=_ORDER, after=after, limit=limit)
