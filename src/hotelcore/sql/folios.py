@@ -119,7 +119,8 @@ FOLIO_LINE = Table(
     schema.one_of("kind", LineKind),
 )
 _l = FOLIO_LINE.c
-_ROOM_CHARGES = text("kind = 'charge' AND night IS NOT NULL")
+# A charge that was moved from another folio refers to the one posted for the night.
+_ROOM_CHARGES = text("kind = 'charge' AND night IS NOT NULL AND refers_to IS NULL")
 _VOIDS = text("kind = 'void'")
 Index("ix_hc_folio_line_folio", _l.hotel_id, _l.folio_id, _l.id)
 Index("ix_hc_folio_line_refers_to", _l.hotel_id, _l.refers_to, _l.id)
