@@ -1,0 +1,381 @@
+"""Taking over what a property management system says, and the connection to it."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping
+from typing import Protocol, TypedDict, TypeVar
+from uuid import UUID
+
+import attrs
+from attrs import field, frozen
+
+from hotelcore import wire
+from hotelcore.access import Permission
+from hotelcore.domain.bookings import Booking, BookingStatus
+from hotelcore.domain.fields import JsonValue
+from hotelcore.domain.money import Money
+from hotelcore.domain.pms import ExternalMapping, ExternalPMSConfig, PmsResource
+from hotelcore.domain.rooms import RoomCondition
+from hotelcore.errors import NotFound, PmsFailure
+from hotelcore.events.catalogue import (
+    PmsBookingSynced,
+    PmsConnected,
+    PmsDisconnected,
+    PmsGuestSynced,
+    PmsRoomSynced,
+)
+from hotelcore.ids import BookingId, GuestId, PmsConfigId, RoomId, RoomTypeId
+from hotelcore.operations.bookings import (
+    amend_stay,
+    cancel_booking_with_refund,
+    create_booking_with_folio,
+    mark_no_show,
+)
+from hotelcore.operations.declaring import operation
+from hotelcore.operations.guests import amend_guest, register_guest
+from hotelcore.operations.hotels import add_room_type, add_rooms
+from hotelcore.operations.rooms import bulk_update_room_status
+from hotelcore.pms.records import (
+    PmsSnapshot,
+    RemoteBooking,
+    RemoteBookingStatus,
+    RemoteGuest,
+    RemoteRoom,
+    RemoteRoomType,
+)
+from hotelcore.repositories import RoomFilter
+from hotelcore.unit_of_work import UnitOfWork
+
+__all__ = ["SyncReport", "Taken", "connect_pms", "disconnect_pms", "sync_pms_data"]
+
+_REASON = "taken over from the property management system"
+
+
+@frozen(kw_only=True)
+class Taken:
+    """How many records of one kind were new, changed, or as known."""
+
+    created: int
+    updated: int
+    unchanged: int
+
+
+@frozen(kw_only=True)
+class SyncReport:
+    """What one synchronisation did."""
+
+    room_types: Taken
+    rooms: Taken
+    guests: Taken
+    bookings: Taken
+
+
+@operation(Permission.PMS_MANAGE)
+def connect_pms(
+    uow: UnitOfWork,
+    *,
+    vendor: str,
+    external_hotel_id: str,
+    attributes: Mapping[str, JsonValue] | None = None,
+) -> ExternalPMSConfig:
+    """Connect the hotel to its property management system; a hotel has one at most.
+
+    ``vendor`` is the adapter's registered name, ``external_hotel_id`` the hotel's id there.
+    Raises `AlreadyExists` if the hotel is connected, `InvalidInput` for bad text.
+    """
+    config = ExternalPMSConfig(
+        id=PmsConfigId(uow.new_id()),
+        hotel_id=uow.hotel_id,
+        vendor=vendor,
+        external_hotel_id=external_hotel_id,
+        connected_at=uow.now(),
+        attributes=attributes or {},
+    )
+    uow.pms.add(config)
+    uow.changed("pms_config", config.id, None, config)
+    uow.emit(PmsConnected(hotel_id=uow.hotel_id, config_id=config.id, vendor=vendor))
+    return config
+
+
+@operation(Permission.PMS_MANAGE)
+def disconnect_pms(uow: UnitOfWork) -> ExternalPMSConfig:
+    """Remove the connection and its mappings; rooms, guests and bookings stay.
+
+    Raises `NotFound` if the hotel is not connected.
+    """
+    config = uow.pms.lock()
+    uow.pms.remove(config)
+    uow.changed("pms_config", config.id, config, None)
+    uow.emit(PmsDisconnected(hotel_id=uow.hotel_id, config_id=config.id, vendor=config.vendor))
+    return config
+
+
+@operation(Permission.PMS_MANAGE)
+def sync_pms_data(uow: UnitOfWork, *, snapshot: PmsSnapshot) -> SyncReport:
+    """Take over a snapshot as a whole or not at all.
+
+    A record is known by its external id; one that did not change since it was last taken over is
+    left alone, so a second run moves nothing but the connection's ``last_synced_at``. The system
+    there is the master of what it sends: its bookings are sold whatever the limit, its
+    cancellations cost nothing here. Fetch first (`hotelcore.pms.fetch`), so that no network
+    stands inside the transaction.
+
+    Raises `NotFound` if the hotel is not connected, `PmsFailure` for a record that names one that
+    was never sent or that asks for what cannot be done (a room that changes its type).
+    """
+    config = uow.pms.lock()
+    uow.changed("pms_config", config.id, config, config)
+    run = _Run(uow, config, _rooms_by_number(uow) if snapshot.rooms else {})
+    room_types = run.take(
+        PmsResource.ROOM_TYPE, snapshot.room_types, run.new_room_type, run.keep_room_type
+    )
+    run.add_missing_rooms(snapshot.rooms)
+    report = SyncReport(
+        room_types=room_types,
+        rooms=run.take(PmsResource.ROOM, snapshot.rooms, run.new_room, run.change_room),
+        guests=run.take(PmsResource.GUEST, snapshot.guests, run.new_guest, run.change_guest),
+        bookings=run.take(
+            PmsResource.BOOKING, snapshot.bookings, run.new_booking, run.change_booking
+        ),
+    )
+    uow.pms.update(attrs.evolve(config, last_synced_at=uow.now()))
+    return report
+
+
+class _Record(Protocol):
+    @property
+    def external_id(self) -> str: ...
+
+
+R = TypeVar("R", bound=_Record)
+
+
+@frozen
+class _Run:
+    """One synchronisation: creates, changes, and remembers which record there is which here."""
+
+    uow: UnitOfWork
+    config: ExternalPMSConfig
+    rooms_by_number: dict[str, RoomId]
+    found: dict[tuple[PmsResource, str], UUID] = field(factory=dict)
+
+    def take(
+        self,
+        resource: PmsResource,
+        records: Iterable[R],
+        create: Callable[[R], UUID],
+        change: Callable[[R, UUID], None],
+    ) -> Taken:
+        """Create the unknown records, change the changed ones, and store their mappings."""
+        latest = {record.external_id: record for record in records}
+        known = self.uow.pms.mappings(resource, latest)
+        renewed: list[ExternalMapping] = []
+        for external_id, record in latest.items():
+            fingerprint, mapping = wire.fingerprint(record), known.get(external_id)
+            if mapping is None:
+                internal_id = create(record)
+            else:
+                internal_id = mapping.internal_id
+                if mapping.fingerprint != fingerprint:
+                    change(record, internal_id)
+            self.found[resource, external_id] = internal_id
+            if mapping is None or mapping.fingerprint != fingerprint:
+                renewed.append(self._mapping(resource, external_id, internal_id, fingerprint))
+        self.uow.pms.put_mappings(renewed)
+        created = len(latest) - len(known)
+        updated = len(renewed) - created
+        return Taken(created=created, updated=updated, unchanged=len(known) - updated)
+
+    def _mapping(
+        self, resource: PmsResource, external_id: str, internal_id: UUID, fingerprint: str
+    ) -> ExternalMapping:
+        return ExternalMapping(
+            hotel_id=self.uow.hotel_id,
+            config_id=self.config.id,
+            resource=resource,
+            external_id=external_id,
+            internal_id=internal_id,
+            fingerprint=fingerprint,
+        )
+
+    def here(self, resource: PmsResource, external_id: str) -> UUID:
+        """Return our id of a record that was sent in this run or an earlier one."""
+        key = (resource, external_id)
+        if key not in self.found:
+            mapping = self.uow.pms.mappings(resource, (external_id,)).get(external_id)
+            if mapping is None:
+                raise PmsFailure(
+                    self.config.vendor, f"a record names a {resource} that was never sent"
+                )
+            self.found[key] = mapping.internal_id
+        return self.found[key]
+
+    # -- room types and rooms -----------------------------------------------------------------
+
+    def new_room_type(self, record: RemoteRoomType) -> UUID:
+        """Adopt our type of that code, or add one."""
+        for known in self.uow.room_types.all():
+            if known.code == record.code:
+                return known.id
+        added = add_room_type(
+            self.uow, code=record.code, name=record.name, base_rate=record.base_rate
+        )
+        return added.id
+
+    def keep_room_type(self, record: RemoteRoomType, known: UUID) -> None:
+        """Leave a known type as it is: its name and price are the hotel's own to set here."""
+
+    def add_missing_rooms(self, records: Iterable[RemoteRoom]) -> None:
+        """Add the rooms whose numbers are unknown here, all of a type at once."""
+        missing: defaultdict[RoomTypeId, list[str]] = defaultdict(list)
+        for record in {record.number: record for record in records}.values():
+            if record.number not in self.rooms_by_number:
+                type_id = self.here(PmsResource.ROOM_TYPE, record.room_type_external_id)
+                missing[RoomTypeId(type_id)].append(record.number)
+        for type_id, numbers in missing.items():
+            for room in add_rooms(self.uow, room_type_id=type_id, numbers=numbers):
+                self.rooms_by_number[room.number] = room.id
+
+    def new_room(self, record: RemoteRoom) -> UUID:
+        """Adopt our room of that number and take over its condition."""
+        room_id = self.rooms_by_number[record.number]
+        self.change_room(record, room_id)
+        return room_id
+
+    def change_room(self, record: RemoteRoom, known: UUID) -> None:
+        """Take over the room's condition; a room never changes its type by a message."""
+        room = self.uow.rooms.get(RoomId(known))
+        if room.room_type_id != self.here(PmsResource.ROOM_TYPE, record.room_type_external_id):
+            raise PmsFailure(self.config.vendor, "a room there has another type than here")
+        self._set_condition(room.id, room.condition, record.condition)
+        self.uow.emit(
+            PmsRoomSynced(
+                hotel_id=self.uow.hotel_id, room_id=room.id, external_id=record.external_id
+            )
+        )
+
+    def _set_condition(
+        self, room_id: RoomId, known: RoomCondition, told: RoomCondition | None
+    ) -> None:
+        if told is not None and told is not known:
+            bulk_update_room_status(self.uow, room_ids=(room_id,), condition=told)
+
+    # -- guests -------------------------------------------------------------------------------
+
+    def new_guest(self, record: RemoteGuest) -> UUID:
+        """Register the guest."""
+        guest = register_guest(self.uow, **_guest_details(record))
+        self._guest_synced(record, guest.id)
+        return guest.id
+
+    def change_guest(self, record: RemoteGuest, known: UUID) -> None:
+        """Take over the guest's name and addresses; what was anonymised here stays so."""
+        guest = self.uow.guests.get(GuestId(known))
+        if guest.anonymised_at is None:
+            amend_guest(
+                self.uow,
+                guest_id=guest.id,
+                country=guest.country,
+                vip=guest.vip,
+                attributes=guest.attributes,
+                **_guest_details(record),
+            )
+        self._guest_synced(record, guest.id)
+
+    def _guest_synced(self, record: RemoteGuest, guest_id: GuestId) -> None:
+        self.uow.emit(
+            PmsGuestSynced(
+                hotel_id=self.uow.hotel_id, guest_id=guest_id, external_id=record.external_id
+            )
+        )
+
+    # -- bookings -----------------------------------------------------------------------------
+
+    def new_booking(self, record: RemoteBooking) -> UUID:
+        """Adopt our booking of that confirmation number, or make one; then bring it in line."""
+        try:
+            booking = self.uow.bookings.by_confirmation(record.confirmation_number)
+        except NotFound:
+            booking = self._created(record)
+        self.change_booking(record, booking.id)
+        return booking.id
+
+    def _created(self, record: RemoteBooking) -> Booking:
+        booking, _ = create_booking_with_folio(
+            self.uow,
+            guest_id=GuestId(self.here(PmsResource.GUEST, record.guest_external_id)),
+            room_type_id=RoomTypeId(
+                self.here(PmsResource.ROOM_TYPE, record.room_type_external_id)
+            ),
+            stay=record.stay,
+            nightly_prices=record.nightly_prices,
+            adults=record.adults,
+            children=record.children,
+            channel=record.channel,
+            confirmation_number=record.confirmation_number,
+            force_reason=_REASON,
+        )
+        return booking
+
+    def change_booking(self, record: RemoteBooking, known: UUID) -> None:
+        """Bring our booking in line with the one there, by the hotel's own operations.
+
+        Only a difference is acted upon, so a change of ours that comes back changes nothing.
+        """
+        booking = self.uow.bookings.get(BookingId(known))
+        if booking.status in (BookingStatus.TENTATIVE, BookingStatus.CONFIRMED):
+            self._bring_in_line(record, booking)
+        self.uow.emit(
+            PmsBookingSynced(
+                hotel_id=self.uow.hotel_id, booking_id=booking.id, external_id=record.external_id
+            )
+        )
+
+    def _bring_in_line(self, record: RemoteBooking, booking: Booking) -> None:
+        never_came = record.status is RemoteBookingStatus.NO_SHOW
+        if never_came and booking.stay.arrival < self.uow.hotel.business_date:
+            mark_no_show(self.uow, booking_id=booking.id)
+        elif record.status is not RemoteBookingStatus.CONFIRMED:
+            cancel_booking_with_refund(
+                self.uow, booking_id=booking.id, reason=_REASON, waive_fee=True
+            )
+        elif record.stay != booking.stay:
+            amend_stay(
+                self.uow,
+                booking_id=booking.id,
+                stay=record.stay,
+                nightly_prices=_prices_of_new_nights(record, booking),
+                force_reason=_REASON,
+            )
+
+
+def _rooms_by_number(uow: UnitOfWork) -> dict[str, RoomId]:
+    rooms: dict[str, RoomId] = {}
+    after: str | None = None
+    while True:
+        page = uow.rooms.page(RoomFilter(), after=after, limit=1_000)
+        rooms.update((room.number, room.id) for room in page.items)
+        if (after := page.next) is None:
+            return rooms
+
+
+def _prices_of_new_nights(record: RemoteBooking, booking: Booking) -> tuple[Money, ...]:
+    priced = zip(record.stay, record.nightly_prices, strict=True)
+    return tuple(price for night, price in priced if night not in booking.stay)
+
+
+class _GuestDetails(TypedDict):
+    last_name: str
+    first_name: str
+    email: str | None
+    phone: str | None
+
+
+def _guest_details(record: RemoteGuest) -> _GuestDetails:
+    return {
+        "last_name": record.last_name,
+        "first_name": record.first_name,
+        "email": record.email,
+        "phone": record.phone,
+    }

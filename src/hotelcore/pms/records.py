@@ -1,0 +1,108 @@
+"""What comes from a property management system, in words that belong to no vendor.
+
+``external_id`` is the vendor's id, stable for the record's life. Records refer to each other by it.
+Values are validated like the hotel's own, so nothing that cannot be stored gets past an adapter.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+from attrs import field, frozen
+
+from hotelcore.domain import fields
+from hotelcore.domain.money import Money
+from hotelcore.domain.rooms import RoomCondition
+from hotelcore.domain.stays import Stay
+from hotelcore.errors import InvalidInput
+
+__all__ = [
+    "PmsSnapshot",
+    "RemoteBooking",
+    "RemoteBookingStatus",
+    "RemoteGuest",
+    "RemoteRoom",
+    "RemoteRoomType",
+    "RemoteRooms",
+]
+
+
+class RemoteBookingStatus(StrEnum):
+    """What the PMS says of a booking. Guests are checked in and out here, not there."""
+
+    CONFIRMED = "confirmed"
+    CANCELLED = "cancelled"
+    NO_SHOW = "no_show"
+
+
+@frozen(kw_only=True)
+class RemoteRoomType:
+    """A room type there; an unmapped one is matched with ours by its code."""
+
+    external_id: str = fields.text(200)
+    code: str = fields.text(20)
+    name: str = fields.text(200)
+    base_rate: Money = fields.money()
+
+
+@frozen(kw_only=True)
+class RemoteRoom:
+    """A room there; an unmapped one is matched with ours by its number."""
+
+    external_id: str = fields.text(200)
+    room_type_external_id: str = fields.text(200)
+    number: str = fields.text(20)
+    condition: RoomCondition | None = None
+
+
+@frozen(kw_only=True)
+class RemoteGuest:
+    """A guest there. Two unmapped guests are never taken for the same person."""
+
+    external_id: str = fields.text(200)
+    last_name: str = fields.text(200, personal=True)
+    first_name: str = fields.text(200, least=0, personal=True)
+    email: str | None = fields.text(320, optional=True, personal=True)
+    phone: str | None = fields.text(50, optional=True, personal=True)
+
+    def __repr__(self) -> str:
+        """Show no personal data."""
+        return f"RemoteGuest(external_id={self.external_id!r})"
+
+
+@frozen(kw_only=True)
+class RemoteBooking:
+    """A booking there, with a price for each night of its stay, in order."""
+
+    external_id: str = fields.text(200)
+    confirmation_number: str = fields.text(40)
+    guest_external_id: str = fields.text(200)
+    room_type_external_id: str = fields.text(200)
+    status: RemoteBookingStatus = field(converter=RemoteBookingStatus)
+    stay: Stay
+    nightly_prices: tuple[Money, ...]
+    adults: int = fields.count(0, 999, default=1)
+    children: int = fields.count(0, 999, default=0)
+    channel: str = fields.text(50)
+
+    def __attrs_post_init__(self) -> None:
+        if len(self.nightly_prices) != len(self.stay):
+            raise InvalidInput("nightly_prices", "must name one price a night")
+
+
+@frozen(kw_only=True)
+class RemoteRooms:
+    """All room types and rooms of the hotel there."""
+
+    room_types: tuple[RemoteRoomType, ...] = ()
+    rooms: tuple[RemoteRoom, ...] = ()
+
+
+@frozen(kw_only=True)
+class PmsSnapshot:
+    """What one run fetched. Where a record comes twice, the later one counts."""
+
+    room_types: tuple[RemoteRoomType, ...] = ()
+    rooms: tuple[RemoteRoom, ...] = ()
+    guests: tuple[RemoteGuest, ...] = ()
+    bookings: tuple[RemoteBooking, ...] = ()
