@@ -1,0 +1,72 @@
+"""Reading what can be sold and what it costs; both work in reading and in writing units."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from hotelcore.domain.availability import Availability, NightPrice, Quote
+from hotelcore.domain.hotels import Hotel
+from hotelcore.domain.money import Money, sum_money
+from hotelcore.domain.stays import Stay
+from hotelcore.errors import CurrencyMismatch, InvalidInput
+from hotelcore.ids import RoomTypeId
+from hotelcore.unit_of_work import UnitOfWork
+
+__all__ = ["quote", "search_availability"]
+
+
+def search_availability(
+    uow: UnitOfWork, *, stay: Stay, room_type_id: RoomTypeId | None = None
+) -> tuple[Availability, ...]:
+    """Return what is left over a stay, for one room type or for all, ordered by type code.
+
+    Each answer has the counters of every night, and the concrete rooms that are free for the
+    whole stay. Those can be fewer than the units left: then a guest would have to move, or other
+    bookings be assigned anew. A day use has no nights; only its free rooms count. Raises
+    `NotFound` for an unknown type.
+    """
+    only = None if room_type_id is None else uow.room_types.get(room_type_id)
+    nights = uow.inventory.nights(stay, room_type_id)
+    return tuple(
+        Availability(
+            room_type_id=room_type.id,
+            stay=stay,
+            nights=tuple(night for night in nights if night.room_type_id == room_type.id),
+            free_rooms=uow.rooms.free(room_type.id, stay),
+        )
+        for room_type in (uow.room_types.all() if only is None else (only,))
+    )
+
+
+def quote(
+    uow: UnitOfWork,
+    *,
+    room_type_id: RoomTypeId,
+    stay: Stay,
+    nightly_prices: Sequence[Money] | None = None,
+) -> Quote:
+    """Return what a stay costs: the price of each night, and their exact sum.
+
+    The prices are ``nightly_prices``, one a night in order and in the hotel's currency, or else
+    the type's base rate for each. A booking made with the same arguments costs exactly this.
+    Raises `InvalidInput` for another number of prices, `CurrencyMismatch`, and `NotFound`.
+    """
+    hotel, room_type = uow.hotel, uow.room_types.get(room_type_id)
+    given = [room_type.base_rate] * len(stay) if nightly_prices is None else nightly_prices
+    if len(given) != len(stay):
+        raise InvalidInput("nightly_prices", "must be one price for each night")
+    prices = [_in_currency(hotel, price) for price in given]
+    return Quote(
+        room_type_id=room_type_id,
+        stay=stay,
+        nights=tuple(NightPrice(*priced) for priced in zip(stay, prices, strict=True)),
+        total=sum_money(prices, hotel.currency),
+    )
+
+
+def _in_currency(hotel: Hotel, price: object) -> Money:
+    if not isinstance(price, Money):
+        raise InvalidInput("nightly_prices", "must be Money")
+    if price.currency != hotel.currency:
+        raise CurrencyMismatch(hotel.currency, price.currency)
+    return price

@@ -1,0 +1,126 @@
+"""Guests: taking them in, correcting them, and forgetting who they were."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import attrs
+
+from hotelcore.access import Permission
+from hotelcore.domain.bookings import BookingStatus
+from hotelcore.domain.fields import Attributes, JsonValue
+from hotelcore.domain.guests import ANONYMOUS, Guest
+from hotelcore.errors import ActionRefused
+from hotelcore.ids import GuestId
+from hotelcore.operations.declaring import operation
+from hotelcore.repositories import BookingFilter
+from hotelcore.unit_of_work import UnitOfWork
+
+__all__ = ["amend_guest", "anonymise_guest", "register_guest"]
+
+
+@operation(Permission.GUESTS_EDIT)
+def register_guest(
+    uow: UnitOfWork,
+    *,
+    last_name: str,
+    first_name: str = "",
+    email: str | None = None,
+    phone: str | None = None,
+    country: str | None = None,
+    vip: bool = False,
+    attributes: Mapping[str, JsonValue] | None = None,
+) -> Guest:
+    """Take in a new guest; a company has its name as ``last_name``.
+
+    Names have up to 200 characters, the e-mail address 320, the phone number 50, ``country`` is
+    an ISO 3166 code of up to 3. None is checked beyond that, and two guests may be alike. Raises
+    `InvalidInput`.
+    """
+    guest = Guest(
+        id=GuestId(uow.new_id()),
+        hotel_id=uow.hotel_id,
+        last_name=last_name,
+        first_name=first_name,
+        email=email,
+        phone=phone,
+        country=country,
+        vip=vip,
+        attributes=Attributes(attributes),
+        created_at=uow.now(),
+    )
+    uow.guests.add(guest)
+    uow.changed("guest", guest.id, None, guest)
+    return guest
+
+
+@operation(Permission.GUESTS_EDIT)
+def amend_guest(
+    uow: UnitOfWork,
+    *,
+    guest_id: GuestId,
+    last_name: str,
+    first_name: str = "",
+    email: str | None = None,
+    phone: str | None = None,
+    country: str | None = None,
+    vip: bool = False,
+    attributes: Mapping[str, JsonValue] | None = None,
+) -> Guest:
+    """Replace all that is known of a guest; what is not given is emptied.
+
+    The limits are those of `register_guest`. Raises `ActionRefused` for a guest who was
+    anonymised (``anonymised``), `NotFound`, `InvalidInput`, and `StaleVersion` when somebody else
+    amends the guest at the same time.
+    """
+    guest = uow.guests.get(guest_id)
+    if guest.anonymised_at is not None:
+        raise ActionRefused("amend_guest", ("anonymised",))
+    amended = attrs.evolve(
+        guest,
+        last_name=last_name,
+        first_name=first_name,
+        email=email,
+        phone=phone,
+        country=country,
+        vip=vip,
+        attributes=Attributes(attributes),
+    )
+    return _stored(uow, guest, amended)
+
+
+_EXPECTED = frozenset(status for status in BookingStatus if status.holds_nights)
+
+
+@operation(Permission.GUESTS_ANONYMISE)
+def anonymise_guest(uow: UnitOfWork, *, guest_id: GuestId) -> Guest:
+    """Erase who a guest was; bookings, folios and statistics keep their guest id and stay.
+
+    Name, address data, country and the host's attributes go for good; a second call changes
+    nothing. What staff wrote about the guest elsewhere, such as a task's note, is not found by
+    this. Raises `ActionRefused` while the guest has a booking that is tentative, confirmed or in
+    house (``booking_open``), and `NotFound`.
+    """
+    guest = uow.guests.get(guest_id)
+    if guest.anonymised_at is not None:
+        return guest
+    open_bookings = BookingFilter(guest_id=guest.id, statuses=_EXPECTED)
+    if uow.bookings.page(open_bookings, limit=1).items:
+        raise ActionRefused("anonymise", ("booking_open",))
+    erased = attrs.evolve(
+        guest,
+        last_name=ANONYMOUS,
+        first_name="",
+        email=None,
+        phone=None,
+        country=None,
+        attributes=Attributes(),
+        anonymised_at=uow.now(),
+    )
+    return _stored(uow, guest, erased)
+
+
+def _stored(uow: UnitOfWork, before: Guest, after: Guest) -> Guest:
+    stored = uow.guests.update(after)
+    uow.changed("guest", before.id, before, stored)
+    return stored
