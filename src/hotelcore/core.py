@@ -10,7 +10,7 @@ import asyncio
 import random
 import sys
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncGenerator, Callable, Generator
 from contextlib import (
     AbstractContextManager,
     asynccontextmanager,
@@ -160,7 +160,7 @@ class HotelCore(_Core):
         self.engine.dispose()
 
     @contextmanager
-    def _connection(self, deadline: Deadline) -> Iterator[Connection]:
+    def _connection(self, deadline: Deadline) -> Generator[Connection]:
         with self._gate.entered(deadline) if self._gate else nullcontext():
             with translated(deadline.limits):
                 connection = self.engine.connect()
@@ -221,13 +221,14 @@ class Desk:
                 ):
                     result = perform(uow, self._its.once, operation, args, kwargs)
             except DatabaseBusy:
-                time.sleep(_pause_before_next(attempt, unit.deadline))
+                pause = _pause_before_next(attempt, unit.deadline)
+                time.sleep(pause)  # noqa: TID251  # nothing is held between two attempts
                 continue
             self._core.events.publish(written.events)
             return result
 
     @contextmanager
-    def transaction(self) -> Iterator[UnitOfWork]:
+    def transaction(self) -> Generator[UnitOfWork]:
         """Open a transaction for several steps; it commits when the block ends well.
 
         It cannot be run again by itself, so `DatabaseBusy` reaches the caller. A step that may
@@ -242,14 +243,14 @@ class Desk:
         self._core.events.publish(written.events)
 
     @contextmanager
-    def reading(self) -> Iterator[UnitOfWork]:
+    def reading(self) -> Generator[UnitOfWork]:
         """Open a unit that only reads, each statement for itself; writing raises `ReadOnly`."""
         unit = self._its.unit()
         with self._core._connection(unit.deadline) as connection, read(connection, unit) as uow:
             yield uow
 
     @contextmanager
-    def joining(self, host: Connection | Session) -> Iterator[UnitOfWork]:
+    def joining(self, host: Connection | Session) -> Generator[UnitOfWork]:
         """Work inside a transaction that the host has open on this core's engine.
 
         A failure undoes the block's part alone. The commit stays the host's; until then nothing
@@ -260,7 +261,7 @@ class Desk:
 
 
 @contextmanager
-def _joined(core: _Core, terms: _Terms, host: Connection | Session) -> Iterator[UnitOfWork]:
+def _joined(core: _Core, terms: _Terms, host: Connection | Session) -> Generator[UnitOfWork]:
     connection = host if isinstance(host, Connection) else host.connection()
     if connection.engine.pool is not core._sync_engine.pool:
         raise InvalidInput("host", "must be a connection or session of this core's engine")
@@ -311,7 +312,7 @@ class AsyncHotelCore(_Core):
         await self.engine.dispose()
 
     @asynccontextmanager
-    async def _connection(self, deadline: Deadline) -> AsyncIterator[AsyncConnection]:
+    async def _connection(self, deadline: Deadline) -> AsyncGenerator[AsyncConnection]:
         wait = min(deadline.limits.wait_limit.total_seconds(), max(deadline.left, 0))
         try:
             with translated(deadline.limits):
@@ -375,7 +376,7 @@ class AsyncDesk:
             return result
 
     @asynccontextmanager
-    async def transaction(self) -> AsyncIterator[AsyncUnit]:
+    async def transaction(self) -> AsyncGenerator[AsyncUnit]:
         """Open a transaction for several steps; see `Desk.transaction`."""
         unit, written = self._its.unit(), Written()
         async with (
@@ -386,7 +387,7 @@ class AsyncDesk:
         self._core.events.publish(written.events)
 
     @asynccontextmanager
-    async def reading(self) -> AsyncIterator[AsyncUnit]:
+    async def reading(self) -> AsyncGenerator[AsyncUnit]:
         """Open a unit that only reads; see `Desk.reading`."""
         unit = self._its.unit()
         async with (
@@ -396,7 +397,7 @@ class AsyncDesk:
             yield opened
 
     @contextmanager
-    def joining(self, host: Connection | Session) -> Iterator[UnitOfWork]:
+    def joining(self, host: Connection | Session) -> Generator[UnitOfWork]:
         """Work inside the host's open transaction, from within its ``run_sync``.
 
         ``await session.run_sync(work)`` hands ``work`` the `Session` to give here; see
@@ -428,7 +429,7 @@ class AsyncUnit:
 async def _opened(
     connection: AsyncConnection,
     opening: Callable[[Connection], AbstractContextManager[UnitOfWork]],
-) -> AsyncIterator[AsyncUnit]:
+) -> AsyncGenerator[AsyncUnit]:
     """Enter and leave a synchronous unit where its statements may await."""
     unit = await connection.run_sync(opening)
     uow = await connection.run_sync(lambda _: unit.__enter__())

@@ -161,15 +161,19 @@ class Hotels(Protocol):
 
     def add(self, hotel: Hotel) -> None:
         """Store a new hotel; `AlreadyExists` names a taken id or Stripe id."""
+        ...
 
     def current(self) -> Hotel:
         """Return the acting hotel. In a writing unit its business date stands still meanwhile."""
+        ...
 
     def lock(self) -> Hotel:
         """Return the acting hotel and keep every other command of it waiting."""
+        ...
 
     def update(self, hotel: Hotel) -> Hotel:
         """Store the hotel; see the module's words on versions."""
+        ...
 
 
 class RoomTypes(Protocol):
@@ -177,12 +181,15 @@ class RoomTypes(Protocol):
 
     def add(self, room_type: RoomType) -> None:
         """Store a new room type; `AlreadyExists` names a taken code."""
+        ...
 
     def get(self, room_type_id: RoomTypeId) -> RoomType:
         """Return one room type."""
+        ...
 
     def all(self) -> tuple[RoomType, ...]:
         """Return all of them, ordered by code."""
+        ...
 
 
 class Rooms(Protocol):
@@ -190,30 +197,38 @@ class Rooms(Protocol):
 
     def add_all(self, rooms: Sequence[Room]) -> None:
         """Store new rooms; `AlreadyExists` names a taken number."""
+        ...
 
     def get(self, room_id: RoomId) -> Room:
         """Return one room."""
+        ...
 
     def lock(self, room_ids: Collection[RoomId]) -> tuple[Room, ...]:
         """Lock rooms in id order and return them so; `NotFound` names the first unknown id."""
+        ...
 
     def update(self, room: Room) -> Room:
         """Store the room; see the module's words on versions."""
+        ...
 
     def set_condition(self, room_ids: Collection[RoomId], condition: RoomCondition) -> None:
         """Set the condition of locked rooms at once, each with its next version."""
+        ...
 
     def free(self, room_type_id: RoomTypeId, stay: Stay) -> tuple[Room, ...]:
         """Return the type's rooms that are free on every night, ordered by number.
 
         For a day use: those that nobody is in and that are not blocked on that date.
         """
+        ...
 
     def is_occupied(self, room_id: RoomId) -> bool:
         """Tell whether a booking in house is in the room."""
+        ...
 
     def page(self, which: RoomFilter, *, after: str | None = None, limit: int = 50) -> Page[Room]:
         """Return rooms in order of number."""
+        ...
 
 
 class Maintenance(Protocol):
@@ -221,15 +236,19 @@ class Maintenance(Protocol):
 
     def add(self, period: MaintenancePeriod) -> None:
         """Store a new period."""
+        ...
 
     def get(self, maintenance_id: MaintenanceId) -> MaintenancePeriod:
         """Return one period."""
+        ...
 
     def update(self, period: MaintenancePeriod) -> MaintenancePeriod:
         """Store the period; see the module's words on versions."""
+        ...
 
     def overlapping(self, stay: Stay) -> tuple[MaintenancePeriod, ...]:
         """Return the unreleased periods that cover a night of ``stay``, by room and begin."""
+        ...
 
 
 # -- inventory --------------------------------------------------------------------------------
@@ -240,6 +259,7 @@ class Inventory(Protocol):
 
     def add_rooms(self, room_type_id: RoomTypeId, number: int) -> None:
         """Count ``number`` more rooms on every night, future ones too."""
+        ...
 
     def sell(
         self, room_type_id: RoomTypeId, nights: Collection[date], *, held: bool, force: bool = False
@@ -249,12 +269,15 @@ class Inventory(Protocol):
         Raises `SoldOut` with the full nights, and takes none, unless every night has
         ``available + overbooking_limit >= 1``. ``force`` raises the limit where that is needed.
         """
+        ...
 
     def release(self, room_type_id: RoomTypeId, nights: Collection[date], *, held: bool) -> None:
         """Give one unit back on every night."""
+        ...
 
     def commit_held(self, room_type_id: RoomTypeId, nights: Collection[date]) -> None:
         """Turn one held unit into a committed one on every night."""
+        ...
 
     def block(
         self, room_type_id: RoomTypeId, nights: Collection[date], *, off_count: bool, force: bool
@@ -263,11 +286,13 @@ class Inventory(Protocol):
 
         Raises `SoldOut` where the room is needed for what is sold, unless ``force``.
         """
+        ...
 
     def unblock(
         self, room_type_id: RoomTypeId, nights: Collection[date], *, off_count: bool
     ) -> None:
         """Put one room back on sale on every night."""
+        ...
 
     def nights(
         self, stay: Stay, room_type_id: RoomTypeId | None = None
@@ -276,6 +301,7 @@ class Inventory(Protocol):
 
         A night that was never sold has no stored row; it is answered from the room count.
         """
+        ...
 
 
 @frozen(kw_only=True)
@@ -293,18 +319,23 @@ class RoomNights(Protocol):
 
     def hold(self, room_id: RoomId, booking_id: BookingId, nights: Collection[date]) -> None:
         """Give the room's nights to a booking; `RoomTaken` names the nights that are not free."""
+        ...
 
     def block(self, room_id: RoomId, maintenance_id: MaintenanceId, period: Stay) -> None:
         """Give the room's nights to maintenance; `RoomTaken` names the nights that are not free."""
+        ...
 
     def release(self, booking_id: BookingId, *, from_night: date) -> None:
         """Free the nights of a booking from ``from_night`` on."""
+        ...
 
     def unblock(self, maintenance_id: MaintenanceId, *, from_night: date) -> None:
         """Free the nights of a maintenance period from ``from_night`` on."""
+        ...
 
     def chart(self, period: Stay) -> tuple[RoomNight, ...]:
         """Return every taken room-night of a period, by room and night: a tape chart."""
+        ...
 
 
 # -- guests and bookings ----------------------------------------------------------------------
@@ -315,15 +346,19 @@ class Guests(Protocol):
 
     def add(self, guest: Guest) -> None:
         """Store a new guest."""
+        ...
 
     def get(self, guest_id: GuestId) -> Guest:
         """Return one guest."""
+        ...
 
     def update(self, guest: Guest) -> Guest:
         """Store the guest; see the module's words on versions."""
+        ...
 
     def page(self, which: GuestFilter, *, after: str | None = None, limit: int = 50) -> Page[Guest]:
         """Return guests in order of last name."""
+        ...
 
 
 class Bookings(Protocol):
@@ -331,50 +366,65 @@ class Bookings(Protocol):
 
     def add(self, booking: Booking, nights: Sequence[BookingNight]) -> None:
         """Store a new booking; `AlreadyExists` names a taken confirmation number."""
+        ...
 
     def get(self, booking_id: BookingId) -> Booking:
         """Return one booking."""
+        ...
 
     def lock(self, booking_id: BookingId) -> Booking:
         """Return one booking, locked."""
+        ...
 
     def by_confirmation(self, confirmation_number: str) -> Booking:
         """Return the booking with that number."""
+        ...
 
     def update(self, booking: Booking) -> Booking:
         """Store the booking; `RoomTaken` if it enters a room that somebody is in."""
+        ...
 
     def nights(self, booking_id: BookingId) -> tuple[BookingNight, ...]:
         """Return all nights, released ones too, each with its room, in order."""
+        ...
 
     def put_nights(self, nights: Sequence[BookingNight]) -> None:
         """Store nights, new or again: price, room type and whether they are released."""
+        ...
 
     def page(
         self, which: BookingFilter, *, after: str | None = None, limit: int = 50
     ) -> Page[Booking]:
         """Return bookings in order of arrival."""
+        ...
 
     def unresolved_arrivals(self, until: date) -> tuple[Booking, ...]:
         """Return the confirmed bookings that should have arrived by ``until``, locked, by id."""
+        ...
 
     def overdue_departures(self, until: date) -> tuple[Booking, ...]:
         """Return bookings in house that should have left by ``until``, locked, by id."""
+        ...
 
     def expired_holds(self, at: datetime) -> tuple[Booking, ...]:
         """Return tentative bookings whose hold ended by ``at``, locked, by id."""
+        ...
 
     def unassigned(self, room_type_id: RoomTypeId, arriving_until: date) -> tuple[Booking, ...]:
         """Return confirmed bookings of a type that have no room yet, locked, by arrival."""
+        ...
 
     def nights_to_post(self, until: date) -> tuple[tuple[Booking, BookingNight], ...]:
         """Return in-house nights up to and with ``until`` that are not posted, by booking."""
+        ...
 
     def mark_posted(self, nights: Collection[BookingNight]) -> None:
         """Mark nights as posted."""
+        ...
 
     def moved_on(self, business_date: date) -> tuple[int, int, int]:
         """Count the arrivals, departures and no-shows of a business date."""
+        ...
 
 
 class RoomKeys(Protocol):
@@ -382,12 +432,15 @@ class RoomKeys(Protocol):
 
     def issue(self, key: RoomKey) -> None:
         """Store a new key."""
+        ...
 
     def revoke_all(self, booking_id: BookingId, *, at: datetime) -> tuple[RoomKey, ...]:
         """Revoke the booking's valid keys and return them as they are now."""
+        ...
 
     def of_booking(self, booking_id: BookingId) -> tuple[RoomKey, ...]:
         """Return all keys of a booking, oldest first."""
+        ...
 
 
 # -- money ------------------------------------------------------------------------------------
@@ -398,39 +451,51 @@ class Folios(Protocol):
 
     def open(self, folio: Folio) -> None:
         """Store a new folio without lines."""
+        ...
 
     def get(self, folio_id: FolioId) -> Folio:
         """Return one folio."""
+        ...
 
     def lock(self, folio_id: FolioId) -> Folio:
         """Return one folio; postings of others wait until the transaction ends."""
+        ...
 
     def of_booking(self, booking_id: BookingId) -> tuple[Folio, ...]:
         """Return a booking's folios, oldest first, locked in a writing unit."""
+        ...
 
     def of_house(self) -> Mapping[BookingId, Folio]:
         """Return the oldest open folio of each booking in house, locked in a writing unit."""
+        ...
 
     def post(self, lines: Sequence[FolioLine]) -> None:
         """Add lines and move the balances, in folio order; `FolioClosed` names a closed one."""
+        ...
 
     def close(self, folio: Folio, *, at: datetime) -> Folio:
         """Close an open folio of balance zero; anything else raises `StaleVersion`."""
+        ...
 
     def reopen(self, folio: Folio) -> Folio:
         """Open a closed folio again, for the named reversals of a booking."""
+        ...
 
     def line(self, line_id: FolioLineId) -> FolioLine:
         """Return one line."""
+        ...
 
     def lines(self, folio_id: FolioId) -> tuple[FolioLine, ...]:
         """Return all lines of a folio in the order of posting."""
+        ...
 
     def referring_to(self, line_id: FolioLineId) -> tuple[FolioLine, ...]:
         """Return the lines that refer to a line, and the lines that refer to those."""
+        ...
 
     def page(self, which: FolioFilter, *, after: str | None = None, limit: int = 50) -> Page[Folio]:
         """Return folios in the order in which they were opened."""
+        ...
 
 
 # -- house work, days, audit ------------------------------------------------------------------
@@ -441,17 +506,21 @@ class Housekeeping(Protocol):
 
     def add(self, task: HousekeepingTask) -> None:
         """Store a new task; `AlreadyExists` on a booking's second departure task."""
+        ...
 
     def lock(self, task_id: TaskId) -> HousekeepingTask:
         """Return one task, locked."""
+        ...
 
     def update(self, task: HousekeepingTask) -> HousekeepingTask:
         """Store the task; see the module's words on versions."""
+        ...
 
     def page(
         self, which: TaskFilter, *, after: str | None = None, limit: int = 50
     ) -> Page[HousekeepingTask]:
         """Return tasks in order of due date and priority."""
+        ...
 
 
 class BusinessDays(Protocol):
@@ -459,12 +528,15 @@ class BusinessDays(Protocol):
 
     def add(self, day: BusinessDay) -> None:
         """Store a closed day; `AlreadyExists` if it was closed before."""
+        ...
 
     def find(self, day: date) -> BusinessDay | None:
         """Return a closed day, or None."""
+        ...
 
     def between(self, first: date, last: date) -> tuple[BusinessDay, ...]:
         """Return the closed days from ``first`` to ``last``, both included, in order."""
+        ...
 
 
 class AuditLog(Protocol):
@@ -474,6 +546,7 @@ class AuditLog(Protocol):
         self, which: AuditFilter, *, after: str | None = None, limit: int = 50
     ) -> Page[AuditLogEntry]:
         """Return entries, newest first."""
+        ...
 
 
 class PmsConnections(Protocol):
@@ -481,23 +554,30 @@ class PmsConnections(Protocol):
 
     def add(self, config: ExternalPMSConfig) -> None:
         """Store the connection; `AlreadyExists` if the hotel has one."""
+        ...
 
     def current(self) -> ExternalPMSConfig:
         """Return the connection; `NotFound` if there is none."""
+        ...
 
     def lock(self) -> ExternalPMSConfig:
         """Return the connection, locked, so that two syncs run one after the other."""
+        ...
 
     def update(self, config: ExternalPMSConfig) -> ExternalPMSConfig:
         """Store the connection; see the module's words on versions."""
+        ...
 
     def remove(self, config: ExternalPMSConfig) -> None:
         """Remove the connection with its mappings; what was taken over stays."""
+        ...
 
     def mappings(
         self, resource: PmsResource, external_ids: Collection[str]
     ) -> Mapping[str, ExternalMapping]:
         """Return the known mappings of some external ids, by external id."""
+        ...
 
     def put_mappings(self, mappings: Sequence[ExternalMapping]) -> None:
         """Store mappings, new ones or with a new fingerprint."""
+        ...

@@ -49,6 +49,6 @@ class Actor:
 
 
 def same_hotel(acting: HotelId, found: HotelId | None, what: str) -> None:
-    """Raise `TenantMismatch` unless ``found`` is the acting hotel: the one comparison of tenants."""
+    """Raise `TenantMismatch` unless ``found`` is the acting hotel; tenants are compared here only."""
     if found != acting:
         raise TenantMismatch(what)

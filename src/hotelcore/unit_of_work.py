@@ -29,85 +29,107 @@ class UnitOfWork(Protocol):
     @property
     def actor(self) -> Actor:
         """Who acts, and in which hotel."""
+        ...
 
     @property
     def hotel_id(self) -> HotelId:
         """The acting hotel."""
+        ...
 
     @property
     def hotel(self) -> Hotel:
         """The acting hotel's record, read once; while a unit writes, its date stands still."""
+        ...
 
     @property
     def hotels(self) -> repo.Hotels:
         """The hotel's own record, to change it."""
+        ...
 
     @property
     def room_types(self) -> repo.RoomTypes:
         """Room types."""
+        ...
 
     @property
     def rooms(self) -> repo.Rooms:
         """Rooms."""
+        ...
 
     @property
     def maintenance(self) -> repo.Maintenance:
         """Dated withdrawals of rooms."""
+        ...
 
     @property
     def inventory(self) -> repo.Inventory:
         """Counters by room type and night."""
+        ...
 
     @property
     def room_nights(self) -> repo.RoomNights:
         """Who has which room on which night."""
+        ...
 
     @property
     def guests(self) -> repo.Guests:
         """Guests."""
+        ...
 
     @property
     def bookings(self) -> repo.Bookings:
         """Bookings and their nights."""
+        ...
 
     @property
     def keys(self) -> repo.RoomKeys:
         """Room keys."""
+        ...
 
     @property
     def folios(self) -> repo.Folios:
         """Folios and their lines."""
+        ...
 
     @property
     def housekeeping(self) -> repo.Housekeeping:
         """Housekeeping tasks."""
+        ...
 
     @property
     def business_days(self) -> repo.BusinessDays:
         """Closed business days."""
+        ...
 
     @property
     def audit(self) -> repo.AuditLog:
         """Audit entries; needs `Permission.ADMIN_VIEW`."""
+        ...
 
     @property
     def pms(self) -> repo.PmsConnections:
         """The PMS connection and its mappings."""
+        ...
 
     def now(self) -> datetime:
         """Return the instant of this unit, UTC: the same one from its begin to its end."""
+        ...
 
     def new_id(self) -> UUID:
         """Return a fresh UUIDv7."""
+        ...
 
     def new_confirmation_number(self) -> str:
         """Return a random confirmation number: 10 characters that are hard to misread."""
+        ...
 
     def require(self, permission: Permission, what: str) -> None:
         """Raise `PermissionDenied` unless the actor has ``permission``, needed for ``what``."""
+        ...
 
     def command(self, name: str, permission: Permission) -> AbstractContextManager[None]:
         """Run the body as one audited command. A command inside a command is part of it."""
+        ...
 
     def changed(
         self,
@@ -117,12 +139,16 @@ class UnitOfWork(Protocol):
         after: AttrsInstance | None,
     ) -> None:
         """Note a change for the audit entry of the running command."""
+        ...
 
     def reason(self, text: str) -> None:
         """Note why the running command does what it does; `InvalidInput` above 500 characters."""
+        ...
 
     def emit(self, event: Event) -> None:
         """Report a fact in this transaction; `TenantMismatch` for another hotel's event."""
+        ...
 
     def savepoint(self) -> AbstractContextManager[None]:
         """Run the body so that its failure undoes only the body, events and audit included."""
+        ...

@@ -25,12 +25,13 @@ __all__ = [
     "Booking",
     "BookingNight",
     "BookingStatus",
+    "CancellationOutcome",
     "Reason",
     "RoomKey",
     "Surroundings",
     "allowed_actions",
-    "refuse_unless_allowed",
     "reasons_against",
+    "refuse_unless_allowed",
 ]
 
 
@@ -160,12 +161,21 @@ class RoomKey:
 
 
 @frozen(kw_only=True)
+class CancellationOutcome:
+    """A cancelled booking, the fee that was charged for it, and what was paid back."""
+
+    booking: Booking
+    fee: Money
+    refund: Money
+
+
+@frozen(kw_only=True)
 class Surroundings:
     """What the action table needs to know beside the booking and the business date.
 
     ``now`` decides whether a hold expired. The room flags speak of the room that the booking has
-    for all its nights to come; ``balance_open`` of all its folios; ``sellable`` of the nights
-    that a reinstated booking would take again.
+    for all its nights to come, or of the free one that it would be given; ``balance_open`` of all
+    its folios; ``sellable`` of the nights that a reinstated booking would take again.
     """
 
     now: datetime
@@ -198,12 +208,14 @@ def reasons_against(
     if booking.status not in _FROM[action]:
         return (Reason.WRONG_STATUS,)
     stay = booking.stay
-    # A day use has no night; it is over when its one day is over.
-    over = business_date > stay.arrival if stay.is_day_use else business_date >= stay.departure
+    over = stay.is_over(business_date)
     hold_over = booking.hold_until is not None and around.now >= booking.hold_until
     checks: dict[Action, tuple[tuple[bool, Reason], ...]] = {
         Action.CONFIRM: ((hold_over, Reason.HOLD_EXPIRED), (over, Reason.STAY_IS_OVER)),
-        Action.ASSIGN_ROOM: ((over, Reason.STAY_IS_OVER),),
+        Action.ASSIGN_ROOM: (
+            (over, Reason.STAY_IS_OVER),
+            (not over and not around.has_room, Reason.NO_ROOM),
+        ),
         Action.CHECK_IN: (
             (business_date < stay.arrival, Reason.ARRIVAL_NOT_REACHED),
             (over, Reason.STAY_IS_OVER),

@@ -37,7 +37,7 @@ _MOST_ATTRIBUTE_BYTES = 8_192
 _MOST_ATTRIBUTE_DEPTH = 8
 
 JsonValue: TypeAlias = (
-    "str | int | bool | None | tuple[JsonValue, ...] | list[JsonValue] | Mapping[str, JsonValue]"
+    "str | int | bool | tuple[JsonValue, ...] | list[JsonValue] | Mapping[str, JsonValue] | None"
 )
 
 
@@ -93,7 +93,9 @@ def _frozen(value: JsonValue, depth: int) -> JsonValue:
         return tuple(_frozen(item, depth + 1) for item in value)
     if isinstance(value, Mapping):
         return Attributes({key: _frozen(item, depth + 1) for key, item in value.items()})
-    raise InvalidInput("attributes", "must hold only text, integers, booleans, null, lists, objects")
+    raise InvalidInput(
+        "attributes", "must hold text, integers, booleans, null, lists, objects"
+    )
 
 
 # attrs calls a validator with (instance, attribute, value); the attribute's value type is open,

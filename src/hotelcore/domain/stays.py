@@ -64,6 +64,12 @@ class Stay:
         """Tell whether both stays need a room on one same night."""
         return max(self.arrival, other.arrival) < min(self.departure, other.departure)
 
+    def is_over(self, business_date: date) -> bool:
+        """Tell whether the last night, or the one day of a day use, lies before the date."""
+        if self.is_day_use:
+            return business_date > self.arrival
+        return business_date >= self.departure
+
     def from_day(self, first: date) -> Stay:
         """Return the part from ``first`` on; a day use on the departure when nothing is left."""
         return Stay(min(max(self.arrival, first), self.departure), self.departure)

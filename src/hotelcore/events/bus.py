@@ -13,8 +13,8 @@ from typing import Any, TypeVar
 
 from blinker import Signal
 
-from hotelcore.events.catalogue import CATALOGUE, Event
 from hotelcore.errors import InvalidInput
+from hotelcore.events.catalogue import CATALOGUE, Event
 
 __all__ = ["EventBus"]
 
@@ -58,7 +58,7 @@ class EventBus:
             for listener in tuple(self._listeners.get(type(event), ())):
                 try:
                     listener(event)
-                except Exception as error:  # isolation is the contract: any fault stays inside
+                except Exception as error:  # noqa: BLE001  # isolation: any fault stays inside
                     self._report(event, listener, error)
 
     def _report(self, event: Event, listener: Listener[Any], error: Exception) -> None:

@@ -20,7 +20,7 @@ _functions: dict[str, Callable[..., Any]] = {}
 _permissions: dict[Callable[..., Any], Permission] = {}
 
 OPERATIONS: Mapping[str, Callable[..., Any]] = MappingProxyType(_functions)
-"""Every declared operation by name; those of the library once `hotelcore.operations` is imported."""
+"""Every declared operation by name; the library's once `hotelcore.operations` is imported."""
 
 
 def operation(

@@ -305,9 +305,7 @@ class _Run:
         booking, _ = create_booking_with_folio(
             self.uow,
             guest_id=GuestId(self.here(PmsResource.GUEST, record.guest_external_id)),
-            room_type_id=RoomTypeId(
-                self.here(PmsResource.ROOM_TYPE, record.room_type_external_id)
-            ),
+            room_type_id=RoomTypeId(self.here(PmsResource.ROOM_TYPE, record.room_type_external_id)),
             stay=record.stay,
             nightly_prices=record.nightly_prices,
             adults=record.adults,

@@ -21,18 +21,22 @@ class PmsAdapter(Protocol):
 
     def test_connection(self) -> None:
         """Return if the system can be reached and accepts us; raise otherwise."""
+        ...
 
     def sync_rooms(self) -> RemoteRooms:
         """Return all room types and rooms."""
+        ...
 
     def sync_guests(self, *, changed_since: datetime | None) -> Sequence[RemoteGuest]:
         """Return the guests that changed since an instant, all of them for None."""
+        ...
 
     def sync_bookings(self, *, changed_since: datetime | None) -> Sequence[RemoteBooking]:
         """Return the bookings that changed since an instant, all of them for None.
 
         Every guest and room type that a booking names was given by this or an earlier run.
         """
+        ...
 
 
 class AsyncPmsAdapter(Protocol):
@@ -40,15 +44,19 @@ class AsyncPmsAdapter(Protocol):
 
     async def test_connection(self) -> None:
         """Return if the system can be reached and accepts us; raise otherwise."""
+        ...
 
     async def sync_rooms(self) -> RemoteRooms:
         """Return all room types and rooms."""
+        ...
 
     async def sync_guests(self, *, changed_since: datetime | None) -> Sequence[RemoteGuest]:
         """Return the guests that changed since an instant, all of them for None."""
+        ...
 
     async def sync_bookings(self, *, changed_since: datetime | None) -> Sequence[RemoteBooking]:
         """Return the bookings that changed since an instant, all of them for None."""
+        ...
 
 
 def fetch(adapter: PmsAdapter, *, changed_since: datetime | None = None) -> PmsSnapshot:

@@ -28,13 +28,14 @@ def adapter_of(vendor: str) -> object:
     Its arguments are the vendor's own. Raises `PmsFailure` for a vendor that is not installed, is
     there twice, or whose package cannot be imported.
     """
-    found = tuple(entry_points(group=ENTRY_POINT_GROUP, name=vendor))
+    found = entry_points(group=ENTRY_POINT_GROUP, name=vendor)
     if not found:
         known = ", ".join(known_vendors()) or "none"
         raise PmsFailure(vendor, f"no adapter is installed (installed: {known})")
     if len(found) > 1:
         raise PmsFailure(vendor, f"{len(found)} packages bring an adapter: uninstall all but one")
+    (only,) = found
     try:
-        return found[0].load()
+        return only.load()
     except (ImportError, AttributeError) as error:
         raise PmsFailure(vendor, f"its adapter cannot be imported ({error})") from error

@@ -1,1 +1,1 @@
-"""Storage in SQL, on SQLite and PostgreSQL: a subject's table, row mapping and repository together."""
+"""Storage in SQLite and PostgreSQL: a subject's table, row mapping and repository in one module."""

@@ -16,6 +16,7 @@ from hotelcore.sql import (  # each module puts its tables into the register
     idempotency,
     outbox,
     pms,
+    room_nights,
     rooms,
 )
 from hotelcore.sql.engine import NAMES
@@ -26,6 +27,7 @@ __all__ = ["SUBJECTS", "create_schema", "in_schema"]
 SUBJECTS = (
     hotels,
     rooms,
+    room_nights,
     availability,
     guests,
     bookings,

@@ -9,7 +9,7 @@ a power cut.
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from typing import Any
 
@@ -22,7 +22,16 @@ from hotelcore.errors import InvalidInput, MissingExtra, WaitTimeout
 from hotelcore.sql.limits import Deadline
 from hotelcore.sql.schema import TableNames
 
-__all__ = ["DEADLINE", "NAMES", "READING", "Gate", "new_engine", "parsed_url", "places_for", "prepare"]
+__all__ = [
+    "DEADLINE",
+    "NAMES",
+    "READING",
+    "Gate",
+    "new_engine",
+    "parsed_url",
+    "places_for",
+    "prepare",
+]
 
 READING = "hotelcore_reading"
 """The execution option of a connection that only reads: no transaction is begun for it."""
@@ -58,7 +67,7 @@ class Gate:
         return cls(places_for(engine.url))
 
     @contextmanager
-    def entered(self, deadline: Deadline) -> Iterator[None]:
+    def entered(self, deadline: Deadline) -> Generator[None]:
         """Hold one place for the body; `WaitTimeout` if none comes free in time."""
         wait = min(deadline.limits.wait_limit.total_seconds(), max(deadline.left, 0))
         if not self._places.acquire(timeout=wait):

@@ -1,4 +1,4 @@
-"""Time limits that hold on both databases, set before a statement and checked between statements."""
+"""Time limits that hold on both databases, within a statement and between statements."""
 
 from __future__ import annotations
 
@@ -30,11 +30,10 @@ class Limits:
 
     wait_limit: timedelta = field(default=timedelta(seconds=5), validator=_positive)
     time_limit: timedelta = field(default=timedelta(seconds=10), validator=_positive)
-    isolation: str = field(default="READ COMMITTED")
+    isolation: str = "READ COMMITTED"
 
-    @isolation.validator
-    def _isolation(self, _: object, value: str) -> None:
-        if value not in ("READ COMMITTED", "REPEATABLE READ", "SERIALIZABLE"):
+    def __attrs_post_init__(self) -> None:
+        if self.isolation not in ("READ COMMITTED", "REPEATABLE READ", "SERIALIZABLE"):
             raise InvalidInput("isolation", "must be READ COMMITTED, REPEATABLE READ, SERIALIZABLE")
 
 

@@ -43,7 +43,9 @@ def read_page(
     if isinstance(limit, bool) or not isinstance(limit, int) or not 1 <= limit <= _LARGEST_PAGE:
         raise InvalidInput("limit", f"must be a whole number from 1 to {_LARGEST_PAGE}")
     if after is not None:
-        bound = tuple_(*(literal(v, k.type) for k, v in zip(keys, _opened(after, keys), strict=True)))
+        bound = tuple_(
+            *(literal(v, k.type) for k, v in zip(keys, _opened(after, keys), strict=True))
+        )
         statement = statement.where(tuple_(*keys) < bound if descending else tuple_(*keys) > bound)
     statement = statement.order_by(*(key.desc() if descending else key for key in keys))
     rows = run.all(statement.limit(limit + 1), lambda row: row)

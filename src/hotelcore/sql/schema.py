@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import re
 from datetime import UTC, datetime, timedelta
-from typing import Any
 from enum import StrEnum
+from typing import Any
 from uuid import UUID
 
-from attrs import field, frozen
+from attrs import frozen
 from sqlalchemy import (
     DDL,
     BigInteger,
@@ -94,13 +94,12 @@ class Instant(TypeDecorator[datetime]):
             return value
         return (value - _EPOCH) // _MICROSECOND
 
-    def process_result_value(self, value: object, dialect: Dialect) -> datetime | None:
+    def process_result_value(self, value: Any, dialect: Dialect) -> datetime | None:
         """Give an aware datetime in UTC."""
         if value is None:
             return None
         if isinstance(value, datetime):
             return value.astimezone(UTC)
-        assert isinstance(value, int)
         return _EPOCH + value * _MICROSECOND
 
 
@@ -162,9 +161,9 @@ def attributes_column() -> Column[Attributes]:
     return Column("attributes", AttributesJson(), nullable=False)
 
 
-def of_hotel(table: str, column: str, *, key: str = "id", cascade: bool = False) -> (
-    ForeignKeyConstraint
-):
+def of_hotel(
+    table: str, column: str, *, key: str = "id", cascade: bool = False
+) -> ForeignKeyConstraint:
     """Make a reference to another record of the same hotel."""
     return ForeignKeyConstraint(
         ["hotel_id", column],
@@ -214,17 +213,13 @@ class TableNames:
     ends with an underscore. Two prefixes in one database are two separate worlds.
     """
 
-    prefix: str = field(default=_PREFIX)
-    schema: str | None = field(default=None)
+    prefix: str = _PREFIX
+    schema: str | None = None
 
-    @prefix.validator
-    def _prefix(self, _: object, value: str) -> None:
-        if not re.fullmatch(r"[a-z](?:[a-z0-9_]{0,18})_", value):
+    def __attrs_post_init__(self) -> None:
+        if not re.fullmatch(r"[a-z](?:[a-z0-9_]{0,18})_", self.prefix):
             raise InvalidInput("prefix", "must look like 'hc_': lower case, ending in '_'")
-
-    @schema.validator
-    def _schema(self, _: object, value: str | None) -> None:
-        if value is not None and not re.fullmatch(r"[a-z_][a-z0-9_]{0,62}", value):
+        if self.schema is not None and not re.fullmatch(r"[a-z_][a-z0-9_]{0,62}", self.schema):
             raise InvalidInput("schema", "must be a lower-case SQL identifier")
 
     @property

@@ -6,7 +6,7 @@ the async handles share all of it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
 from typing import Any, TypeVar, get_type_hints
 
@@ -72,7 +72,7 @@ class Written:
 
 
 @contextmanager
-def write(connection: Connection, unit: Unit, written: Written) -> Iterator[SqlUnitOfWork]:
+def write(connection: Connection, unit: Unit, written: Written) -> Generator[SqlUnitOfWork]:
     """Open a transaction on ``connection``; commit it after the body, or roll it back."""
     limits = unit.deadline.limits
     connection.info[DEADLINE] = unit.deadline
@@ -90,7 +90,7 @@ def write(connection: Connection, unit: Unit, written: Written) -> Iterator[SqlU
 
 
 @contextmanager
-def read(connection: Connection, unit: Unit) -> Iterator[SqlUnitOfWork]:
+def read(connection: Connection, unit: Unit) -> Generator[SqlUnitOfWork]:
     """Read on ``connection`` in autocommit: no transaction is opened and none has to end."""
     if connection.dialect.name == "sqlite":
         connection = connection.execution_options(**{READING: True})
@@ -105,7 +105,7 @@ def read(connection: Connection, unit: Unit) -> Iterator[SqlUnitOfWork]:
 
 
 @contextmanager
-def joined(connection: Connection, unit: Unit, written: Written) -> Iterator[SqlUnitOfWork]:
+def joined(connection: Connection, unit: Unit, written: Written) -> Generator[SqlUnitOfWork]:
     """Work inside the host's open transaction; a failure undoes our part, the end is the host's."""
     with translated(unit.deadline.limits), connection.begin_nested():
         uow = unit.over(connection, read_only=False)
@@ -136,9 +136,7 @@ def perform(
     kind = _result_type(work)
     fingerprint = wire.fingerprint((args, dict(kwargs)))
     with uow.own_writing() as run:
-        stored = claim(
-            run, operation=name, key=once.key, fingerprint=fingerprint, at=uow.now()
-        )
+        stored = claim(run, operation=name, key=once.key, fingerprint=fingerprint, at=uow.now())
     if stored is not None:
         # The stored result was encoded from this very type.
         return wire.decode(stored[0], kind)  # type: ignore[return-value]  # typed by annotation

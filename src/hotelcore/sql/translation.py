@@ -6,7 +6,7 @@ without its cause.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from enum import Enum
 
@@ -87,7 +87,7 @@ def failure_of(error: exc.DBAPIError) -> Failure:
 
 
 @contextmanager
-def translated(limits: Limits) -> Iterator[None]:
+def translated(limits: Limits) -> Generator[None]:
     """Raise every driver error of the body as one of ours."""
     try:
         yield

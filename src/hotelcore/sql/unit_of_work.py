@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from datetime import datetime
-from functools import cached_property
 from secrets import choice
 from uuid import UUID
 
@@ -21,7 +20,7 @@ from hotelcore.events.catalogue import Event
 from hotelcore.events.envelope import Envelope
 from hotelcore.ids import AuditEntryId, EventId, HotelId
 from hotelcore.sql.audit import SqlAuditLog, write_entries
-from hotelcore.sql.availability import SqlInventory, SqlRoomNights
+from hotelcore.sql.availability import SqlInventory
 from hotelcore.sql.bookings import SqlBookings, SqlRoomKeys
 from hotelcore.sql.business_day import SqlBusinessDays
 from hotelcore.sql.folios import SqlFolios
@@ -30,6 +29,7 @@ from hotelcore.sql.hotels import SqlHotels
 from hotelcore.sql.housekeeping import SqlHousekeeping
 from hotelcore.sql.outbox import write_events
 from hotelcore.sql.pms import SqlPmsConnections
+from hotelcore.sql.room_nights import SqlRoomNights
 from hotelcore.sql.rooms import SqlMaintenance, SqlRooms, SqlRoomTypes
 from hotelcore.sql.statements import Statements
 from hotelcore.sql.translation import UniqueViolation
@@ -80,6 +80,19 @@ class SqlUnitOfWork:
         self._entries: list[AuditLogEntry] = []
         self._events: list[Event] = []
         run.may_write = False
+        self.hotels = SqlHotels(run)
+        self.room_types = SqlRoomTypes(run)
+        self.rooms = SqlRooms(run)
+        self.maintenance = SqlMaintenance(run)
+        self.inventory = SqlInventory(run)
+        self.room_nights = SqlRoomNights(run)
+        self.guests = SqlGuests(run)
+        self.bookings = SqlBookings(run)
+        self.keys = SqlRoomKeys(run)
+        self.folios = SqlFolios(run)
+        self.housekeeping = SqlHousekeeping(run)
+        self.business_days = SqlBusinessDays(run)
+        self.pms = SqlPmsConnections(run)
 
     # -- who, where, when ---------------------------------------------------------------------
 
@@ -112,78 +125,11 @@ class SqlUnitOfWork:
         """Return 50 random bits in letters and digits that are hard to misread."""
         return "".join(choice(_ALPHABET) for _ in range(_NUMBER_LENGTH))
 
-    # -- the repositories ---------------------------------------------------------------------
-
-    @cached_property
-    def hotels(self) -> SqlHotels:
-        """The hotel's own record."""
-        return SqlHotels(self._run)
-
-    @cached_property
-    def room_types(self) -> SqlRoomTypes:
-        """Room types."""
-        return SqlRoomTypes(self._run)
-
-    @cached_property
-    def rooms(self) -> SqlRooms:
-        """Rooms."""
-        return SqlRooms(self._run)
-
-    @cached_property
-    def maintenance(self) -> SqlMaintenance:
-        """Dated withdrawals of rooms."""
-        return SqlMaintenance(self._run)
-
-    @cached_property
-    def inventory(self) -> SqlInventory:
-        """Counters by room type and night."""
-        return SqlInventory(self._run)
-
-    @cached_property
-    def room_nights(self) -> SqlRoomNights:
-        """Who has which room on which night."""
-        return SqlRoomNights(self._run)
-
-    @cached_property
-    def guests(self) -> SqlGuests:
-        """Guests."""
-        return SqlGuests(self._run)
-
-    @cached_property
-    def bookings(self) -> SqlBookings:
-        """Bookings and their nights."""
-        return SqlBookings(self._run)
-
-    @cached_property
-    def keys(self) -> SqlRoomKeys:
-        """Room keys."""
-        return SqlRoomKeys(self._run)
-
-    @cached_property
-    def folios(self) -> SqlFolios:
-        """Folios and their lines."""
-        return SqlFolios(self._run)
-
-    @cached_property
-    def housekeeping(self) -> SqlHousekeeping:
-        """Housekeeping tasks."""
-        return SqlHousekeeping(self._run)
-
-    @cached_property
-    def business_days(self) -> SqlBusinessDays:
-        """Closed business days."""
-        return SqlBusinessDays(self._run)
-
-    @cached_property
+    @property
     def audit(self) -> SqlAuditLog:
         """Audit entries; needs `Permission.ADMIN_VIEW`."""
         self.require(Permission.ADMIN_VIEW, "audit")
         return SqlAuditLog(self._run)
-
-    @cached_property
-    def pms(self) -> SqlPmsConnections:
-        """The PMS connection and its mappings."""
-        return SqlPmsConnections(self._run)
 
     # -- commands -----------------------------------------------------------------------------
 
@@ -192,7 +138,7 @@ class SqlUnitOfWork:
         authorize(self.actor.role, permission, what)
 
     @contextmanager
-    def command(self, name: str, permission: Permission) -> Iterator[None]:
+    def command(self, name: str, permission: Permission) -> Generator[None]:
         """Run the body as one audited command, or as a part of the one that is running."""
         self.require(permission, name)
         if self._command is not None:
@@ -231,7 +177,7 @@ class SqlUnitOfWork:
         self._events.append(event)
 
     @contextmanager
-    def savepoint(self) -> Iterator[None]:
+    def savepoint(self) -> Generator[None]:
         """Run the body so that its failure undoes only the body."""
         self._refuse_if_aborted()
         entries, events = len(self._entries), len(self._events)
@@ -275,7 +221,7 @@ class SqlUnitOfWork:
     # -- the end of the transaction -----------------------------------------------------------
 
     @contextmanager
-    def own_writing(self) -> Iterator[Statements]:
+    def own_writing(self) -> Generator[Statements]:
         """Lend the statements for what the unit itself stores beside its commands."""
         self._run.may_write = True
         try:
