@@ -1,0 +1,116 @@
+"""Whether an action is possible, asked of the one table with what storage says of its surroundings.
+
+A screen's list of possible actions and the command itself read the same facts here, so they agree.
+"""
+
+from __future__ import annotations
+
+from datetime import date, timedelta
+
+from hotelcore.access import Permission
+from hotelcore.domain.bookings import Action, Booking, Surroundings, refuse_unless_allowed
+from hotelcore.domain.rooms import Room
+from hotelcore.domain.stays import Stay
+from hotelcore.ids import RoomId
+from hotelcore.operations.posting import unsettled_folios
+from hotelcore.unit_of_work import UnitOfWork
+
+__all__ = [
+    "free_rooms",
+    "is_blocked",
+    "is_fit",
+    "judge",
+    "overrides",
+    "room_in_question",
+    "surroundings",
+]
+
+_ABOUT_A_ROOM = frozenset({Action.ASSIGN_ROOM, Action.CHECK_IN})
+_NIGHT = timedelta(days=1)
+
+
+def overrides(uow: UnitOfWork, reason: str | None, what: str) -> bool:
+    """Tell whether the actor overrides a rule, and note the reason in the audit entry.
+
+    A ``reason`` (1 to 500 characters) asks for it; None does not. Raises `PermissionDenied`, which
+    names ``what``, for an actor without `Permission.RULES_OVERRIDE`, and `InvalidInput` for a
+    reason that is no such text.
+    """
+    if reason is None:
+        return False
+    uow.require(Permission.RULES_OVERRIDE, what)
+    uow.reason(reason)
+    return True
+
+
+def judge(uow: UnitOfWork, action: Action, booking: Booking, room: Room | None = None) -> None:
+    """Raise `ActionRefused` unless the table allows ``action`` here and now."""
+    around = surroundings(uow, booking, action=action, room=room)
+    refuse_unless_allowed(action, booking, uow.hotel.business_date, around)
+
+
+def surroundings(
+    uow: UnitOfWork, booking: Booking, *, action: Action | None = None, room: Room | None = None
+) -> Surroundings:
+    """Read what the table needs to know of ``booking``.
+
+    With ``action`` only what the table asks about that action is read; the rest is answered with
+    no. ``room`` is the one that an assignment or a check-in is about; without it that is the
+    booking's own, or the free room that it would be given.
+    """
+    asked = frozenset(Action) if action is None else frozenset({action})
+    if room is None and asked & _ABOUT_A_ROOM:
+        room = room_in_question(uow, booking)
+    return Surroundings(
+        now=uow.now(),
+        has_room=room is not None,
+        room_occupied=room is not None and uow.rooms.is_occupied(room.id),
+        room_ready=room is not None and _is_ready(uow, booking, room),
+        balance_open=Action.CHECK_OUT in asked and bool(unsettled_folios(uow, booking.id)),
+        sellable=Action.REINSTATE in asked and _is_sellable(uow, booking),
+    )
+
+
+def room_in_question(
+    uow: UnitOfWork, booking: Booking, room_id: RoomId | None = None
+) -> Room | None:
+    """Return the room named by ``room_id``, else the booking's own, else the one it would get.
+
+    That is the first free room of the booked type that is ready and empty now; where none is, the
+    first free one. None means that no single room is free for all nights to come.
+    """
+    known = room_id or booking.room_id
+    if known is not None:
+        return uow.rooms.get(known)
+    rooms = free_rooms(uow, booking)
+    return next((room for room in rooms if is_fit(uow, room)), rooms[0] if rooms else None)
+
+
+def free_rooms(uow: UnitOfWork, booking: Booking) -> tuple[Room, ...]:
+    """Return the rooms of the booked type that are free on all nights to come, by number."""
+    stay = booking.stay.from_day(uow.hotel.business_date)
+    return uow.rooms.free(booking.room_type_id, stay)
+
+
+def is_fit(uow: UnitOfWork, room: Room) -> bool:
+    """Tell whether the room's condition allows a check-in and nobody is in it."""
+    return uow.hotel.rules.is_ready(room.condition) and not uow.rooms.is_occupied(room.id)
+
+
+def is_blocked(uow: UnitOfWork, room_id: RoomId, day: date) -> bool:
+    """Tell whether maintenance has taken the room off sale on the night of ``day``."""
+    blocks = uow.maintenance.overlapping(Stay(day, day + _NIGHT))
+    return any(block.room_id == room_id and block.kind.off_sale for block in blocks)
+
+
+def _is_ready(uow: UnitOfWork, booking: Booking, room: Room) -> bool:
+    hotel = uow.hotel
+    # A night that the booking holds in the room cannot be blocked; a day use holds none.
+    blocked = booking.stay.is_day_use and is_blocked(uow, room.id, hotel.business_date)
+    return hotel.rules.is_ready(room.condition) and not blocked
+
+
+def _is_sellable(uow: UnitOfWork, booking: Booking) -> bool:
+    stay = booking.stay.from_day(uow.hotel.business_date)
+    nights = uow.inventory.nights(stay, booking.room_type_id)
+    return all(night.sellable for night in nights)

@@ -1,0 +1,403 @@
+"""A booking's nights: sold, given a room, exchanged and put back on sale, always in one order.
+
+The order is that of the locks: the hotel, the booking, the counters by type and night, the room
+nights, the rooms, the folios. Callers have read ``uow.hotel`` and locked the booking before.
+
+A night before the business date is consumed: it is never sold, released or given another room.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from datetime import date
+from itertools import groupby
+from operator import attrgetter, itemgetter
+from typing import TypeAlias
+
+import attrs
+from attrs import frozen
+
+from hotelcore.domain.bookings import Action, Booking, BookingNight, BookingStatus, Reason
+from hotelcore.domain.money import Money, sum_money
+from hotelcore.domain.rooms import Room
+from hotelcore.domain.stays import Stay
+from hotelcore.errors import ActionRefused, InvalidInput, RoomTaken
+from hotelcore.events.catalogue import BookingNoShow, BookingRoomAssigned, BookingUpdated
+from hotelcore.ids import RoomTypeId
+from hotelcore.operations.judging import is_blocked
+from hotelcore.operations.keys import reissue_keys
+from hotelcore.operations.posting import charge_booking
+from hotelcore.unit_of_work import UnitOfWork
+
+__all__ = [
+    "NO_SHOW_FEE",
+    "change_stay",
+    "checked_prices",
+    "commit_nights",
+    "give_first_free_room",
+    "give_room",
+    "nights_to_come",
+    "no_show",
+    "note_room",
+    "note_update",
+    "release_nights",
+    "sell_again",
+    "total_of",
+]
+
+
+NO_SHOW_FEE = "no_show_fee"
+"""The code of the charge that a no-show's policy asks for."""
+
+
+# -- reading nights ---------------------------------------------------------------------------
+
+
+def nights_to_come(nights: Iterable[BookingNight], business_date: date) -> tuple[BookingNight, ...]:
+    """Return those of a booking's nights that it still has from ``business_date`` on, in order."""
+    return tuple(n for n in nights if n.night >= business_date and not n.released)
+
+
+def total_of(nights: Iterable[BookingNight], currency: str) -> Money:
+    """Return the sum of the prices of the nights that are not released."""
+    return sum_money((night.price for night in nights if not night.released), currency)
+
+
+def checked_prices(prices: Sequence[Money], number: int, currency: str) -> tuple[Money, ...]:
+    """Return ``prices`` if there are ``number`` of them, all money in the hotel's currency."""
+    if len(prices) != number:
+        raise InvalidInput("nightly_prices", f"must be one price a new night: {number}")
+    for price in prices:
+        if not isinstance(price, Money):
+            raise InvalidInput("nightly_prices", "must be Money")
+        if price.currency != currency:
+            raise InvalidInput("nightly_prices", f"must be in the hotel's currency, {currency}")
+    return tuple(prices)
+
+
+# -- counters ---------------------------------------------------------------------------------
+
+_Move: TypeAlias = tuple[RoomTypeId, date, bool]
+"""One unit of a type on a night: taken (True) or given back (False)."""
+
+
+def _given_back(nights: Iterable[BookingNight]) -> list[_Move]:
+    return [(night.room_type_id, night.night, False) for night in nights]
+
+
+def _taken(nights: Iterable[BookingNight]) -> list[_Move]:
+    return [(night.room_type_id, night.night, True) for night in nights]
+
+
+def _move_counters(
+    uow: UnitOfWork, booking: Booking, moves: Iterable[_Move], *, force: bool = False
+) -> None:
+    """Move the counters in the order of type and night, in which everybody locks them."""
+    held = booking.status is BookingStatus.TENTATIVE
+    for (room_type_id, taking), run in groupby(sorted(moves), key=itemgetter(0, 2)):
+        nights = [night for _, night, _ in run]
+        if taking:
+            uow.inventory.sell(room_type_id, nights, held=held, force=force)
+        else:
+            uow.inventory.release(room_type_id, nights, held=held)
+
+
+def commit_nights(uow: UnitOfWork, nights: Iterable[BookingNight]) -> None:
+    """Turn the held units of a tentative booking's unreleased nights into committed ones."""
+    by_type = attrgetter("room_type_id")
+    held = sorted((night for night in nights if not night.released), key=by_type)
+    for room_type_id, run in groupby(held, key=by_type):
+        uow.inventory.commit_held(room_type_id, [night.night for night in run])
+
+
+def _restated(night: BookingNight, room_type_id: RoomTypeId, *, released: bool) -> BookingNight:
+    return BookingNight(
+        booking_id=night.booking_id,
+        night=night.night,
+        room_type_id=room_type_id,
+        price=night.price,
+        released=released,
+        posted=night.posted,
+    )
+
+
+# -- selling and releasing --------------------------------------------------------------------
+
+
+def sell_again(
+    uow: UnitOfWork, booking: Booking, nights: Iterable[BookingNight], *, force: bool = False
+) -> tuple[BookingNight, ...]:
+    """Sell the released nights to come of a booking that holds again; return all its nights.
+
+    ``booking`` is as it will be: its status says how the nights count. They are sold in the booked
+    type, at the prices fixed on them, and without a room. Raises `SoldOut` as a sale does, unless
+    ``force``.
+    """
+    stay = booking.stay.from_day(uow.hotel.business_date)
+    again = [
+        _restated(night, booking.room_type_id, released=False)
+        for night in nights
+        if night.released and night.night in stay
+    ]
+    _move_counters(uow, booking, _taken(again), force=force)
+    uow.bookings.put_nights(again)
+    sold = {night.night: night for night in again}
+    return tuple(sold.get(night.night, night) for night in nights)
+
+
+def release_nights(
+    uow: UnitOfWork, booking: Booking, nights: Iterable[BookingNight], *, from_night: date
+) -> int:
+    """Put the nights from ``from_night`` on back on sale, free their room, and return how many.
+
+    ``nights`` are all of the booking's, ``booking`` is as it was while it held them. Its earlier
+    nights stay as they are; those of a tentative booking count as committed from here on, because
+    it is about to leave the one state whose nights count as held.
+    """
+    released = nights_to_come(nights, from_night)
+    if booking.status is BookingStatus.TENTATIVE:
+        commit_nights(uow, (night for night in nights if night.night < from_night))
+    _move_counters(uow, booking, _given_back(released))
+    uow.bookings.put_nights([_restated(n, n.room_type_id, released=True) for n in released])
+    if any(night.room_id for night in released):
+        uow.room_nights.release(booking.id, from_night=from_night)
+    return len(released)
+
+
+# -- rooms ------------------------------------------------------------------------------------
+
+
+def give_room(
+    uow: UnitOfWork,
+    booking: Booking,
+    nights: Iterable[BookingNight],
+    room: Room,
+    *,
+    force: bool = False,
+) -> None:
+    """Give the booking ``room`` for all its nights to come, and free the room it had for them.
+
+    ``nights`` are all of the booking's. Where the room is of another type, the counters of the
+    nights move to that type; the prices stay. The caller stores the booking's ``room_id``. Raises
+    `RoomTaken` with the nights on which the room is not free, and `SoldOut` where the other type
+    has no unit left, unless ``force``. Without nights to come (a day use, or a guest who leaves
+    today) the room must be empty and not off sale on the business date or the later arrival.
+    """
+    coming = nights_to_come(nights, uow.hotel.business_date)
+    if not coming:
+        _refuse_unless_empty(uow, booking, room)
+    elif any(night.room_id != room.id for night in coming):
+        changing = [n for n in coming if n.room_type_id != room.room_type_id]
+        changed = [_restated(n, room.room_type_id, released=False) for n in changing]
+        moves = _given_back(changing) + _taken(changed)
+        _move_counters(uow, booking, moves, force=force)
+        uow.bookings.put_nights(changed)
+        if any(night.room_id for night in coming):
+            uow.room_nights.release(booking.id, from_night=coming[0].night)
+        uow.room_nights.hold(room.id, booking.id, [night.night for night in coming])
+
+
+def give_first_free_room(
+    uow: UnitOfWork,
+    booking: Booking,
+    nights: Sequence[BookingNight],
+    rooms: Iterable[Room],
+    action: Action,
+) -> Room:
+    """Give the booking the first of ``rooms`` that nobody else takes meanwhile, and return it.
+
+    Raises `ActionRefused` for ``action`` with ``no_room`` when all of them were taken.
+    """
+    for room in rooms:
+        try:
+            give_room(uow, booking, nights, room)
+        except RoomTaken:
+            # Somebody was quicker. Some nights may have been held before one was found taken.
+            uow.room_nights.release(booking.id, from_night=uow.hotel.business_date)
+        else:
+            return room
+    raise ActionRefused(action=action, reasons=(Reason.NO_ROOM,))
+
+
+def _refuse_unless_empty(uow: UnitOfWork, booking: Booking, room: Room) -> None:
+    day = max(booking.stay.arrival, uow.hotel.business_date)
+    if uow.rooms.is_occupied(room.id) or is_blocked(uow, room.id, day):
+        raise RoomTaken(room.id, (day,))
+
+
+# -- another stay -----------------------------------------------------------------------------
+
+
+@frozen
+class _Exchange:
+    """The nights that a new stay drops, keeps and adds, each in order."""
+
+    dropped: list[BookingNight]
+    kept: list[BookingNight]
+    added: list[BookingNight]
+
+
+def change_stay(
+    uow: UnitOfWork,
+    booking: Booking,
+    stay: Stay,
+    *,
+    prices: Sequence[Money] | None = None,
+    force: bool = False,
+) -> Booking:
+    """Give a booking that holds nights another stay, and return it as stored.
+
+    Only the difference moves: nights in both stays keep their unit, price and room. ``prices`` are
+    those of the new nights in order; without them each costs what the nearest night of the booking
+    costs, or the type's base rate where it has none. A booking with a room gets the new nights in
+    that room. Keys of a guest in house are replaced when the departure changes.
+
+    Raises `InvalidInput` for prices that do not fit and for a stay that would change the past,
+    `SoldOut` with the full nights unless ``force``, `RoomTaken` with the nights on which the
+    booking's room is not free. Notes the change and reports `BookingUpdated`.
+    """
+    _refuse_impossible_stay(booking, stay, uow.hotel.business_date)
+    exchange = _exchange(uow, booking, stay, prices)
+    moves = _given_back(exchange.dropped) + _taken(exchange.added)
+    _move_counters(uow, booking, moves, force=force)
+    dropped = [_restated(n, n.room_type_id, released=True) for n in exchange.dropped]
+    uow.bookings.put_nights([*dropped, *exchange.added])
+    _keep_room(uow, booking, exchange)
+    total = total_of([*exchange.kept, *exchange.added], booking.total.currency)
+    after = uow.bookings.update(attrs.evolve(booking, stay=stay, total=total))
+    note_update(uow, booking, after)
+    if after.status is BookingStatus.IN_HOUSE and stay.departure != booking.stay.departure:
+        reissue_keys(uow, after)
+    return after
+
+
+def _refuse_impossible_stay(booking: Booking, stay: Stay, business_date: date) -> None:
+    old = booking.stay
+    if booking.status is BookingStatus.IN_HOUSE:
+        if stay.arrival != old.arrival:
+            raise InvalidInput("stay", "must keep the arrival of a guest in house")
+        if stay.departure < business_date:
+            raise InvalidInput("stay", "must not end before the business date")
+    elif stay.is_over(business_date):
+        raise InvalidInput("stay", "must not be over on the business date")
+    elif stay.until_day(business_date).nights != old.until_day(business_date).nights:
+        raise InvalidInput("stay", "must not add or drop nights before the business date")
+
+
+def _exchange(
+    uow: UnitOfWork, booking: Booking, stay: Stay, prices: Sequence[Money] | None
+) -> _Exchange:
+    nights = [night for night in uow.bookings.nights(booking.id) if not night.released]
+    new = [night for night in stay if night not in booking.stay]
+    if prices is None:
+        prices = _prices_beside(uow, booking, nights, new)
+    prices = checked_prices(prices, len(new), booking.total.currency)
+    room_type_id = _type_in_use(uow, booking) if new else booking.room_type_id
+    return _Exchange(
+        dropped=[night for night in nights if night.night not in stay],
+        kept=[night for night in nights if night.night in stay],
+        added=[
+            BookingNight(booking_id=booking.id, night=night, room_type_id=room_type_id, price=price)
+            for night, price in zip(new, prices, strict=True)
+        ],
+    )
+
+
+def _prices_beside(
+    uow: UnitOfWork, booking: Booking, nights: Sequence[BookingNight], new: Sequence[date]
+) -> list[Money]:
+    """Price each new night, which lies outside the old stay, like the nearest night of that."""
+    if not new:
+        return []
+    if not nights:
+        return [uow.room_types.get(booking.room_type_id).base_rate] * len(new)
+    first, last = nights[0], nights[-1]
+    return [first.price if night < first.night else last.price for night in new]
+
+
+def _type_in_use(uow: UnitOfWork, booking: Booking) -> RoomTypeId:
+    """Return the type of the booking's room, or the booked one while it has none."""
+    if booking.room_id is None:
+        return booking.room_type_id
+    return uow.rooms.get(booking.room_id).room_type_id
+
+
+def _keep_room(uow: UnitOfWork, booking: Booking, exchange: _Exchange) -> None:
+    """Free the booking's room on the dropped nights and hold it on the added ones."""
+    if booking.room_id is None:
+        return
+    holding = [night.night for night in exchange.added]
+    if exchange.dropped:
+        # Only all nights from one on can be freed, so the kept ones behind it are held again.
+        first = exchange.dropped[0].night
+        uow.room_nights.release(booking.id, from_night=first)
+        holding += [night.night for night in exchange.kept if night.night > first]
+    if holding:
+        uow.room_nights.hold(booking.room_id, booking.id, holding)
+
+
+# -- nobody came ------------------------------------------------------------------------------
+
+
+def no_show(uow: UnitOfWork, booking: Booking, *, business_date: date, from_night: date) -> Booking:
+    """Give up a confirmed booking whose guest never came, and return it as stored.
+
+    ``business_date`` is the day that the no-show counts for. The nights from ``from_night`` on go
+    back on sale; the night audit, which resolves a day after its night is over, gives the next
+    day. The booking's own policy says the fee, reckoned from all nights that the booking had; it
+    is charged as ``no_show_fee`` when it is above zero. Notes the change and reports
+    `BookingNoShow`.
+    """
+    nights = uow.bookings.nights(booking.id)
+    prices = tuple(night.price for night in nights if not night.released)
+    fee = booking.cancellation.fee_for_no_show(prices) or Money.zero(booking.total.currency)
+    released = release_nights(uow, booking, nights, from_night=from_night)
+    after = uow.bookings.update(
+        attrs.evolve(booking, status=BookingStatus.NO_SHOW, room_id=None, no_show_on=business_date)
+    )
+    uow.changed("booking", booking.id, booking, after)
+    uow.emit(
+        BookingNoShow(
+            hotel_id=uow.hotel_id,
+            booking_id=booking.id,
+            confirmation_number=booking.confirmation_number,
+            fee=fee,
+            nights_released=released,
+        )
+    )
+    if fee:
+        charge_booking(uow, after, NO_SHOW_FEE, fee)
+    return after
+
+
+# -- noting and reporting ---------------------------------------------------------------------
+
+
+def note_update(uow: UnitOfWork, before: Booking, after: Booking) -> None:
+    """Note what changed in a booking, and report `BookingUpdated` with what now holds."""
+    uow.changed("booking", before.id, before, after)
+    uow.emit(
+        BookingUpdated(
+            hotel_id=uow.hotel_id,
+            booking_id=after.id,
+            confirmation_number=after.confirmation_number,
+            arrival=after.stay.arrival,
+            departure=after.stay.departure,
+            total=after.total,
+            status=after.status,
+        )
+    )
+
+
+def note_room(uow: UnitOfWork, before: Booking, after: Booking) -> None:
+    """Note what changed in a booking, and report `BookingRoomAssigned` if it got another room."""
+    uow.changed("booking", before.id, before, after)
+    if after.room_id is not None and after.room_id != before.room_id:
+        uow.emit(
+            BookingRoomAssigned(
+                hotel_id=uow.hotel_id,
+                booking_id=after.id,
+                room_id=after.room_id,
+                previous_room_id=before.room_id,
+            )
+        )
