@@ -29,10 +29,11 @@ from hotelcore.backoff import Backoff
 from hotelcore.clock import Clock, SystemClock
 from hotelcore.errors import DatabaseBusy, InvalidInput, TransactionTimeout, WaitTimeout
 from hotelcore.events.bus import EventBus
-from hotelcore.ids import IdSource
+from hotelcore.ids import HotelId, IdSource
 from hotelcore.sql.creation import create_schema
 from hotelcore.sql.engine import Gate, new_engine, prepare
 from hotelcore.sql.limits import Deadline, Limits
+from hotelcore.sql.proofs import Proofs, prove, snapshot
 from hotelcore.sql.schema import TableNames
 from hotelcore.sql.transactions import Once, Unit, Written, joined, perform, read, write
 from hotelcore.sql.translation import translated
@@ -154,6 +155,19 @@ class HotelCore(_Core):
         ``correlation_id`` (up to 200 characters) goes into every audit entry and event.
         """
         return Desk(self, self._terms(actor, correlation_id))
+
+    def prove(self, hotel_id: HotelId, *, commands: int | None = None) -> Proofs:
+        """Check that a hotel's records agree with each other, by recomputing them from the rows.
+
+        It reads everything the hotel has under one snapshot and stops no writer. ``commands`` is
+        the number of commands that ever succeeded in the hotel, to be compared with its audit log.
+        """
+        with (
+            translated(self._limits),
+            self.engine.connect() as connection,
+            snapshot(connection, self._names) as seen,
+        ):
+            return prove(seen, hotel_id, commands=commands)
 
     def close(self) -> None:
         """Close the pooled connections; the core may be used again."""
