@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from hotelcore.domain.availability import Availability, NightPrice, Quote
-from hotelcore.domain.hotels import Hotel
 from hotelcore.domain.money import Money, sum_money
 from hotelcore.domain.stays import Stay
-from hotelcore.errors import CurrencyMismatch, InvalidInput
 from hotelcore.ids import RoomTypeId
+from hotelcore.operations.nights import checked_prices
 from hotelcore.unit_of_work import UnitOfWork
 
 __all__ = ["quote", "search_availability"]
@@ -49,24 +48,14 @@ def quote(
 
     The prices are ``nightly_prices``, one a night in order and in the hotel's currency, or else
     the type's base rate for each. A booking made with the same arguments costs exactly this.
-    Raises `InvalidInput` for another number of prices, `CurrencyMismatch`, and `NotFound`.
+    Raises `InvalidInput` for prices that do not fit, and `NotFound`.
     """
     hotel, room_type = uow.hotel, uow.room_types.get(room_type_id)
     given = [room_type.base_rate] * len(stay) if nightly_prices is None else nightly_prices
-    if len(given) != len(stay):
-        raise InvalidInput("nightly_prices", "must be one price for each night")
-    prices = [_in_currency(hotel, price) for price in given]
+    prices = checked_prices(given, len(stay), hotel.currency)
     return Quote(
         room_type_id=room_type_id,
         stay=stay,
         nights=tuple(NightPrice(*priced) for priced in zip(stay, prices, strict=True)),
         total=sum_money(prices, hotel.currency),
     )
-
-
-def _in_currency(hotel: Hotel, price: object) -> Money:
-    if not isinstance(price, Money):
-        raise InvalidInput("nightly_prices", "must be Money")
-    if price.currency != hotel.currency:
-        raise CurrencyMismatch(hotel.currency, price.currency)
-    return price

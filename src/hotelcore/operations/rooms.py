@@ -14,6 +14,7 @@ from hotelcore.errors import ActionRefused, InvalidInput, RoomTaken
 from hotelcore.events.catalogue import RoomStatusChanged
 from hotelcore.ids import MaintenanceId, RoomId
 from hotelcore.operations.declaring import operation
+from hotelcore.operations.judging import overrides
 from hotelcore.unit_of_work import UnitOfWork
 
 __all__ = ["MOST_ROOMS", "block_room", "bulk_update_room_status", "release_room"]
@@ -98,12 +99,10 @@ def block_room(
     )
     if period.arrival < business_date:
         raise InvalidInput("period", "must not begin before the business date")
-    if force_reason is not None:
-        uow.require(Permission.RULES_OVERRIDE, "blocking a room that is sold")
-        uow.reason(force_reason)
+    force = overrides(uow, force_reason, "blocking a room that is sold")
     uow.maintenance.add(blocked)
     if blocked.kind.off_sale:
-        _take_off_sale(uow, room, blocked, force=force_reason is not None)
+        _take_off_sale(uow, room, blocked, force=force)
     uow.changed("maintenance", blocked.id, None, blocked)
     return blocked
 
