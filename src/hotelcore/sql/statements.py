@@ -99,9 +99,11 @@ class Statements:
         options: CoreExecuteOptionsParameter | None = None,
     ) -> None:
         self._connection = connection
+        self.hotel_id = hotel_id
         self._acting = {_ACTING_HOTEL: hotel_id}
         self._deadline = deadline
-        self._options = options or {}
+        # Without it the number of rows that an INSERT met is lost on PostgreSQL.
+        self._options: CoreExecuteOptionsParameter = {**(options or {}), "preserve_rowcount": True}
         self.read_only = read_only
         self.may_write = not read_only
 
@@ -144,9 +146,7 @@ class Statements:
         self._deadline.enforce(self._connection)
         parameters = values if isinstance(values, list) else {**values, **self._acting}
         with translated(self._deadline.limits):
-            return self._connection.execute(
-                statement, parameters, execution_options=self._options
-            )
+            return self._connection.execute(statement, parameters, execution_options=self._options)
 
 
 _WHY_READ_ONLY = "this handle only reads: write through run() or transaction()"

@@ -1,0 +1,29 @@
+"""A database with the library's tables, and a hotel in it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+from sqlalchemy import Engine
+
+from hotelcore.sql.creation import create_schema
+from hotelcore.sql.engine import new_engine
+from hotelcore.sql.schema import TableNames
+from tests.sql.house import House, new_house
+
+
+@pytest.fixture
+def database(database_url: str) -> Iterator[Engine]:
+    """Return an engine on a fresh database with all tables, SQLite and PostgreSQL in turn."""
+    engine = new_engine(database_url)
+    with engine.connect() as connection:
+        create_schema(connection, TableNames())
+    yield engine
+    engine.dispose()
+
+
+@pytest.fixture
+def house(database: Engine) -> House:
+    """Return a hotel of its own in the database."""
+    return new_house(database)
