@@ -5,13 +5,21 @@ A screen's list of possible actions and the command itself read the same facts h
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from datetime import date, timedelta
 
 from hotelcore.access import Permission
-from hotelcore.domain.bookings import Action, Booking, Surroundings, refuse_unless_allowed
+from hotelcore.domain.bookings import (
+    Action,
+    Booking,
+    Reason,
+    Surroundings,
+    refuse_unless_allowed,
+)
 from hotelcore.domain.rooms import Room
 from hotelcore.domain.stays import Stay
-from hotelcore.ids import RoomId
+from hotelcore.errors import ActionRefused
+from hotelcore.ids import BookingId, RoomId
 from hotelcore.operations.posting import unsettled_folios
 from hotelcore.unit_of_work import UnitOfWork
 
@@ -20,6 +28,8 @@ __all__ = [
     "is_blocked",
     "is_fit",
     "judge",
+    "judged_room",
+    "lock_booking",
     "overrides",
     "room_in_question",
     "surroundings",
@@ -41,6 +51,12 @@ def overrides(uow: UnitOfWork, reason: str | None, what: str) -> bool:
     uow.require(Permission.RULES_OVERRIDE, what)
     uow.reason(reason)
     return True
+
+
+def lock_booking(uow: UnitOfWork, booking_id: BookingId) -> tuple[Booking, date]:
+    """Lock a booking, and before it the hotel's day; return the booking and the business date."""
+    business_date = uow.hotel.business_date
+    return uow.bookings.lock(booking_id), business_date
 
 
 def judge(uow: UnitOfWork, action: Action, booking: Booking, room: Room | None = None) -> None:
@@ -71,25 +87,40 @@ def surroundings(
     )
 
 
+def judged_room(uow: UnitOfWork, action: Action, booking: Booking, room_id: RoomId | None) -> Room:
+    """Judge an action that is about a room, and return the room that it was judged with."""
+    room = room_in_question(uow, booking, room_id)
+    judge(uow, action, booking, room)
+    if room is None:
+        raise ActionRefused(action=action, reasons=(Reason.NO_ROOM,))
+    return room
+
+
 def room_in_question(
     uow: UnitOfWork, booking: Booking, room_id: RoomId | None = None
 ) -> Room | None:
     """Return the room named by ``room_id``, else the booking's own, else the one it would get.
 
-    That is the first free room of the booked type that is ready and empty now; where none is, the
-    first free one. None means that no single room is free for all nights to come.
+    None means that no single room is free for all its nights to come.
     """
     known = room_id or booking.room_id
-    if known is not None:
-        return uow.rooms.get(known)
-    rooms = free_rooms(uow, booking)
-    return next((room for room in rooms if is_fit(uow, room)), rooms[0] if rooms else None)
+    return next(free_rooms(uow, booking), None) if known is None else uow.rooms.get(known)
 
 
-def free_rooms(uow: UnitOfWork, booking: Booking) -> tuple[Room, ...]:
-    """Return the rooms of the booked type that are free on all nights to come, by number."""
-    stay = booking.stay.from_day(uow.hotel.business_date)
-    return uow.rooms.free(booking.room_type_id, stay)
+def free_rooms(uow: UnitOfWork, booking: Booking) -> Iterator[Room]:
+    """Give the rooms of the booked type that are free on all nights to come, by number.
+
+    For a guest who is due, those that are ready and empty come first.
+    """
+    business_date = uow.hotel.business_date
+    rooms = uow.rooms.free(booking.room_type_id, booking.stay.from_day(business_date))
+    later = list[Room]()
+    for room in rooms:
+        if booking.stay.arrival > business_date or is_fit(uow, room):
+            yield room
+        else:
+            later.append(room)
+    yield from later
 
 
 def is_fit(uow: UnitOfWork, room: Room) -> bool:

@@ -24,7 +24,7 @@ from hotelcore.domain.stays import Stay
 from hotelcore.errors import ActionRefused, InvalidInput, RoomTaken
 from hotelcore.events.catalogue import BookingNoShow, BookingRoomAssigned, BookingUpdated
 from hotelcore.ids import RoomTypeId
-from hotelcore.operations.judging import is_blocked
+from hotelcore.operations.judging import free_rooms, is_blocked
 from hotelcore.operations.keys import reissue_keys
 from hotelcore.operations.posting import charge_booking
 from hotelcore.unit_of_work import UnitOfWork
@@ -33,6 +33,7 @@ __all__ = [
     "NO_SHOW_FEE",
     "change_stay",
     "checked_prices",
+    "checked_stay",
     "commit_nights",
     "give_first_free_room",
     "give_room",
@@ -61,6 +62,13 @@ def nights_to_come(nights: Iterable[BookingNight], business_date: date) -> tuple
 def total_of(nights: Iterable[BookingNight], currency: str) -> Money:
     """Return the sum of the prices of the nights that are not released."""
     return sum_money((night.price for night in nights if not night.released), currency)
+
+
+def checked_stay(stay: object) -> Stay:
+    """Return ``stay`` if it is one; it checked its dates itself when it was made."""
+    if not isinstance(stay, Stay):
+        raise InvalidInput("stay", "must be a Stay")
+    return stay
 
 
 def checked_prices(prices: Sequence[Money], number: int, currency: str) -> tuple[Money, ...]:
@@ -198,17 +206,13 @@ def give_room(
 
 
 def give_first_free_room(
-    uow: UnitOfWork,
-    booking: Booking,
-    nights: Sequence[BookingNight],
-    rooms: Iterable[Room],
-    action: Action,
+    uow: UnitOfWork, action: Action, booking: Booking, nights: Sequence[BookingNight]
 ) -> Room:
-    """Give the booking the first of ``rooms`` that nobody else takes meanwhile, and return it.
+    """Give the booking the first free room that nobody else takes meanwhile, and return it.
 
-    Raises `ActionRefused` for ``action`` with ``no_room`` when all of them were taken.
+    Raises `ActionRefused` for ``action`` with ``no_room`` when there is none.
     """
-    for room in rooms:
+    for room in free_rooms(uow, booking):
         try:
             give_room(uow, booking, nights, room)
         except RoomTaken:
@@ -256,7 +260,7 @@ def change_stay(
     `SoldOut` with the full nights unless ``force``, `RoomTaken` with the nights on which the
     booking's room is not free. Notes the change and reports `BookingUpdated`.
     """
-    _refuse_impossible_stay(booking, stay, uow.hotel.business_date)
+    _refuse_impossible_stay(booking, checked_stay(stay), uow.hotel.business_date)
     exchange = _exchange(uow, booking, stay, prices)
     moves = _given_back(exchange.dropped) + _taken(exchange.added)
     _move_counters(uow, booking, moves, force=force)

@@ -1,0 +1,486 @@
+"""Bookings: made, confirmed, changed, given rooms, cancelled, given up and taken back."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Collection, Container, Iterator, Mapping, Sequence
+from datetime import date, datetime, timedelta
+
+import attrs
+
+from hotelcore.access import Permission
+from hotelcore.domain.availability import plan_rooms
+from hotelcore.domain.bookings import (
+    Action,
+    Booking,
+    BookingNight,
+    BookingStatus,
+    CancellationOutcome,
+    Reason,
+    allowed_actions,
+    refuse_unless_allowed,
+)
+from hotelcore.domain.cancellation import CancellationPolicy
+from hotelcore.domain.fields import Attributes, JsonValue, check_day
+from hotelcore.domain.folios import Folio, FolioStatus
+from hotelcore.domain.money import Money, sum_money
+from hotelcore.domain.rooms import Room
+from hotelcore.domain.stays import MOST_NIGHTS, Stay
+from hotelcore.errors import InvalidInput
+from hotelcore.events.catalogue import BookingCancelled, BookingCreated, BookingReinstated
+from hotelcore.ids import BookingId, GuestId, RoomId, RoomTypeId
+from hotelcore.operations.declaring import operation
+from hotelcore.operations.judging import (
+    judge,
+    judged_room,
+    lock_booking,
+    overrides,
+    surroundings,
+)
+from hotelcore.operations.nights import (
+    change_stay,
+    checked_prices,
+    checked_stay,
+    commit_nights,
+    give_first_free_room,
+    give_room,
+    no_show,
+    note_room,
+    note_update,
+    release_nights,
+    sell_again,
+    total_of,
+)
+from hotelcore.operations.posting import (
+    add_folio,
+    charge_booking,
+    close_settled_folios,
+    refund_credit,
+)
+from hotelcore.repositories import RoomFilter
+from hotelcore.text import clean_text
+from hotelcore.unit_of_work import UnitOfWork
+
+__all__ = [
+    "CANCELLATION_FEE",
+    "amend_stay",
+    "assign_room",
+    "assign_rooms",
+    "cancel_booking_with_refund",
+    "confirm_booking",
+    "create_booking_with_folio",
+    "expire_holds",
+    "mark_no_show",
+    "possible_actions",
+    "reinstate_booking",
+]
+
+CANCELLATION_FEE = "cancellation_fee"
+"""The code of the charge that a booking's policy asks for when it is cancelled late."""
+
+_HOLD_EXPIRED = "the hold expired"
+
+
+# -- making and confirming --------------------------------------------------------------------
+
+
+@operation(Permission.BOOKINGS_CREATE)
+def create_booking_with_folio(
+    uow: UnitOfWork,
+    *,
+    guest_id: GuestId,
+    room_type_id: RoomTypeId,
+    stay: Stay,
+    nightly_prices: Sequence[Money] | None = None,
+    adults: int = 1,
+    children: int = 0,
+    infants: int = 0,
+    channel: str = "direct",
+    hold_until: datetime | None = None,
+    cancellation: CancellationPolicy | None = None,
+    confirmation_number: str | None = None,
+    attributes: Mapping[str, JsonValue] | None = None,
+    force_reason: str | None = None,
+) -> tuple[Booking, Folio]:
+    """Sell one unit of a room type on every night of ``stay``; return the booking and its folio.
+
+    ``nightly_prices`` are one price a night in order, in the hotel's currency; without them each
+    night costs the type's base rate. A day use (no night) takes no unit and has no price. With
+    ``hold_until``, a later instant than now, the booking is tentative until then; without it, it
+    is confirmed. ``cancellation`` are its terms, kept for good; the house's own by default.
+    ``confirmation_number`` (1 to 40 characters, unique in the hotel) is made where none is given.
+    ``force_reason`` (1 to 500 characters, needs `Permission.RULES_OVERRIDE`) says why to sell
+    beyond the limit, or a stay that began before the business date.
+
+    Raises `SoldOut` with the full nights, `NotFound` for the guest or the type, `AlreadyExists`
+    for a taken confirmation number, `InvalidInput` for whatever is out of its range.
+    """
+    hotel = uow.hotel
+    force = overrides(uow, force_reason, "create_booking_with_folio with force_reason")
+    number = len(checked_stay(stay))
+    room_type = uow.room_types.get(room_type_id)
+    prices = [room_type.base_rate] * number if nightly_prices is None else nightly_prices
+    prices = checked_prices(prices, number, hotel.currency)
+    booking = Booking(
+        id=BookingId(uow.new_id()),
+        hotel_id=uow.hotel_id,
+        confirmation_number=(
+            uow.new_confirmation_number() if confirmation_number is None else confirmation_number
+        ),
+        guest_id=uow.guests.get(guest_id).id,
+        room_type_id=room_type.id,
+        stay=stay,
+        status=BookingStatus.CONFIRMED if hold_until is None else BookingStatus.TENTATIVE,
+        adults=adults,
+        children=children,
+        infants=infants,
+        channel=channel,
+        total=sum_money(prices, hotel.currency),
+        cancellation=_checked_policy(
+            hotel.rules.cancellation if cancellation is None else cancellation
+        ),
+        hold_until=hold_until,
+        created_at=uow.now(),
+        attributes=Attributes(attributes),
+    )
+    _refuse_past(uow, booking, force=force)
+    return _sold(uow, booking, prices, force=force)
+
+
+def _checked_policy(policy: object) -> CancellationPolicy:
+    if not isinstance(policy, CancellationPolicy):
+        raise InvalidInput("cancellation", "must be a CancellationPolicy")
+    return policy
+
+
+def _refuse_past(uow: UnitOfWork, booking: Booking, *, force: bool) -> None:
+    if booking.hold_until is not None and booking.hold_until <= uow.now():
+        raise InvalidInput("hold_until", "must lie ahead")
+    if booking.stay.arrival < uow.hotel.business_date and not force:
+        raise InvalidInput("stay", "must not begin before the business date")
+
+
+def _sold(
+    uow: UnitOfWork, booking: Booking, prices: Sequence[Money], *, force: bool
+) -> tuple[Booking, Folio]:
+    """Take the units, store the booking with its nights, open its folio, report it."""
+    room_type_id, stay = booking.room_type_id, booking.stay
+    if not stay.is_day_use:
+        held = booking.status is BookingStatus.TENTATIVE
+        uow.inventory.sell(room_type_id, stay.nights, held=held, force=force)
+    uow.bookings.add(
+        booking,
+        [
+            BookingNight(booking_id=booking.id, night=night, room_type_id=room_type_id, price=price)
+            for night, price in zip(stay, prices, strict=True)
+        ],
+    )
+    uow.changed("booking", booking.id, None, booking)
+    uow.emit(_created(booking))
+    return booking, add_folio(uow, booking, booking.guest_id)
+
+
+def _created(booking: Booking) -> BookingCreated:
+    return BookingCreated(
+        hotel_id=booking.hotel_id,
+        booking_id=booking.id,
+        confirmation_number=booking.confirmation_number,
+        guest_id=booking.guest_id,
+        room_type_id=booking.room_type_id,
+        arrival=booking.stay.arrival,
+        departure=booking.stay.departure,
+        total=booking.total,
+        channel=booking.channel,
+    )
+
+
+@operation(Permission.BOOKINGS_CREATE)
+def confirm_booking(uow: UnitOfWork, *, booking_id: BookingId) -> Booking:
+    """Confirm a tentative booking before its hold expires: its nights are committed for good.
+
+    Raises `ActionRefused` when it is not tentative, its hold expired or its stay is over, and
+    `NotFound`.
+    """
+    before, _ = lock_booking(uow, booking_id)
+    judge(uow, Action.CONFIRM, before)
+    commit_nights(uow, uow.bookings.nights(before.id))
+    after = uow.bookings.update(
+        attrs.evolve(before, status=BookingStatus.CONFIRMED, hold_until=None)
+    )
+    note_update(uow, before, after)
+    return after
+
+
+@operation(Permission.BOOKINGS_AMEND)
+def amend_stay(
+    uow: UnitOfWork,
+    *,
+    booking_id: BookingId,
+    stay: Stay,
+    nightly_prices: Sequence[Money] | None = None,
+    force_reason: str | None = None,
+) -> Booking:
+    """Give a booking other dates; only the difference between the stays is sold and released.
+
+    ``nightly_prices`` are those of the new nights in order, in the hotel's currency; without them
+    a new night costs what the nearest night of the booking costs, or the type's base rate where
+    it has none. The total is the sum of what the booking then has. Nights before the business date
+    stay as they are. A guest in house keeps the arrival and may leave on the business date or
+    later; the keys are replaced when the departure changes. ``force_reason`` (1 to 500 characters,
+    needs `Permission.RULES_OVERRIDE`) says why to sell beyond the limit.
+
+    Raises `ActionRefused` in a state that holds no nights, `SoldOut` with the full nights,
+    `RoomTaken` with the nights on which the booking's room is not free (nothing overrides that:
+    assign or move to another room), `InvalidInput` for dates or prices that do not fit, `NotFound`.
+    """
+    force = overrides(uow, force_reason, "amend_stay with force_reason")
+    before, _ = lock_booking(uow, booking_id)
+    judge(uow, Action.AMEND, before)
+    return change_stay(uow, before, stay, prices=nightly_prices, force=force)
+
+
+# -- rooms ------------------------------------------------------------------------------------
+
+
+@operation(Permission.FRONT_DESK)
+def assign_room(
+    uow: UnitOfWork,
+    *,
+    booking_id: BookingId,
+    room_id: RoomId | None = None,
+    force_reason: str | None = None,
+) -> Booking:
+    """Give a booking that has not arrived one room for all its nights to come.
+
+    Without ``room_id`` the booking keeps the room it has, or gets the first room of its type, by
+    number, that is free on all of them. A room of another type takes the units of that type, at
+    the booking's own prices; ``force_reason`` (1 to 500 characters, needs
+    `Permission.RULES_OVERRIDE`) says why to do so beyond that type's limit. Condition does not
+    matter before the check-in.
+
+    Raises `ActionRefused` when the booking is in house or ended, its stay is over, or no single
+    room is free for it (``no_room``); `RoomTaken` with the nights on which the named room is not
+    free, `SoldOut` with the nights on which the other type is full, `NotFound`.
+    """
+    force = overrides(uow, force_reason, "assign_room with force_reason")
+    before, _ = lock_booking(uow, booking_id)
+    room = judged_room(uow, Action.ASSIGN_ROOM, before, room_id)
+    nights = uow.bookings.nights(before.id)
+    if room_id is None and before.room_id is None:
+        room = give_first_free_room(uow, Action.ASSIGN_ROOM, before, nights)
+    else:
+        give_room(uow, before, nights, room, force=force)
+    return _assigned(uow, before, room.id)
+
+
+def _assigned(uow: UnitOfWork, before: Booking, room_id: RoomId) -> Booking:
+    after = uow.bookings.update(attrs.evolve(before, room_id=room_id))
+    note_room(uow, before, after)
+    return after
+
+
+@operation(Permission.FRONT_DESK)
+def assign_rooms(
+    uow: UnitOfWork, *, room_type_id: RoomTypeId, arriving_until: date
+) -> tuple[Booking, ...]:
+    """Give rooms of one type to its confirmed bookings that arrive by ``arriving_until``.
+
+    The plan gives each booking one room for all its nights to come, in the order of arrival, and
+    leaves alone who has a room already. Bookings for which it finds no room, day uses and stays
+    that are over stay without one. Returns the bookings that got a room, in the order of arrival.
+
+    Raises `InvalidInput` for a date that is none, `NotFound` for the type, and `RoomTaken` if
+    somebody else takes a planned room meanwhile; then run it again.
+    """
+    business_date = uow.hotel.business_date
+    room_type = uow.room_types.get(room_type_id)
+    until = check_day("arriving_until", arriving_until)
+    waiting = {
+        booking.id: booking
+        for booking in uow.bookings.unassigned(room_type.id, until)
+        if booking.stay.departure > business_date and not booking.stay.is_day_use
+    }
+    stays = {key: booking.stay.from_day(business_date) for key, booking in waiting.items()}
+    rooms = {room.id: room for room in _rooms_of(uow, room_type.id)}
+    plan = plan_rooms(stays.items(), list(rooms), _taken(uow, stays.values(), rooms))
+    for key, room_id in plan.items():
+        give_room(uow, waiting[key], uow.bookings.nights(key), rooms[room_id])
+    return tuple(_assigned(uow, waiting[key], room_id) for key, room_id in plan.items())
+
+
+def _rooms_of(uow: UnitOfWork, room_type_id: RoomTypeId) -> Iterator[Room]:
+    cursor: str | None = None
+    while True:
+        page = uow.rooms.page(RoomFilter(room_type_id=room_type_id), after=cursor, limit=1_000)
+        yield from page.items
+        cursor = page.next
+        if cursor is None:
+            return
+
+
+def _taken(
+    uow: UnitOfWork, stays: Collection[Stay], rooms: Container[RoomId]
+) -> dict[RoomId, list[Stay]]:
+    """Return the nights of those stays on which some of the rooms are taken, each as a stay."""
+    taken = defaultdict[RoomId, list[Stay]](list)
+    first = min((stay.arrival for stay in stays), default=date.max)
+    last = max((stay.departure for stay in stays), default=date.min)
+    while first < last:
+        # A period has a longest length, and arrivals may lie years apart.
+        until = min(last, first + timedelta(days=MOST_NIGHTS))
+        for row in uow.room_nights.chart(Stay(first, until)):
+            if row.room_id in rooms:
+                taken[row.room_id].append(Stay(row.night, row.night + timedelta(days=1)))
+        first = until
+    return taken
+
+
+# -- ending and taking back -------------------------------------------------------------------
+
+
+@operation(Permission.BOOKINGS_CANCEL)
+def cancel_booking_with_refund(
+    uow: UnitOfWork, *, booking_id: BookingId, reason: str, waive_fee: bool = False
+) -> CancellationOutcome:
+    """Cancel a booking that has not arrived, charge the fee of its own policy, refund the rest.
+
+    The nights from the business date on go back on sale. The fee is reckoned on the business date
+    from all nights that the booking has; above zero it is charged as ``cancellation_fee``. Then
+    what the folios together are in credit is paid back, payment by payment: what was paid less
+    the fee and other charges. Settled folios close. ``reason`` (1 to 500 characters) goes to the
+    audit, the refunds and the event, so it should name nobody. ``waive_fee`` charges nothing and
+    needs `Permission.RULES_OVERRIDE`.
+
+    Raises `ActionRefused` when the booking is in house or ended, `InvalidInput`, `NotFound`.
+    """
+    reason = clean_text("reason", reason, most=500)
+    if waive_fee:
+        uow.require(Permission.RULES_OVERRIDE, "cancel_booking_with_refund with waive_fee")
+    uow.reason(reason)
+    before, business_date = lock_booking(uow, booking_id)
+    judge(uow, Action.CANCEL, before)
+    nights = uow.bookings.nights(before.id)
+    prices = tuple(night.price for night in nights if not night.released)
+    fee = before.cancellation.cancellation_fee(before.stay, prices, business_date)
+    nothing = Money.zero(before.total.currency)
+    return _cancelled(uow, before, nights, nothing if waive_fee or fee is None else fee, reason)
+
+
+def _cancelled(
+    uow: UnitOfWork, before: Booking, nights: Sequence[BookingNight], fee: Money, reason: str
+) -> CancellationOutcome:
+    released = release_nights(uow, before, nights, from_night=uow.hotel.business_date)
+    after = uow.bookings.update(
+        attrs.evolve(before, status=BookingStatus.CANCELLED, room_id=None, cancelled_at=uow.now())
+    )
+    uow.changed("booking", before.id, before, after)
+    if fee:
+        charge_booking(uow, after, CANCELLATION_FEE, fee)
+    refund = refund_credit(uow, after, reason)
+    close_settled_folios(uow, after.id)
+    uow.emit(
+        BookingCancelled(
+            hotel_id=uow.hotel_id,
+            booking_id=after.id,
+            confirmation_number=after.confirmation_number,
+            fee=fee,
+            refund=refund,
+            nights_released=released,
+            reason=reason,
+        )
+    )
+    return CancellationOutcome(booking=after, fee=fee, refund=refund)
+
+
+@operation(Permission.FRONT_DESK)
+def expire_holds(uow: UnitOfWork) -> tuple[Booking, ...]:
+    """Cancel every tentative booking whose ``hold_until`` has come, and return them by id.
+
+    No fee is charged; what was paid is refunded. Nothing happens when there is none, so a host
+    may run it as often as it likes.
+    """
+    nothing = Money.zero(uow.hotel.currency)
+    return tuple(
+        _cancelled(uow, hold, uow.bookings.nights(hold.id), nothing, _HOLD_EXPIRED).booking
+        for hold in uow.bookings.expired_holds(uow.now())
+    )
+
+
+@operation(Permission.FRONT_DESK)
+def mark_no_show(uow: UnitOfWork, *, booking_id: BookingId) -> Booking:
+    """Give up a confirmed booking whose guest did not come by the end of the arrival day.
+
+    The nights from the business date on go back on sale; the earlier ones stay sold. The booking's
+    own policy says the fee, charged as ``no_show_fee`` when it is above zero. Nothing is refunded.
+
+    Raises `ActionRefused` when the booking is not confirmed or its arrival is not past, and
+    `NotFound`.
+    """
+    before, business_date = lock_booking(uow, booking_id)
+    judge(uow, Action.MARK_NO_SHOW, before)
+    return no_show(uow, before, business_date=business_date, from_night=business_date)
+
+
+@operation(Permission.BOOKINGS_AMEND)
+def reinstate_booking(
+    uow: UnitOfWork, *, booking_id: BookingId, force_reason: str | None = None
+) -> Booking:
+    """Confirm a cancelled or no-show booking again, if its nights to come can be sold again.
+
+    They are sold in the booked type, at the prices fixed before, without a room; the total is that
+    of the nights that the booking then has. A folio is open afterwards. What was charged or
+    refunded stays so. ``force_reason`` (1 to 500 characters, needs `Permission.RULES_OVERRIDE`)
+    says why to sell beyond the limit.
+
+    Raises `ActionRefused` when the booking is in another state, its stay is over, or a night is
+    full (``sold_out``; `SoldOut` if it fills up meanwhile), and `NotFound`.
+    """
+    force = overrides(uow, force_reason, "reinstate_booking with force_reason")
+    before, business_date = lock_booking(uow, booking_id)
+    around = surroundings(uow, before, action=Action.REINSTATE)
+    around = attrs.evolve(around, sellable=around.sellable or force)
+    refuse_unless_allowed(Action.REINSTATE, before, business_date, around)
+    again = attrs.evolve(
+        before,
+        status=BookingStatus.CONFIRMED,
+        hold_until=None,
+        cancelled_at=None,
+        no_show_on=None,
+    )
+    nights = sell_again(uow, again, uow.bookings.nights(before.id), force=force)
+    total = total_of(nights, before.total.currency)
+    after = uow.bookings.update(attrs.evolve(again, total=total))
+    uow.changed("booking", before.id, before, after)
+    uow.emit(
+        BookingReinstated(
+            hotel_id=uow.hotel_id,
+            booking_id=after.id,
+            confirmation_number=after.confirmation_number,
+            arrival=after.stay.arrival,
+            departure=after.stay.departure,
+        )
+    )
+    _open_a_folio(uow, after)
+    return after
+
+
+def _open_a_folio(uow: UnitOfWork, booking: Booking) -> None:
+    folios = uow.folios.of_booking(booking.id)
+    if all(folio.status is FolioStatus.CLOSED for folio in folios):
+        reopened = uow.folios.reopen(folios[0])
+        uow.changed("folio", reopened.id, folios[0], reopened)
+
+
+# -- asking -----------------------------------------------------------------------------------
+
+
+def possible_actions(
+    uow: UnitOfWork, *, booking_id: BookingId
+) -> Mapping[Action, tuple[Reason, ...]]:
+    """Tell what can be done with a booking now: each action with the reasons against it.
+
+    An action without reasons succeeds when it is called with the booking alone. New dates, another
+    room or a reason to override may change the answer. Reads only. Raises `NotFound`.
+    """
+    booking = uow.bookings.get(booking_id)
+    return allowed_actions(booking, uow.hotel.business_date, surroundings(uow, booking))
