@@ -13,6 +13,7 @@ import time
 from collections.abc import AsyncGenerator, Callable, Generator
 from contextlib import (
     AbstractContextManager,
+    aclosing,
     asynccontextmanager,
     contextmanager,
     nullcontext,
@@ -96,6 +97,7 @@ class _Core:
     """What both cores hold."""
 
     def __init__(self, engine: Engine, names: TableNames, limits: Limits, clock: Clock) -> None:
+        names.must_suit(engine.dialect.name)
         prepare(engine)
         self._sync_engine = engine
         self._names = names
@@ -145,8 +147,12 @@ class HotelCore(_Core):
         self._gate = Gate.of(self.engine) if own else None
 
     def create_schema(self) -> None:
-        """Create the tables that are missing, all in one transaction. Existing ones stay."""
-        with self.engine.connect() as connection:
+        """Create the tables that are missing, all in one transaction. Existing ones stay.
+
+        Raises `SchemaMismatch` if the tables are those of another version; migrations bring them
+        up to this one (`hotelcore.sql.upgrading`).
+        """
+        with translated(self._limits), self.engine.connect() as connection:
             create_schema(connection, self._names)
 
     def acting_as(self, actor: Actor, *, correlation_id: str | None = None) -> Desk:
@@ -314,8 +320,9 @@ class AsyncHotelCore(_Core):
 
     async def create_schema(self) -> None:
         """Create the tables that are missing; see `HotelCore.create_schema`."""
-        async with self.engine.connect() as connection:
-            await connection.run_sync(create_schema, self._names)
+        with translated(self._limits):
+            async with self.engine.connect() as connection:
+                await connection.run_sync(create_schema, self._names)
 
     def acting_as(self, actor: Actor, *, correlation_id: str | None = None) -> AsyncDesk:
         """Give the handle through which ``actor`` works; see `HotelCore.acting_as`."""
@@ -328,13 +335,14 @@ class AsyncHotelCore(_Core):
     @asynccontextmanager
     async def _connection(self, deadline: Deadline) -> AsyncGenerator[AsyncConnection]:
         wait = min(deadline.limits.wait_limit.total_seconds(), max(deadline.left, 0))
+        connection = self.engine.connect()
         try:
             with translated(deadline.limits):
                 async with asyncio.timeout(wait):
-                    connection = await self.engine.connect()
+                    await connection.start()
         except TimeoutError:
             raise WaitTimeout(wait) from None
-        async with connection:
+        async with aclosing(connection):
             yield connection
 
 

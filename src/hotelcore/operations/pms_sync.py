@@ -13,7 +13,7 @@ from attrs import field, frozen
 from hotelcore import wire
 from hotelcore.access import Permission
 from hotelcore.domain.bookings import Booking, BookingStatus
-from hotelcore.domain.fields import JsonValue
+from hotelcore.domain.fields import Attributes, JsonValue
 from hotelcore.domain.money import Money
 from hotelcore.domain.pms import ExternalMapping, ExternalPMSConfig, PmsResource
 from hotelcore.domain.rooms import RoomCondition
@@ -90,7 +90,7 @@ def connect_pms(
         vendor=vendor,
         external_hotel_id=external_hotel_id,
         connected_at=uow.now(),
-        attributes=attributes or {},
+        attributes=Attributes(attributes),
     )
     uow.pms.add(config)
     uow.changed("pms_config", config.id, None, config)

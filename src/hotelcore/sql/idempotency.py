@@ -32,7 +32,7 @@ class IdempotencyColumns(TypedColumns):
     operation: Column[str] = Column(String(100), primary_key=True)
     key: Column[str] = Column(String(200), primary_key=True)
     fingerprint: Column[str] = Column(String(64), nullable=False)
-    result: Column[wire.Json] = Column(schema.Json)
+    result: Column[wire.Json] = Column(schema.Json, nullable=True)
     created_at: Column[datetime] = Column(schema.Instant, nullable=False)
 
 
