@@ -212,6 +212,9 @@ def reasons_against(
     hold_over = booking.hold_until is not None and around.now >= booking.hold_until
     checks: dict[Action, tuple[tuple[bool, Reason], ...]] = {
         Action.CONFIRM: ((hold_over, Reason.HOLD_EXPIRED), (over, Reason.STAY_IS_OVER)),
+        Action.AMEND: (
+            (over and booking.status is not BookingStatus.IN_HOUSE, Reason.STAY_IS_OVER),
+        ),
         Action.ASSIGN_ROOM: (
             (over, Reason.STAY_IS_OVER),
             (not over and not around.has_room, Reason.NO_ROOM),

@@ -32,7 +32,6 @@ from hotelcore.ids import BookingId, GuestId, RoomId, RoomTypeId
 from hotelcore.operations.declaring import operation
 from hotelcore.operations.judging import (
     judge,
-    judged_room,
     lock_booking,
     overrides,
     surroundings,
@@ -41,8 +40,8 @@ from hotelcore.operations.nights import (
     change_stay,
     checked_prices,
     checked_stay,
+    claim_room,
     commit_nights,
-    give_first_free_room,
     give_room,
     no_show,
     note_room,
@@ -229,8 +228,8 @@ def amend_stay(
     later; the keys are replaced when the departure changes. ``force_reason`` (1 to 500 characters,
     needs `Permission.RULES_OVERRIDE`) says why to sell beyond the limit.
 
-    Raises `ActionRefused` in a state that holds no nights, `SoldOut` with the full nights,
-    `RoomTaken` with the nights on which the booking's room is not free (nothing overrides that:
+    Raises `ActionRefused` in a state that holds no nights and for a stay that went by without the
+    guest, `SoldOut` with the full nights, `RoomTaken` with the nights on which the booking's room is not free (nothing overrides that:
     assign or move to another room), `InvalidInput` for dates or prices that do not fit, `NotFound`.
     """
     force = overrides(uow, force_reason, "amend_stay with force_reason")
@@ -264,12 +263,8 @@ def assign_room(
     """
     force = overrides(uow, force_reason, "assign_room with force_reason")
     before, _ = lock_booking(uow, booking_id)
-    room = judged_room(uow, Action.ASSIGN_ROOM, before, room_id)
     nights = uow.bookings.nights(before.id)
-    if room_id is None and before.room_id is None:
-        room = give_first_free_room(uow, Action.ASSIGN_ROOM, before, nights)
-    else:
-        give_room(uow, before, nights, room, force=force)
+    room = claim_room(uow, Action.ASSIGN_ROOM, before, nights, room_id, force=force)
     return _assigned(uow, before, room.id)
 
 

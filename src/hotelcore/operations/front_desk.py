@@ -21,14 +21,13 @@ from hotelcore.ids import BookingId, RoomId, TaskId
 from hotelcore.operations.declaring import operation
 from hotelcore.operations.judging import (
     judge,
-    judged_room,
     lock_booking,
     overrides,
     surroundings,
 )
 from hotelcore.operations.keys import issue_keys, reissue_keys, revoke_keys, room_in_use
 from hotelcore.operations.nights import (
-    give_first_free_room,
+    claim_room,
     give_room,
     note_room,
     release_nights,
@@ -67,12 +66,8 @@ def check_in_guest(
     if isinstance(keys, bool) or not isinstance(keys, int) or not 0 <= keys <= MOST_KEYS:
         raise InvalidInput("keys", f"must be a whole number from 0 to {MOST_KEYS}")
     before, business_date = lock_booking(uow, booking_id)
-    room = judged_room(uow, Action.CHECK_IN, before, room_id)
     nights = uow.bookings.nights(before.id)
-    if room_id is None and before.room_id is None:
-        room = give_first_free_room(uow, Action.CHECK_IN, before, nights)
-    else:
-        give_room(uow, before, nights, room)
+    room = claim_room(uow, Action.CHECK_IN, before, nights, room_id)
     _judge_locked(uow, before, room)
     after = uow.bookings.update(
         attrs.evolve(

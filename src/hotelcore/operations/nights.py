@@ -23,8 +23,8 @@ from hotelcore.domain.rooms import Room
 from hotelcore.domain.stays import Stay
 from hotelcore.errors import ActionRefused, InvalidInput, RoomTaken
 from hotelcore.events.catalogue import BookingNoShow, BookingRoomAssigned, BookingUpdated
-from hotelcore.ids import RoomTypeId
-from hotelcore.operations.judging import free_rooms, is_blocked
+from hotelcore.ids import RoomId, RoomTypeId
+from hotelcore.operations.judging import free_rooms, is_blocked, judged_room
 from hotelcore.operations.keys import reissue_keys
 from hotelcore.operations.posting import charge_booking
 from hotelcore.unit_of_work import UnitOfWork
@@ -34,8 +34,8 @@ __all__ = [
     "change_stay",
     "checked_prices",
     "checked_stay",
+    "claim_room",
     "commit_nights",
-    "give_first_free_room",
     "give_room",
     "nights_to_come",
     "no_show",
@@ -205,13 +205,31 @@ def give_room(
         uow.room_nights.hold(room.id, booking.id, [night.night for night in coming])
 
 
-def give_first_free_room(
+def claim_room(
+    uow: UnitOfWork,
+    action: Action,
+    booking: Booking,
+    nights: Sequence[BookingNight],
+    room_id: RoomId | None,
+    *,
+    force: bool = False,
+) -> Room:
+    """Judge an action that is about a room, see that the booking has that room, and return it.
+
+    It is the room named by ``room_id``, else the one that the booking has, else the first free
+    one. Raises `ActionRefused` by the table, and whatever `give_room` raises for a named room.
+    """
+    room = judged_room(uow, action, booking, room_id)
+    if room_id is not None:
+        give_room(uow, booking, nights, room, force=force)
+    elif booking.room_id is None:
+        return _give_first_free_room(uow, action, booking, nights)
+    return room
+
+
+def _give_first_free_room(
     uow: UnitOfWork, action: Action, booking: Booking, nights: Sequence[BookingNight]
 ) -> Room:
-    """Give the booking the first free room that nobody else takes meanwhile, and return it.
-
-    Raises `ActionRefused` for ``action`` with ``no_room`` when there is none.
-    """
     for room in free_rooms(uow, booking):
         try:
             give_room(uow, booking, nights, room)
