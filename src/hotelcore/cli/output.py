@@ -10,12 +10,12 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from decimal import Decimal
 from functools import cached_property
 from typing import TYPE_CHECKING, TextIO
 
-from hotelcore import wire
 from hotelcore.sql.proofs import Proofs
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ class Output:
 
     def table(self, headers: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
         """Print aligned columns: texts to the left, everything else to the right."""
-        cells = [[str(cell) for cell in row] for row in rows]
+        cells = [[_shown(cell) for cell in row] for row in rows]
         widths = [max(map(len, column)) for column in zip(headers, *cells, strict=True)]
         right = [any(not isinstance(row[n], str) for row in rows) for n in range(len(headers))]
         for number, texts in enumerate([headers, *cells]):
@@ -56,14 +56,25 @@ class Output:
             )
             self._print("  ".join(placed).rstrip(), _STRONG if number == 0 else None)
 
+    def spans(self, *spans: tuple[str, str]) -> None:
+        """Print one line of texts, each with its style, such as ``bold`` or ``black on green``."""
+        if self._as_json:
+            return
+        if self._coloured is None:
+            print("".join(text for text, _ in spans).rstrip())
+            return
+        from rich.text import Text  # an extra, and here it is installed
+
+        self._coloured.print(Text.assemble(*spans), soft_wrap=True)
+
     def proofs(self, proofs: Proofs) -> None:
         """Print each check with its outcome."""
         for check in proofs.checks:
             mark, style = ("ok", _GOOD) if check.ok else ("FAILED", _BAD)
             self._print(f"{mark:6}  {check.name}: {check.detail}", style)
 
-    def document(self, document: wire.Json) -> None:
-        """Print the JSON document, if it was asked for."""
+    def document(self, document: Mapping[str, object]) -> None:
+        """Print the document that programs read, if it was asked for."""
         if self._as_json:
             print(json.dumps(document, indent=2))
 
@@ -91,6 +102,11 @@ class Output:
             print(text)
         else:
             self._coloured.print(text, style=style, markup=False, highlight=False, soft_wrap=True)
+
+
+def _shown(cell: object) -> str:
+    """Write a number with its thousands apart, anything else as it is."""
+    return f"{cell:,}" if isinstance(cell, int | Decimal) else str(cell)
 
 
 def _console(stream: TextIO) -> Console | None:
