@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, date, datetime, timedelta
 
@@ -13,6 +13,7 @@ from sqlalchemy import Engine
 from hotelcore.clock import SystemClock
 from hotelcore.domain.bookings import Booking, BookingNight, BookingStatus
 from hotelcore.domain.cancellation import CancellationPolicy, Fee, FeeKind
+from hotelcore.domain.fields import Attributes, JsonValue
 from hotelcore.domain.guests import Guest
 from hotelcore.domain.hotels import Hotel
 from hotelcore.domain.money import Money
@@ -136,7 +137,7 @@ def nights_of(booking: Booking) -> tuple[BookingNight, ...]:
 # -- strategies -------------------------------------------------------------------------------
 
 # Everything that both databases store: no NUL, no lone surrogates, not only white space.
-characters = st.characters(exclude_characters="\x00", exclude_categories=("Cs",))
+characters = st.characters(exclude_characters="\x00", exclude_categories=["Cs"])
 
 
 def texts(most: int) -> st.SearchStrategy[str]:
@@ -149,14 +150,12 @@ nearby_days = st.dates(TODAY - 4 * DAY, TODAY + 4 * DAY)
 instants = st.datetimes(datetime(1900, 1, 1), datetime(2199, 12, 31), timezones=st.just(UTC))
 amounts = st.integers(-(2**63) + 1, 2**63 - 1)
 monies = st.builds(Money, amounts, st.sampled_from(["EUR", "JPY", "KWD"]))
-json_values: st.SearchStrategy[object] = st.recursive(
+json_values: st.SearchStrategy[JsonValue] = st.recursive(
     st.none() | st.booleans() | st.integers(-(2**63), 2**63 - 1) | st.text(characters, max_size=9),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(texts(9), inner, max_size=3),
     max_leaves=6,
 )
-attributes: st.SearchStrategy[Mapping[str, object]] = st.dictionaries(
-    texts(20), json_values, max_size=3
-)
+attributes = st.builds(Attributes, st.dictionaries(texts(20), json_values, max_size=3))
 fees = st.builds(Fee, kind=st.sampled_from(FeeKind), basis_points=st.integers(0, 10_000))
 policies = st.builds(
     CancellationPolicy, free_days=st.integers(0, 999), late_fee=fees, no_show_fee=fees
@@ -172,9 +171,7 @@ nearby_stays = st.builds(
 
 
 @st.composite
-def bookings(
-    draw: st.DrawFn, house: House, stay: st.SearchStrategy[Stay] = stays
-) -> Booking:
+def bookings(draw: st.DrawFn, house: House, stay: st.SearchStrategy[Stay] = stays) -> Booking:
     """Give any booking of the house that is not in house."""
     return Booking(
         id=BookingId(new_id()),

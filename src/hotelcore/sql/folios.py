@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import date, datetime
+from itertools import groupby
 from uuid import UUID
 
 import attrs
@@ -302,11 +303,14 @@ class SqlFolios:
         moved = self._run.write_many(_POST, [_post_values(*movement) for movement in movements])
         if moved != len(movements):
             raise self._refusal(movements)
-        # Apart, so that it is known which unique key a line hit; a void follows what it reverses.
-        voids = [line for line in lines if line.kind is LineKind.VOID]
-        others = [line for line in lines if line.kind is not LineKind.VOID]
-        self._add(others, AlreadyExists("room charge", "night"))
-        self._add(voids, AmountRefused("the line is already voided"))
+        # Voids apart, so that it is known which unique key a line hit.
+        for are_voids, some in groupby(lines, lambda line: line.kind is LineKind.VOID):
+            when_taken = (
+                AmountRefused("the line is already voided")
+                if are_voids
+                else AlreadyExists("room charge", "night")
+            )
+            self._add(some, when_taken)
 
     def _add(self, lines: Iterable[FolioLine], when_taken: HotelcoreError) -> None:
         try:
