@@ -39,8 +39,8 @@ class RoomNightColumns(TypedColumns):
     hotel_id: Column[UUID] = schema.hotel_column()
     room_id: Column[UUID] = schema.id_column("room_id")
     night: Column[date] = Column(Date, primary_key=True)
-    booking_id: Column[UUID | None] = Column(Uuid)
-    maintenance_id: Column[UUID | None] = Column(Uuid)
+    booking_id: Column[UUID | None] = Column(Uuid())
+    maintenance_id: Column[UUID | None] = Column(Uuid())
 
 
 ROOM_NIGHT = Table(

@@ -145,7 +145,7 @@ class RoomColumns(TypedColumns):
 
     hotel_id: Column[UUID] = schema.hotel_column()
     id: Column[UUID] = schema.id_column()
-    room_type_id: Column[UUID] = Column(Uuid, nullable=False)
+    room_type_id: Column[UUID] = Column(Uuid(), nullable=False)
     number: Column[str] = Column(String(20), nullable=False)
     floor: Column[str | None] = Column(String(20))
     condition: Column[str] = Column(String(20), nullable=False)
@@ -278,11 +278,14 @@ class SqlRooms:
 
     def free(self, room_type_id: RoomTypeId, stay: Stay) -> tuple[Room, ...]:
         """Return the type's rooms that are free for the whole stay, ordered by number."""
+        values = {"of_type": room_type_id, "first": stay.arrival}
         if stay.is_day_use:
-            values = {"of_type": room_type_id, "first": stay.arrival}
-            return tuple(self._run.all(_FREE_BY_DAY, _room, **values))
-        values = {"of_type": room_type_id, "first": stay.arrival, "until": stay.departure}
-        return tuple(self._run.all(_FREE, _room, **values))
+            found = self._run.all(_FREE_BY_DAY, _room, **values)
+        else:
+            found = self._run.all(_FREE, _room, **values, until=stay.departure)
+        if not found:
+            SqlRoomTypes(self._run).get(room_type_id)  # an unknown type is no full one
+        return tuple(found)
 
     def is_occupied(self, room_id: RoomId) -> bool:
         """Tell whether a booking in house is in the room."""
@@ -313,7 +316,7 @@ class MaintenanceColumns(TypedColumns):
 
     hotel_id: Column[UUID] = schema.hotel_column()
     id: Column[UUID] = schema.id_column()
-    room_id: Column[UUID] = Column(Uuid, nullable=False)
+    room_id: Column[UUID] = Column(Uuid(), nullable=False)
     kind: Column[str] = Column(String(20), nullable=False)
     begins: Column[date] = Column(Date, nullable=False)
     ends: Column[date] = Column(Date, nullable=False)
