@@ -258,9 +258,7 @@ class WaitTimeout(LimitExceeded):
 
     def message(self) -> str:
         """Name the limit."""
-        return (
-            f"waited {self.seconds:g} s for a connection or lock: try again, or raise wait_limit"
-        )
+        return f"waited {self.seconds:g} s for a connection or lock: try again, or raise wait_limit"
 
 
 @define(slots=False, eq=False)
@@ -312,13 +310,11 @@ class SchemaMismatch(HotelcoreError):
 
     found: str
     needed: str
+    remedy: str
 
     def message(self) -> str:
-        """Name both revisions and the command that mends it."""
-        return (
-            f"the schema is at {self.found}, this version needs {self.needed}: "
-            "run 'hotelcore db upgrade'"
-        )
+        """Say what is there, what is needed, and what mends it."""
+        return f"the database has {self.found}, this version needs {self.needed}: {self.remedy}"
 
 
 @define(slots=False, eq=False)

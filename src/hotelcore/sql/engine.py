@@ -31,6 +31,7 @@ __all__ = [
     "parsed_url",
     "places_for",
     "prepare",
+    "put_names",
 ]
 
 READING = "hotelcore_reading"
@@ -123,14 +124,18 @@ def places_for(url: URL) -> int:
 
 def prepare(engine: Engine) -> None:
     """Hook what the library needs into an engine, once; a host's own engine is welcome."""
-    if event.contains(engine, "before_cursor_execute", _named_as_the_host_wants):
-        return
-    event.listen(engine, "before_cursor_execute", _named_as_the_host_wants, retval=True)
-    if engine.dialect.name == "sqlite":
+    put_names(engine)
+    if engine.dialect.name == "sqlite" and not event.contains(engine, "begin", _begin_sqlite):
         event.listen(engine, "connect", _prepare_sqlite)
         event.listen(engine, "begin", _begin_sqlite)
         # Connections that the host's pool opened before were not prepared.
         engine.dispose()
+
+
+def put_names(engine: Engine) -> None:
+    """Hook into an engine, once, what gives statements under the option `NAMES` their names."""
+    if not event.contains(engine, "before_cursor_execute", _named_as_the_host_wants):
+        event.listen(engine, "before_cursor_execute", _named_as_the_host_wants, retval=True)
 
 
 def _named_as_the_host_wants(

@@ -59,7 +59,7 @@ _PREFIX = "hc_"
 METADATA = MetaData(
     naming_convention={
         "pk": "pk_%(table_name)s",
-        "fk": "fk_%(table_name)s_%(referred_table_name)s_%(column_1_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_N_name)s",
         "uq": "uq_%(table_name)s_%(column_1_name)s",
         "ck": "ck_%(table_name)s_%(constraint_name)s",
         "ix": "ix_%(table_name)s_%(column_1_name)s",
@@ -209,7 +209,7 @@ def _ddl(statement: str) -> DDL:
 class TableNames:
     """Where the tables live in a host's database: a prefix, and on PostgreSQL a schema.
 
-    ``prefix`` is 1 to 20 lower-case letters, digits and underscores, begins with a letter and
+    ``prefix`` is 2 to 20 lower-case letters, digits and underscores, begins with a letter and
     ends with an underscore. Two prefixes in one database are two separate worlds.
     """
 
@@ -219,6 +219,9 @@ class TableNames:
     def __attrs_post_init__(self) -> None:
         if not re.fullmatch(r"[a-z](?:[a-z0-9_]{0,18})_", self.prefix):
             raise InvalidInput("prefix", "must look like 'hc_': lower case, ending in '_'")
+        # Names that already carry the prefix must stay as they are, or they would get it twice.
+        if not self.is_default and _OURS.search(f"{self.prefix}a"):
+            raise InvalidInput("prefix", "must not contain 'hc_'")
         if self.schema is not None and not re.fullmatch(r"[a-z_][a-z0-9_]{0,62}", self.schema):
             raise InvalidInput("schema", "must be a lower-case SQL identifier")
 
@@ -226,6 +229,11 @@ class TableNames:
     def is_default(self) -> bool:
         """Whether the statements already carry these names."""
         return self.prefix == _PREFIX
+
+    def must_suit(self, dialect: str) -> None:
+        """Raise `InvalidInput` if a schema is named for a database that has none."""
+        if self.schema is not None and dialect != "postgresql":
+            raise InvalidInput("schema", "is for PostgreSQL alone: leave it out")
 
     def in_statement(self, sql: str) -> str:
         """Put this prefix into the text of a statement.

@@ -1,0 +1,601 @@
+"""The first tables."""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+from alembic.operations import Operations
+from sqlalchemy.dialects import postgresql
+from sqlalchemy.sql.naming import conv
+
+revision = "0001"
+down_revision = None
+
+INSTANT = sa.BigInteger().with_variant(sa.DateTime(timezone=True), "postgresql")
+JSON = sa.JSON().with_variant(postgresql.JSONB(), "postgresql")
+
+
+def upgrade(op: Operations) -> None:
+    """Create every table, with its indexes and triggers."""
+    _hotel(op)
+    _audit_log(op)
+    _business_day(op)
+    _guest(op)
+    _idempotency(op)
+    _outbox(op)
+    _pms_config(op)
+    _room_type(op)
+    _external_mapping(op)
+    _room(op)
+    _room_availability(op)
+    _booking(op)
+    _maintenance(op)
+    _booking_night(op)
+    _folio(op)
+    _housekeeping_task(op)
+    _room_key(op)
+    _room_night(op)
+    _folio_line(op)
+
+
+def _hotel(op: Operations) -> None:
+    op.create_table(
+        "hc_hotel",
+        sa.Column("hotel_id", sa.Uuid(), nullable=False),
+        sa.Column("name", sa.String(200), nullable=False),
+        sa.Column("time_zone", sa.String(64), nullable=False),
+        sa.Column("currency", sa.String(3), nullable=False),
+        sa.Column("business_date", sa.Date(), nullable=False),
+        sa.Column("rules", JSON, nullable=False),
+        sa.Column("stripe_customer_id", sa.String(255)),
+        sa.Column("stripe_subscription_id", sa.String(255)),
+        sa.Column("attributes", JSON, nullable=False),
+        sa.Column("created_at", INSTANT, nullable=False),
+        sa.Column("version", sa.Integer(), nullable=False),
+        _key("hc_hotel", "hotel_id"),
+    )
+    _unique(
+        op,
+        "hc_hotel",
+        "stripe_customer_id",
+        "stripe_customer_id",
+        where="stripe_customer_id IS NOT NULL",
+    )
+    _unique(
+        op,
+        "hc_hotel",
+        "stripe_subscription_id",
+        "stripe_subscription_id",
+        where="stripe_subscription_id IS NOT NULL",
+    )
+
+
+def _audit_log(op: Operations) -> None:
+    op.create_table(
+        "hc_audit_log",
+        sa.Column("hotel_id", sa.Uuid(), nullable=False),
+        sa.Column("id", sa.Uuid(), nullable=False),
+        sa.Column("at", INSTANT, nullable=False),
+        sa.Column("business_date", sa.Date()),
+        sa.Column("subject", sa.String(200), nullable=False),
+        sa.Column("role", sa.String(20), nullable=False),
+        sa.Column("operation", sa.String(100), nullable=False),
+        sa.Column("resource", sa.String(50), nullable=False),
+        sa.Column("resource_id", sa.Uuid(), nullable=False),
+        sa.Column("changes", JSON, nullable=False),
+        sa.Column("reason", sa.String(500)),
+        sa.Column("correlation_id", sa.String(200)),
+        _key("hc_audit_log", "hotel_id", "id"),
+        _of_hotel("hc_audit_log"),
+    )
+    _index(op, "hc_audit_log", "operation", "hotel_id, operation, id")
+    _index(op, "hc_audit_log", "resource", "hotel_id, resource, resource_id, id")
+    _index(op, "hc_audit_log", "subject", "hotel_id, subject, id")
+    _append_only(op, "hc_audit_log")
+
+
+def _business_day(op: Operations) -> None:
+    op.create_table(
+        "hc_business_day",
+        sa.Column("hotel_id", sa.Uuid(), nullable=False),
+        sa.Column("date", sa.Date(), nullable=False),
+        sa.Column("rooms", sa.Integer(), nullable=False),
+        sa.Column("out_of_inventory", sa.Integer(), nullable=False),
+        sa.Column("out_of_order", sa.Integer(), nullable=False),
+        sa.Column("rooms_sold", sa.Integer(), nullable=False),
+        sa.Column("room_revenue_minor", sa.BigInteger(), nullable=False),
+        sa.Column("currency", sa.String(3), nullable=False),
+        sa.Column("arrivals", sa.Integer(), nullable=False),
+        sa.Column("departures", sa.Integer(), nullable=False),
+        sa.Column("no_shows", sa.Integer(), nullable=False),
+        sa.Column("closed_at", INSTANT, nullable=False),
+        sa.Column("closed_by", sa.String(200), nullable=False),
+        _key("hc_business_day", "hotel_id", "date"),
+        _of_hotel("hc_business_day"),
+    )
+
+
+def _guest(op: Operations) -> None:
+    op.create_table(
+        "hc_guest",
+        sa.Column("hotel_id", sa.Uuid(), nullable=False),
+        sa.Column("id", sa.Uuid(), nullable=False),
+        sa.Column("last_name", sa.String(200), nullable=False),
+        sa.Column("first_name", sa.String(200), nullable=False),
+        sa.Column("email", sa.String(320)),
+        sa.Column("phone", sa.String(50)),
+        sa.Column("country", sa.String(3)),
+        sa.Column("vip", sa.Boolean(), nullable=False),
+        sa.Column("last_name_key", sa.Text(), nullable=False),
+        sa.Column("email_key", sa.Text()),
+        sa.Column("phone_key", sa.Text()),
+        sa.Column("attributes", JSON, nullable=False),
+        sa.Column("created_at", INSTANT, nullable=False),
+        sa.Column("anonymised_at", INSTANT),
+        sa.Column("version", sa.Integer(), nullable=False),
+        _key("hc_guest", "hotel_id", "id"),
+        _of_hotel("hc_guest"),
+    )
+    _index(op, "hc_guest", "email", "hotel_id, email_key, last_name_key, id")
+    _index(op, "hc_guest", "name", "hotel_id, last_name_key, id")
+    _index(op, "hc_guest", "phone", "hotel_id, phone_key, last_name_key, id")
+
+
+def _idempotency(op: Operations) -> None:
+    op.create_table(
+        "hc_idempotency",
+        sa.Column("hotel_id", sa.Uuid(), nullable=False),
+        sa.Column("operation", sa.String(100), nullable=False),
+        sa.Column("key", sa.String(200), nullable=False),
+        sa.Column("fingerprint", sa.String(64), nullable=False),
+        sa.Column("result", JSON),
+        sa.Column("created_at", INSTANT, nullable=False),
+        _key("hc_idempotency", "hotel_id", "operation", "key"),
+        sa.ForeignKeyConstraint(
+            ["hotel_id"],
+            ["hc_hotel.hotel_id"],
+            name=conv("fk_hc_idempotency_hotel_id"),
+            deferrable=True,
+            initially="DEFERRED",
+        ),
+    )
+
+
+def _outbox(op: Operations) -> None:
+    op.create_table(
+        "hc_outbox",
+        sa.Column("hotel_id", sa.Uuid(), nullable=False),
+        sa.Column("id", sa.Uuid(), nullable=False),
+        sa.Column("name", sa.String(100), nullable=False),
+        sa.Column("key", sa.Uuid(), nullable=False),
+        sa.Column("sequence", sa.Integer(), nullable=False),
+        sa.Column("occurred_at", INSTANT, nullable=False),
+        sa.Column("correlation_id", sa.String(200)),
+        sa.Column("payload", JSON, nullable=False),
+        _key("hc_outbox", "hotel_id", "id"),
+        sa.UniqueConstraint("hotel_id", "key", "sequence", name=conv("uq_hc_outbox_key_sequence")),
+        _of_hotel("hc_outbox"),
+    )
+
+
+def _pms_config(op: Operations) -> None:
+    op.create_table(
+        "hc_pms_config",
+        sa.Column("hotel_id", sa.Uuid(), nullable=False),
+        sa.Column("id", sa.Uuid(), nullable=False),
+        sa.Column("vendor", sa.String(50), nullable=False),
+        sa.Column("external_hotel_id", sa.String(200), nullable=False),
+        sa.Column("connected_at", INSTANT, nullable=False),
+        sa.Column("last_synced_at", INSTANT),
+        sa.Column("attributes", JSON, nullable=False),
+        sa.Column("version", sa.Integer(), nullable=False),
+        _key("hc_pms_config", "hotel_id", "id"),
+        _of_hotel("hc_pms_config"),
+    )
+    _unique(op, "hc_pms_config", "hotel", "hotel_id")
+
+
+def _room_type(op: Operations) -> None:
+    op.create_table(
+        "hc_room_type",
+        sa.Column("hotel_id", sa.Uuid(), nullable=False),
+        sa.Column("id", sa.Uuid(), nullable=False),
+        sa.Column("code", sa.String(20), nullable=False),
+        sa.Column("name", sa.String(200), nullable=False),
+        sa.Column("base_rate_minor", sa.BigInteger(), nullable=False),
+        sa.Column("currency", sa.String(3), nullable=False),
+        sa.Column("max_occupancy", sa.Integer(), nullable=False),
+        sa.Column("overbooking_limit", sa.Integer(), nullable=False),
+        sa.Column("attributes", JSON, nullable=False),
+        sa.Column("version", sa.Integer(), nullable=False),
+        _key("hc_room_type", "hotel_id", "id"),
+        _of_hotel("hc_room_type"),
+    )
+    _unique(op, "hc_room_type", "code", "hotel_id, code")
+
+
+def _external_mapping(op: Operations) -> None:
+    op.create_table(
+        "hc_external_mapping",
+        sa.Column("hotel_id", sa.Uuid(), nullable=False),
+        sa.Column("config_id", sa.Uuid(), nullable=False),
+        sa.Column("resource", sa.String(20), nullable=False),
+        sa.Column("external_id", sa.String(200), nullable=False),
+        sa.Column("internal_id", sa.Uuid(), nullable=False),
+        sa.Column("fingerprint", sa.String(64), nullable=False),
+        _key("hc_external_mapping", "hotel_id", "config_id", "resource", "external_id"),
+        sa.ForeignKeyConstraint(
+            ["hotel_id", "config_id"],
+            ["hc_pms_config.hotel_id", "hc_pms_config.id"],
+            name=conv("fk_hc_external_mapping_hotel_id_config_id"),
+            ondelete="CASCADE",
+        ),
+        _check(
+            "hc_external_mapping",
+            "resource",
+            "resource IN ('room_type', 'room', 'guest', 'booking')",
+        ),
+    )
+    _unique(op, "hc_external_mapping", "internal_id", "hotel_id, config_id, resource, internal_id")
+
+
+def _room(op: Operations) -> None:
+    op.create_table(
+        "hc_room",
+        sa.Column("hotel_id", sa.Uuid(), nullable=False),
+        sa.Column("id", sa.Uuid(), nullable=False),
+        sa.Column("room_type_id", sa.Uuid(), nullable=False),
+        sa.Column("number", sa.String(20), nullable=False),
+        sa.Column("floor", sa.String(20)),
+        sa.Column("condition", sa.String(20), nullable=False),
+        sa.Column("attributes", JSON, nullable=False),
+        sa.Column("version", sa.Integer(), nullable=False),
+        _key("hc_room", "hotel_id", "id"),
+        _refers("hc_room", "room_type_id", "hc_room_type"),
+        _check("hc_room", "condition", "condition IN ('dirty', 'pickup', 'clean', 'inspected')"),
+    )
+    _index(op, "hc_room", "type_number", "hotel_id, room_type_id, number")
+    _unique(op, "hc_room", "number", "hotel_id, number")
+
+
+def _room_availability(op: Operations) -> None:
+    op.create_table(
+        "hc_room_availability",
+        sa.Column("hotel_id", sa.Uuid(), nullable=False),
+        sa.Column("room_type_id", sa.Uuid(), nullable=False),
+        sa.Column("night", sa.Date(), nullable=False),
+        sa.Column("rooms", sa.Integer(), nullable=False),
+        sa.Column("out_of_inventory", sa.Integer(), nullable=False),
+        sa.Column("out_of_order", sa.Integer(), nullable=False),
+        sa.Column("committed", sa.Integer(), nullable=False),
+        sa.Column("held", sa.Integer(), nullable=False),
+        sa.Column("overbooking_limit", sa.Integer(), nullable=False),
+        sa.Column("forced", sa.Integer(), nullable=False),
+        _key("hc_room_availability", "hotel_id", "room_type_id", "night"),
+        _refers("hc_room_availability", "room_type_id", "hc_room_type"),
+        _check(
+            "hc_room_availability",
+            "never_oversold",
+            "committed + held <= rooms - out_of_inventory - out_of_order + "
+            "overbooking_limit + forced",
+        ),
+        _check("hc_room_availability", "rooms", "rooms >= 0"),
+        _check("hc_room_availability", "out_of_inventory", "out_of_inventory >= 0"),
+        _check("hc_room_availability", "out_of_order", "out_of_order >= 0"),
+        _check("hc_room_availability", "committed", "committed >= 0"),
+        _check("hc_room_availability", "held", "held >= 0"),
+        _check("hc_room_availability", "overbooking_limit", "overbooking_limit >= 0"),
+        _check("hc_room_availability", "forced", "forced >= 0"),
+    )
+
+
+def _booking(op: Operations) -> None:
+    op.create_table(
+        "hc_booking",
+        sa.Column("hotel_id", sa.Uuid(), nullable=False),
+        sa.Column("id", sa.Uuid(), nullable=False),
+        sa.Column("confirmation_number", sa.String(40), nullable=False),
+        sa.Column("guest_id", sa.Uuid(), nullable=False),
+        sa.Column("room_type_id", sa.Uuid(), nullable=False),
+        sa.Column("arrival", sa.Date(), nullable=False),
+        sa.Column("departure", sa.Date(), nullable=False),
+        sa.Column("status", sa.String(20), nullable=False),
+        sa.Column("room_id", sa.Uuid()),
+        sa.Column("adults", sa.Integer(), nullable=False),
+        sa.Column("children", sa.Integer(), nullable=False),
+        sa.Column("infants", sa.Integer(), nullable=False),
+        sa.Column("channel", sa.String(50), nullable=False),
+        sa.Column("total_minor", sa.BigInteger(), nullable=False),
+        sa.Column("currency", sa.String(3), nullable=False),
+        sa.Column("cancellation", JSON, nullable=False),
+        sa.Column("hold_until", INSTANT),
+        sa.Column("checked_in_at", INSTANT),
+        sa.Column("checked_out_at", INSTANT),
+        sa.Column("cancelled_at", INSTANT),
+        sa.Column("checked_in_on", sa.Date()),
+        sa.Column("checked_out_on", sa.Date()),
+        sa.Column("no_show_on", sa.Date()),
+        sa.Column("created_at", INSTANT, nullable=False),
+        sa.Column("attributes", JSON, nullable=False),
+        sa.Column("version", sa.Integer(), nullable=False),
+        _key("hc_booking", "hotel_id", "id"),
+        _refers("hc_booking", "guest_id", "hc_guest"),
+        _refers("hc_booking", "room_type_id", "hc_room_type"),
+        _refers("hc_booking", "room_id", "hc_room"),
+        _check(
+            "hc_booking",
+            "status",
+            "status IN ('tentative', 'confirmed', 'in_house', 'checked_out', 'cancelled', "
+            "'no_show')",
+        ),
+        _check("hc_booking", "stay", "departure >= arrival"),
+        _check("hc_booking", "in_house", "status <> 'in_house' OR room_id IS NOT NULL"),
+    )
+    _index(op, "hc_booking", "arrival", "hotel_id, arrival, id")
+    _index(
+        op,
+        "hc_booking",
+        "checked_in_on",
+        "hotel_id, checked_in_on",
+        where="checked_in_on IS NOT NULL",
+    )
+    _index(
+        op,
+        "hc_booking",
+        "checked_out_on",
+        "hotel_id, checked_out_on",
+        where="checked_out_on IS NOT NULL",
+    )
+    _index(op, "hc_booking", "departure", "hotel_id, departure, id")
+    _index(op, "hc_booking", "guest", "hotel_id, guest_id, arrival, id")
+    _index(op, "hc_booking", "hold_until", "hotel_id, hold_until", where="status = 'tentative'")
+    _index(op, "hc_booking", "no_show_on", "hotel_id, no_show_on", where="no_show_on IS NOT NULL")
+    _index(op, "hc_booking", "room", "hotel_id, room_id, arrival, id")
+    _index(op, "hc_booking", "status", "hotel_id, status, arrival, id")
+    _unique(op, "hc_booking", "confirmation_number", "hotel_id, confirmation_number")
+    _unique(op, "hc_booking", "in_house", "hotel_id, room_id", where="status = 'in_house'")
+
+
+def _maintenance(op: Operations) -> None:
+    op.create_table(
+        "hc_maintenance",
+        sa.Column("hotel_id", sa.Uuid(), nullable=False),
+        sa.Column("id", sa.Uuid(), nullable=False),
+        sa.Column("room_id", sa.Uuid(), nullable=False),
+        sa.Column("kind", sa.String(20), nullable=False),
+        sa.Column("begins", sa.Date(), nullable=False),
+        sa.Column("ends", sa.Date(), nullable=False),
+        sa.Column("reason", sa.String(500), nullable=False),
+        sa.Column("created_at", INSTANT, nullable=False),
+        sa.Column("released_at", INSTANT),
+        sa.Column("version", sa.Integer(), nullable=False),
+        _key("hc_maintenance", "hotel_id", "id"),
+        _refers("hc_maintenance", "room_id", "hc_room"),
+        _check(
+            "hc_maintenance",
+            "kind",
+            "kind IN ('out_of_service', 'out_of_order', 'out_of_inventory')",
+        ),
+        _check("hc_maintenance", "period", "ends > begins"),
+    )
+    _index(op, "hc_maintenance", "ends", "hotel_id, ends", where="released_at IS NULL")
+
+
+def _booking_night(op: Operations) -> None:
+    op.create_table(
+        "hc_booking_night",
+        sa.Column("hotel_id", sa.Uuid(), nullable=False),
+        sa.Column("booking_id", sa.Uuid(), nullable=False),
+        sa.Column("night", sa.Date(), nullable=False),
+        sa.Column("room_type_id", sa.Uuid(), nullable=False),
+        sa.Column("price_minor", sa.BigInteger(), nullable=False),
+        sa.Column("currency", sa.String(3), nullable=False),
+        sa.Column("released", sa.Boolean(), nullable=False),
+        sa.Column("posted", sa.Boolean(), nullable=False),
+        _key("hc_booking_night", "hotel_id", "booking_id", "night"),
+        _refers("hc_booking_night", "booking_id", "hc_booking"),
+        _refers("hc_booking_night", "room_type_id", "hc_room_type"),
+    )
+
+
+def _folio(op: Operations) -> None:
+    op.create_table(
+        "hc_folio",
+        sa.Column("hotel_id", sa.Uuid(), nullable=False),
+        sa.Column("id", sa.Uuid(), nullable=False),
+        sa.Column("booking_id", sa.Uuid(), nullable=False),
+        sa.Column("guest_id", sa.Uuid(), nullable=False),
+        sa.Column("status", sa.String(20), nullable=False),
+        sa.Column("balance_minor", sa.BigInteger(), nullable=False),
+        sa.Column("currency", sa.String(3), nullable=False),
+        sa.Column("opened_at", INSTANT, nullable=False),
+        sa.Column("closed_at", INSTANT),
+        sa.Column("attributes", JSON, nullable=False),
+        sa.Column("version", sa.Integer(), nullable=False),
+        _key("hc_folio", "hotel_id", "id"),
+        _refers("hc_folio", "booking_id", "hc_booking"),
+        _refers("hc_folio", "guest_id", "hc_guest"),
+        _check("hc_folio", "status", "status IN ('open', 'closed')"),
+        _check("hc_folio", "settled", "status = 'open' OR balance_minor = 0"),
+    )
+    _index(op, "hc_folio", "booking", "hotel_id, booking_id, id")
+    _index(op, "hc_folio", "guest", "hotel_id, guest_id, id")
+    _index(op, "hc_folio", "open", "hotel_id, id", where="status = 'open'")
+    _index(op, "hc_folio", "status", "hotel_id, status, id")
+
+
+def _housekeeping_task(op: Operations) -> None:
+    op.create_table(
+        "hc_housekeeping_task",
+        sa.Column("hotel_id", sa.Uuid(), nullable=False),
+        sa.Column("id", sa.Uuid(), nullable=False),
+        sa.Column("room_id", sa.Uuid(), nullable=False),
+        sa.Column("kind", sa.String(20), nullable=False),
+        sa.Column("status", sa.String(20), nullable=False),
+        sa.Column("priority", sa.Integer(), nullable=False),
+        sa.Column("assignee", sa.String(200)),
+        sa.Column("due", sa.Date(), nullable=False),
+        sa.Column("booking_id", sa.Uuid()),
+        sa.Column("note", sa.String(500)),
+        sa.Column("created_at", INSTANT, nullable=False),
+        sa.Column("completed_at", INSTANT),
+        sa.Column("completed_by", sa.String(200)),
+        sa.Column("attributes", JSON, nullable=False),
+        sa.Column("version", sa.Integer(), nullable=False),
+        _key("hc_housekeeping_task", "hotel_id", "id"),
+        _refers("hc_housekeeping_task", "room_id", "hc_room"),
+        _refers("hc_housekeeping_task", "booking_id", "hc_booking"),
+        _check("hc_housekeeping_task", "kind", "kind IN ('departure', 'stay_over', 'inspection')"),
+        _check("hc_housekeeping_task", "status", "status IN ('open', 'done', 'cancelled')"),
+    )
+    _index(op, "hc_housekeeping_task", "assignee", "hotel_id, assignee, due, priority, id")
+    _index(op, "hc_housekeeping_task", "due", "hotel_id, due, priority, id")
+    _index(op, "hc_housekeeping_task", "room", "hotel_id, room_id, due, priority, id")
+    _index(op, "hc_housekeeping_task", "status", "hotel_id, status, due, priority, id")
+    _unique(
+        op, "hc_housekeeping_task", "departure", "hotel_id, booking_id", where="kind = 'departure'"
+    )
+
+
+def _room_key(op: Operations) -> None:
+    op.create_table(
+        "hc_room_key",
+        sa.Column("hotel_id", sa.Uuid(), nullable=False),
+        sa.Column("id", sa.Uuid(), nullable=False),
+        sa.Column("booking_id", sa.Uuid(), nullable=False),
+        sa.Column("room_id", sa.Uuid(), nullable=False),
+        sa.Column("valid_until", sa.Date(), nullable=False),
+        sa.Column("issued_at", INSTANT, nullable=False),
+        sa.Column("revoked_at", INSTANT),
+        _key("hc_room_key", "hotel_id", "id"),
+        _refers("hc_room_key", "booking_id", "hc_booking"),
+        _refers("hc_room_key", "room_id", "hc_room"),
+    )
+    _index(op, "hc_room_key", "booking", "hotel_id, booking_id, id")
+
+
+def _room_night(op: Operations) -> None:
+    op.create_table(
+        "hc_room_night",
+        sa.Column("hotel_id", sa.Uuid(), nullable=False),
+        sa.Column("room_id", sa.Uuid(), nullable=False),
+        sa.Column("night", sa.Date(), nullable=False),
+        sa.Column("booking_id", sa.Uuid()),
+        sa.Column("maintenance_id", sa.Uuid()),
+        _key("hc_room_night", "hotel_id", "room_id", "night"),
+        _refers("hc_room_night", "room_id", "hc_room"),
+        _refers("hc_room_night", "booking_id", "hc_booking"),
+        _refers("hc_room_night", "maintenance_id", "hc_maintenance"),
+        _check("hc_room_night", "one_holder", "(booking_id IS NULL) <> (maintenance_id IS NULL)"),
+    )
+    _index(op, "hc_room_night", "booking", "hotel_id, booking_id, night")
+    _index(
+        op,
+        "hc_room_night",
+        "maintenance",
+        "hotel_id, maintenance_id, night",
+        where="maintenance_id IS NOT NULL",
+    )
+    _index(op, "hc_room_night", "night", "hotel_id, night")
+
+
+def _folio_line(op: Operations) -> None:
+    op.create_table(
+        "hc_folio_line",
+        sa.Column("hotel_id", sa.Uuid(), nullable=False),
+        sa.Column("id", sa.Uuid(), nullable=False),
+        sa.Column("folio_id", sa.Uuid(), nullable=False),
+        sa.Column("booking_id", sa.Uuid(), nullable=False),
+        sa.Column("kind", sa.String(20), nullable=False),
+        sa.Column("code", sa.String(50), nullable=False),
+        sa.Column("description", sa.String(500), nullable=False),
+        sa.Column("amount_minor", sa.BigInteger(), nullable=False),
+        sa.Column("currency", sa.String(3), nullable=False),
+        sa.Column("business_date", sa.Date(), nullable=False),
+        sa.Column("service_date", sa.Date(), nullable=False),
+        sa.Column("night", sa.Date()),
+        sa.Column("refers_to", sa.Uuid()),
+        sa.Column("posted_at", INSTANT, nullable=False),
+        sa.Column("posted_by", sa.String(200), nullable=False),
+        _key("hc_folio_line", "hotel_id", "id"),
+        _refers("hc_folio_line", "folio_id", "hc_folio"),
+        _refers("hc_folio_line", "booking_id", "hc_booking"),
+        _refers("hc_folio_line", "refers_to", "hc_folio_line"),
+        _check(
+            "hc_folio_line", "kind", "kind IN ('charge', 'allowance', 'payment', 'refund', 'void')"
+        ),
+    )
+    _index(op, "hc_folio_line", "folio", "hotel_id, folio_id, id")
+    _index(op, "hc_folio_line", "refers_to", "hotel_id, refers_to, id")
+    _unique(
+        op,
+        "hc_folio_line",
+        "night",
+        "hotel_id, booking_id, night",
+        where="kind = 'charge' AND night IS NOT NULL AND refers_to IS NULL",
+    )
+    _unique(op, "hc_folio_line", "void", "hotel_id, refers_to", where="kind = 'void'")
+    _append_only(op, "hc_folio_line")
+
+
+def _key(table: str, *columns: str) -> sa.PrimaryKeyConstraint:
+    return sa.PrimaryKeyConstraint(*columns, name=conv(f"pk_{table}"))
+
+
+def _of_hotel(table: str) -> sa.ForeignKeyConstraint:
+    return sa.ForeignKeyConstraint(
+        ["hotel_id"], ["hc_hotel.hotel_id"], name=conv(f"fk_{table}_hotel_id")
+    )
+
+
+def _refers(table: str, column: str, other: str) -> sa.ForeignKeyConstraint:
+    return sa.ForeignKeyConstraint(
+        ["hotel_id", column],
+        [f"{other}.hotel_id", f"{other}.id"],
+        name=conv(f"fk_{table}_hotel_id_{column}"),
+    )
+
+
+def _check(table: str, rule: str, condition: str) -> sa.CheckConstraint:
+    return sa.CheckConstraint(condition, name=conv(f"ck_{table}_{rule}"))
+
+
+def _index(op: Operations, table: str, name: str, columns: str, where: str | None = None) -> None:
+    condition = None if where is None else sa.text(where)
+    op.create_index(
+        conv(f"ix_{table}_{name}"),
+        table,
+        columns.split(", "),
+        sqlite_where=condition,
+        postgresql_where=condition,
+    )
+
+
+def _unique(op: Operations, table: str, name: str, columns: str, where: str | None = None) -> None:
+    condition = None if where is None else sa.text(where)
+    op.create_index(
+        conv(f"uq_{table}_{name}"),
+        table,
+        columns.split(", "),
+        unique=True,
+        sqlite_where=condition,
+        postgresql_where=condition,
+    )
+
+
+def _append_only(op: Operations, table: str) -> None:
+    """Have the database itself refuse to change or delete a row."""
+    if op.get_context().dialect.name == "sqlite":
+        for verb in ("UPDATE", "DELETE"):
+            op.execute(
+                f"CREATE TRIGGER tr_{table}_no_{verb.lower()} BEFORE {verb} ON {table} "
+                f"BEGIN SELECT RAISE(ABORT, '{table} is append-only'); END"
+            )
+        return
+    op.execute(
+        f"CREATE OR REPLACE FUNCTION fn_{table}_append_only() RETURNS trigger LANGUAGE plpgsql AS "
+        f"$$ BEGIN RAISE EXCEPTION '{table} is append-only'; END $$"
+    )
+    op.execute(
+        f"CREATE TRIGGER tr_{table}_append_only BEFORE UPDATE OR DELETE ON {table} "
+        f"FOR EACH ROW EXECUTE FUNCTION fn_{table}_append_only()"
+    )
