@@ -17,7 +17,7 @@ from hotelcore.domain.fields import Attributes, JsonValue
 from hotelcore.domain.money import Money
 from hotelcore.domain.pms import ExternalMapping, ExternalPMSConfig, PmsResource
 from hotelcore.domain.rooms import RoomCondition
-from hotelcore.errors import NotFound, PmsFailure
+from hotelcore.errors import HotelcoreError, InvalidInput, NotFound, PmsFailure, Refused
 from hotelcore.events.catalogue import (
     PmsBookingSynced,
     PmsConnected,
@@ -121,8 +121,9 @@ def sync_pms_data(uow: UnitOfWork, *, snapshot: PmsSnapshot) -> SyncReport:
     cancellations cost nothing here. Fetch first (`hotelcore.pms.fetch`), so that no network
     stands inside the transaction.
 
-    Raises `NotFound` if the hotel is not connected, `PmsFailure` for a record that names one that
-    was never sent or that asks for what cannot be done (a room that changes its type).
+    Raises `NotFound` if the hotel is not connected, and `PmsFailure` with the record's kind and
+    external id for one that names another that was never sent, or that asks for what the hotel's
+    rules refuse (a room that changes its type, a stay that rewrites the past).
     """
     config = uow.pms.lock()
     uow.changed("pms_config", config.id, config, config)
@@ -173,19 +174,26 @@ class _Run:
         renewed: list[ExternalMapping] = []
         for external_id, record in latest.items():
             fingerprint, mapping = wire.fingerprint(record), known.get(external_id)
-            if mapping is None:
-                internal_id = create(record)
-            else:
-                internal_id = mapping.internal_id
-                if mapping.fingerprint != fingerprint:
-                    change(record, internal_id)
+            if mapping is not None and mapping.fingerprint == fingerprint:
+                self.found[resource, external_id] = mapping.internal_id
+                continue
+            try:
+                internal_id = _brought_over(record, mapping, create, change)
+            except (Refused, InvalidInput) as refusal:
+                raise self._refused(resource, external_id, refusal) from refusal
             self.found[resource, external_id] = internal_id
-            if mapping is None or mapping.fingerprint != fingerprint:
-                renewed.append(self._mapping(resource, external_id, internal_id, fingerprint))
+            renewed.append(self._mapping(resource, external_id, internal_id, fingerprint))
         self.uow.pms.put_mappings(renewed)
         created = len(latest) - len(known)
         updated = len(renewed) - created
         return Taken(created=created, updated=updated, unchanged=len(known) - updated)
+
+    def _refused(
+        self, resource: PmsResource, external_id: str, refusal: HotelcoreError
+    ) -> PmsFailure:
+        return PmsFailure(
+            self.config.vendor, f"{resource} {external_id} cannot be taken over: {refusal}"
+        )
 
     def _mapping(
         self, resource: PmsResource, external_id: str, internal_id: UUID, fingerprint: str
@@ -346,6 +354,18 @@ class _Run:
                 nightly_prices=_prices_of_new_nights(record, booking),
                 force_reason=_REASON,
             )
+
+
+def _brought_over(
+    record: R,
+    mapping: ExternalMapping | None,
+    create: Callable[[R], UUID],
+    change: Callable[[R, UUID], None],
+) -> UUID:
+    if mapping is None:
+        return create(record)
+    change(record, mapping.internal_id)
+    return mapping.internal_id
 
 
 def _rooms_by_number(uow: UnitOfWork) -> dict[str, RoomId]:

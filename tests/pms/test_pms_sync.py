@@ -1,0 +1,283 @@
+"""What comes from a property management system is taken over exactly once."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from datetime import timedelta
+from random import Random
+
+import attrs
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from hotelcore import operations as op
+from hotelcore.access import Role
+from hotelcore.clock import FixedClock
+from hotelcore.core import HotelCore
+from hotelcore.domain.bookings import Booking, BookingStatus
+from hotelcore.domain.rooms import RoomCondition
+from hotelcore.domain.stays import Stay
+from hotelcore.errors import AlreadyExists, HotelcoreError, NotFound, PermissionDenied, PmsFailure
+from hotelcore.operations.pms_sync import SyncReport, Taken
+from hotelcore.pms import (
+    PmsSnapshot,
+    RemoteBooking,
+    RemoteBookingStatus,
+    RemoteGuest,
+    RemoteRoom,
+    RemoteRoomType,
+    adapter_of,
+    fetch,
+    fetch_async,
+    known_vendors,
+)
+from hotelcore.repositories import BookingFilter, RoomFilter
+from hotelcore.testing import AsyncScriptedPms, ScriptedPms
+from tests.operations.small_hotel import NOON, TODAY, SmallHotel, eur, open_hotel
+
+TYPE = RemoteRoomType(external_id="t1", code="DBL", name="Double", base_rate=eur(9_000))
+UNCHANGED = Taken(created=0, updated=0, unchanged=0)
+
+
+@pytest.fixture
+def core(database_url: str) -> Iterator[HotelCore]:
+    """Return a core over a fresh database of each kind."""
+    core = HotelCore(database_url, clock=FixedClock(NOON))
+    core.create_schema()
+    yield core
+    core.close()
+
+
+@pytest.fixture
+def hotel(core: HotelCore) -> SmallHotel:
+    """Return a hotel of four rooms that is connected to a PMS."""
+    return connected(core)
+
+
+def connected(core: HotelCore) -> SmallHotel:
+    """Open a hotel and connect it."""
+    hotel = open_hotel(core, FixedClock(NOON))
+    hotel.desk().run(op.connect_pms, vendor="scripted", external_hotel_id="H-1")
+    return hotel
+
+
+def guest(number: int, last_name: str = "Guest") -> RemoteGuest:
+    """Return a guest there."""
+    return RemoteGuest(external_id=f"g{number}", last_name=last_name, first_name=str(number))
+
+
+def booking(
+    number: int,
+    *,
+    begins: int = 1,
+    nights: int = 2,
+    status: RemoteBookingStatus = RemoteBookingStatus.CONFIRMED,
+) -> RemoteBooking:
+    """Return a booking there, of the guest with the same number."""
+    arrival = TODAY + timedelta(days=begins)
+    return RemoteBooking(
+        external_id=f"b{number}",
+        confirmation_number=f"PMS-{number}",
+        guest_external_id=f"g{number}",
+        room_type_external_id=TYPE.external_id,
+        status=status,
+        stay=Stay(arrival, arrival + timedelta(days=nights)),
+        nightly_prices=tuple(eur(8_000 + night) for night in range(nights)),
+        channel="pms",
+    )
+
+
+def room(number: int, condition: RoomCondition | None = None) -> RemoteRoom:
+    """Return a room there; the first four have our rooms' numbers."""
+    return RemoteRoom(
+        external_id=f"r{number}",
+        room_type_external_id=TYPE.external_id,
+        number=f"{number:03}",
+        condition=condition,
+    )
+
+
+def filled() -> ScriptedPms:
+    """Return a PMS with six rooms, three guests and three bookings."""
+    pms = ScriptedPms()
+    pms.put(TYPE, *(room(number) for number in range(6)))
+    for number in range(3):
+        pms.put(guest(number), booking(number))
+    return pms
+
+
+def sync(hotel: SmallHotel, pms: ScriptedPms) -> SyncReport:
+    """Fetch everything and take it over."""
+    return hotel.desk().run(op.sync_pms_data, snapshot=fetch(pms))
+
+
+def bookings_of(hotel: SmallHotel) -> dict[str, Booking]:
+    """Read all bookings by confirmation number."""
+    with hotel.desk().reading() as uow:
+        page = uow.bookings.page(BookingFilter(), limit=1_000)
+    return {found.confirmation_number: found for found in page.items}
+
+
+def test_a_sync_adopts_what_is_known_and_adds_what_is_new(hotel: SmallHotel) -> None:
+    """Our room type and four rooms are recognised, two rooms, guests and bookings are added."""
+    report = sync(hotel, filled())
+    assert report.rooms == Taken(created=6, updated=0, unchanged=0)
+    assert report.bookings == Taken(created=3, updated=0, unchanged=0)
+    with hotel.desk().reading() as uow:
+        assert len(uow.rooms.page(RoomFilter(), limit=100).items) == 6
+        assert len(uow.room_types.all()) == 1
+        taken = uow.inventory.nights(booking(0).stay, hotel.type_id)
+    assert [night.committed for night in taken] == [3, 3]
+    assert {b.total for b in bookings_of(hotel).values()} == {eur(16_001)}
+
+
+def test_a_second_run_changes_nothing(hotel: SmallHotel) -> None:
+    """The same snapshot again moves no row but the connection's and the audit log's."""
+    pms = filled()
+    sync(hotel, pms)
+    moving = ("hc_pms_config", "hc_audit_log")
+    before = hotel.rows(without=moving)
+    report = sync(hotel, pms)
+    assert hotel.rows(without=moving) == before
+    assert report.bookings == Taken(created=0, updated=0, unchanged=3)
+
+
+@settings(max_examples=20)
+@given(seed=st.integers(0, 10_000))
+def test_loss_repetition_and_disorder_are_mended_by_one_reconciliation(
+    core: HotelCore, seed: int
+) -> None:
+    """However a first run was mangled, the next whole one ends where a clean one ends."""
+    chance = Random(seed)
+
+    def mangled(records: list[object]) -> list[object]:
+        kept = [r for r in records if not isinstance(r, RemoteBooking) or chance.random() < 0.7]
+        again = [record for record in kept if chance.random() < 0.3]
+        return chance.sample(kept + again, len(kept) + len(again))
+
+    pms, clean = filled(), connected(core)
+    noisy = connected(core)
+    damaged = ScriptedPms(on_the_way=mangled)  # type: ignore[arg-type]  # any records in, any out
+    damaged.put(TYPE, *(room(n) for n in range(6)), *(guest(n) for n in range(3)))
+    damaged.put(*(booking(n, nights=1) for n in range(3)))
+    sync(noisy, damaged)
+    pms.put(booking(1, nights=3), booking(2, status=RemoteBookingStatus.CANCELLED))
+    for hotel in (noisy, clean):
+        sync(hotel, pms)
+    seen = [
+        {n: b.status.holds_nights and b.stay for n, b in bookings_of(hotel).items()}
+        for hotel in (noisy, clean)
+    ]
+    assert seen[0] == seen[1]
+
+
+def test_a_change_of_ours_that_comes_back_changes_nothing(hotel: SmallHotel) -> None:
+    """An amendment made here and echoed from there leaves the booking as we stored it."""
+    pms = filled()
+    sync(hotel, pms)
+    ours = bookings_of(hotel)["PMS-1"]
+    longer = booking(1, nights=3)
+    amended = hotel.desk().run(
+        op.amend_stay, booking_id=ours.id, stay=longer.stay, nightly_prices=[eur(8_002)]
+    )
+    pms.put(longer)
+    sync(hotel, pms)
+    assert bookings_of(hotel)["PMS-1"] == amended
+
+
+def test_there_cancelled_is_cancelled_here_and_costs_nothing(hotel: SmallHotel) -> None:
+    """A cancellation from there frees the nights and charges no fee."""
+    pms = filled()
+    sync(hotel, pms)
+    pms.put(booking(0, status=RemoteBookingStatus.CANCELLED))
+    sync(hotel, pms)
+    assert bookings_of(hotel)["PMS-0"].status is BookingStatus.CANCELLED
+    with hotel.desk().reading() as uow:
+        (folio,) = uow.folios.of_booking(bookings_of(hotel)["PMS-0"].id)
+        nights = uow.inventory.nights(booking(0).stay, hotel.type_id)
+    assert not folio.balance
+    assert [night.committed for night in nights] == [2, 2]
+
+
+def test_guests_and_conditions_follow(hotel: SmallHotel) -> None:
+    """A renamed guest and a dirty room there are so here, and only those are updated."""
+    pms = filled()
+    sync(hotel, pms)
+    pms.put(guest(0, last_name="Renamed"), room(0, RoomCondition.DIRTY))
+    report = sync(hotel, pms)
+    assert (report.guests.updated, report.rooms.updated) == (1, 1)
+    with hotel.desk().reading() as uow:
+        assert uow.guests.get(bookings_of(hotel)["PMS-0"].guest_id).last_name == "Renamed"
+        assert uow.rooms.get(hotel.room_ids[0]).condition is RoomCondition.DIRTY
+
+
+def test_a_bad_record_takes_nothing_over(hotel: SmallHotel) -> None:
+    """A booking whose guest was never sent stops the sync before anything of it is kept."""
+    before = hotel.rows()
+    snapshot = attrs.evolve(fetch(filled()), guests=())
+    with pytest.raises(PmsFailure, match="never sent"):
+        hotel.desk().run(op.sync_pms_data, snapshot=snapshot)
+    assert hotel.rows() == before
+
+
+def test_a_record_that_rewrites_the_past_is_named(hotel: SmallHotel) -> None:
+    """A stay that is over when it first arrives stops the sync, and the error says which it was."""
+    pms = filled()
+    sync(hotel, pms)
+    pms.put(booking(0, begins=-5, nights=2))
+    with pytest.raises(PmsFailure, match="booking b0 cannot be taken over"):
+        sync(hotel, pms)
+
+
+def test_a_failing_system_is_a_typed_error_and_writes_nothing(hotel: SmallHotel) -> None:
+    """A refusal while fetching reaches the caller, and the next try works."""
+    pms = filled()
+    pms.fail_next("is down")
+    before = hotel.rows()
+    with pytest.raises(PmsFailure, match="scripted: is down"):
+        sync(hotel, pms)
+    assert hotel.rows() == before
+    assert sync(hotel, pms).bookings.created == 3
+
+
+def test_async_adapters_give_the_same_snapshot() -> None:
+    """Fetching with awaits and without gives equal snapshots."""
+    pms = filled()
+    pms.test_connection()
+    assert asyncio.run(fetch_async(AsyncScriptedPms(pms))) == fetch(pms)
+
+
+def test_a_hotel_has_one_connection(hotel: SmallHotel) -> None:
+    """A second connection is refused until the first is removed, and its mappings go with it."""
+    desk = hotel.desk()
+    with pytest.raises(AlreadyExists):
+        desk.run(op.connect_pms, vendor="other", external_hotel_id="H-2")
+    sync(hotel, filled())
+    desk.run(op.disconnect_pms)
+    assert hotel.rows()["hc_external_mapping"] == []
+    with pytest.raises(NotFound):
+        desk.run(op.sync_pms_data, snapshot=PmsSnapshot())
+
+
+@pytest.mark.parametrize("role", [role for role in Role if role is not Role.ADMIN])
+def test_only_an_admin_connects_and_syncs(hotel: SmallHotel, role: Role) -> None:
+    """Every role below admin is refused, and nothing is changed."""
+    before = hotel.rows()
+    with pytest.raises(PermissionDenied):
+        hotel.desk(role).run(op.sync_pms_data, snapshot=PmsSnapshot())
+    assert hotel.rows() == before
+
+
+def test_an_adapter_that_is_not_installed_is_named() -> None:
+    """An unknown vendor is a typed error that lists what is installed."""
+    assert "acme" not in known_vendors()
+    with pytest.raises(PmsFailure, match=r"acme: no adapter is installed"):
+        adapter_of("acme")
+
+
+def test_remote_records_refuse_what_cannot_be_stored() -> None:
+    """A price list that does not fit the stay is refused before it can travel."""
+    with pytest.raises(HotelcoreError):
+        attrs.evolve(booking(0), nightly_prices=())
