@@ -43,6 +43,7 @@ NAMES = "hotelcore_names"
 DEADLINE = "hotelcore_deadline"
 """Where a SQLite connection keeps the deadline that its progress handler looks at."""
 
+_PREPARED = "hotelcore_prepared"
 _POOL_SIZE = 15
 # How many virtual machine steps SQLite takes between two looks at the clock: about a millisecond.
 _STEPS = 10_000
@@ -126,10 +127,9 @@ def prepare(engine: Engine) -> None:
     """Hook what the library needs into an engine, once; a host's own engine is welcome."""
     put_names(engine)
     if engine.dialect.name == "sqlite" and not event.contains(engine, "begin", _begin_sqlite):
-        event.listen(engine, "connect", _prepare_sqlite)
+        # At each checkout, since a host's pool may hold connections that it opened before.
+        event.listen(engine, "checkout", _prepare_sqlite)
         event.listen(engine, "begin", _begin_sqlite)
-        # Connections that the host's pool opened before were not prepared.
-        engine.dispose()
 
 
 def put_names(engine: Engine) -> None:
@@ -152,8 +152,10 @@ def _named_as_the_host_wants(
     return statement, parameters
 
 
-def _prepare_sqlite(connection: Any, entry: ConnectionPoolEntry) -> None:
+def _prepare_sqlite(connection: Any, entry: ConnectionPoolEntry, _: object) -> None:
     # `Any`: sqlite3's connection, or the one by which SQLAlchemy adapts aiosqlite.
+    if entry.info.setdefault(_PREPARED, False):
+        return
     connection.isolation_level = None
     cursor = connection.cursor()
     for pragma in _PRAGMAS:
@@ -168,6 +170,7 @@ def _prepare_sqlite(connection: Any, entry: ConnectionPoolEntry) -> None:
         connection.run_async(lambda driver: driver.set_progress_handler(overdue, _STEPS))
     else:
         connection.set_progress_handler(overdue, _STEPS)
+    entry.info[_PREPARED] = True
 
 
 def _begin_sqlite(connection: Connection) -> None:

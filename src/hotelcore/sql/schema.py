@@ -100,7 +100,8 @@ class Instant(TypeDecorator[datetime]):
             return None
         if isinstance(value, datetime):
             return value.astimezone(UTC)
-        return _EPOCH + value * _MICROSECOND
+        moment: datetime = _EPOCH + value * _MICROSECOND
+        return moment
 
 
 Json = JSON(none_as_null=True).with_variant(JSONB(none_as_null=True), "postgresql")

@@ -11,7 +11,8 @@ from contextlib import contextmanager
 from typing import Any, TypeVar, get_type_hints
 
 from attrs import frozen
-from sqlalchemy import Connection
+from sqlalchemy import Connection, Transaction
+from sqlalchemy.exc import DBAPIError
 
 from hotelcore import wire
 from hotelcore.access import Permission, authorize
@@ -72,25 +73,46 @@ class Written:
 
 
 @contextmanager
-def write(connection: Connection, unit: Unit, written: Written) -> Generator[SqlUnitOfWork]:
-    """Open a transaction on ``connection``; commit it after the body, or roll it back."""
+def write(
+    connection: Connection, unit: Unit, written: Written
+) -> Generator[SqlUnitOfWork, None, None]:
+    """Open a transaction on ``connection``; commit it after the body, or roll it back.
+
+    What the body raises reaches the caller as it is, a host's own database errors too.
+    """
     limits = unit.deadline.limits
     connection.info[DEADLINE] = unit.deadline
     if connection.dialect.name == "postgresql":
         connection = connection.execution_options(isolation_level=limits.isolation)
     try:
-        with translated(limits), connection.begin():
-            unit.deadline.begin(connection)
+        with translated(limits):
+            transaction = connection.begin()
+        try:
+            with translated(limits):
+                unit.deadline.begin(connection)
             uow = unit.over(connection, read_only=False)
             yield uow
             written.events = uow.flush()
             unit.deadline.check()
+            with translated(limits):
+                transaction.commit()
+        except BaseException:
+            _undo(connection, transaction)
+            raise
     finally:
         connection.info.pop(DEADLINE, None)
 
 
+def _undo(connection: Connection, transaction: Transaction) -> None:
+    """Roll back; a connection that cannot is thrown away, and its server rolls back itself."""
+    try:
+        transaction.rollback()
+    except DBAPIError:
+        connection.invalidate()
+
+
 @contextmanager
-def read(connection: Connection, unit: Unit) -> Generator[SqlUnitOfWork]:
+def read(connection: Connection, unit: Unit) -> Generator[SqlUnitOfWork, None, None]:
     """Read on ``connection`` in autocommit: no transaction is opened and none has to end."""
     if connection.dialect.name == "sqlite":
         connection = connection.execution_options(**{READING: True})
@@ -98,19 +120,28 @@ def read(connection: Connection, unit: Unit) -> Generator[SqlUnitOfWork]:
         connection = connection.execution_options(isolation_level="AUTOCOMMIT")
     connection.info[DEADLINE] = unit.deadline
     try:
-        with translated(unit.deadline.limits):
-            yield unit.over(connection, read_only=True)
+        yield unit.over(connection, read_only=True)
     finally:
         connection.info.pop(DEADLINE, None)
 
 
 @contextmanager
-def joined(connection: Connection, unit: Unit, written: Written) -> Generator[SqlUnitOfWork]:
+def joined(
+    connection: Connection, unit: Unit, written: Written
+) -> Generator[SqlUnitOfWork, None, None]:
     """Work inside the host's open transaction; a failure undoes our part, the end is the host's."""
-    with translated(unit.deadline.limits), connection.begin_nested():
+    limits = unit.deadline.limits
+    with translated(limits):
+        savepoint = connection.begin_nested()
+    try:
         uow = unit.over(connection, read_only=False)
         yield uow
         written.events = uow.flush()
+        with translated(limits):
+            savepoint.commit()
+    except BaseException:
+        _undo(connection, savepoint)
+        raise
 
 
 @frozen
