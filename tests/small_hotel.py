@@ -1,0 +1,121 @@
+"""A small hotel, set up by the library's own operations, for tests of what all operations share."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from contextlib import contextmanager
+from datetime import date, timedelta
+
+from attrs import frozen
+from sqlalchemy import Connection, Engine, event, func, select
+
+from hotelcore import Actor, HotelCore, Money, Role, Stay, new_id
+from hotelcore.core import Desk
+from hotelcore.domain.bookings import Booking
+from hotelcore.domain.folios import Folio
+from hotelcore.domain.rooms import Room
+from hotelcore.ids import GuestId, HotelId, RoomTypeId
+from hotelcore.operations import (
+    add_room_type,
+    add_rooms,
+    create_booking_with_folio,
+    register_guest,
+    register_hotel,
+)
+from hotelcore.sql.engine import READING
+from hotelcore.sql.schema import METADATA
+
+# Long past, so that a night audit may close any of the days that follow.
+TODAY = date(2020, 1, 1)
+DAY = timedelta(days=1)
+PRICE = Money(10_000, "EUR")
+
+
+@frozen
+class SmallHotel:
+    """A hotel with one guest and some rooms of one type, and its administrator's handle."""
+
+    core: HotelCore
+    hotel_id: HotelId
+    desk: Desk
+    guest_id: GuestId
+    room_type_id: RoomTypeId
+    rooms: tuple[Room, ...]
+
+    def acting(self, role: Role) -> Desk:
+        """Return the handle of somebody else in this hotel."""
+        return self.core.acting_as(Actor(hotel_id=self.hotel_id, subject=role, role=role))
+
+    def booked(self, nights: int = 1, *, arrival: date = TODAY) -> tuple[Booking, Folio]:
+        """Make a confirmed booking of the hotel's guest, with its folio."""
+        return self.desk.run(
+            create_booking_with_folio,
+            guest_id=self.guest_id,
+            room_type_id=self.room_type_id,
+            stay=Stay(arrival, arrival + nights * DAY),
+        )
+
+
+def open_hotel(core: HotelCore, *, rooms: int = 4) -> SmallHotel:
+    """Register a new hotel in a database that has the tables."""
+    hotel_id = HotelId(new_id())
+    desk = core.acting_as(Actor(hotel_id=hotel_id, subject="root", role=Role.ADMIN))
+    desk.run(
+        register_hotel,
+        name="Harbour",
+        time_zone="Europe/Lisbon",
+        currency="EUR",
+        business_date=TODAY,
+    )
+    room_type = desk.run(add_room_type, code="DBL", name="Double", base_rate=PRICE)
+    numbers = [f"{number:03}" for number in range(rooms)]
+    added = desk.run(add_rooms, room_type_id=room_type.id, numbers=numbers) if rooms else ()
+    guest = desk.run(register_guest, last_name="First")
+    return SmallHotel(core, hotel_id, desk, guest.id, room_type.id, added)
+
+
+@contextmanager
+def opened(url: str) -> Generator[SmallHotel]:
+    """Open a hotel in an empty database, and close the connections afterwards."""
+    core = HotelCore(url)
+    core.create_schema()
+    yield open_hotel(core)
+    core.close()
+
+
+# -- what a database holds ----------------------------------------------------------------------
+
+
+def row_counts(engine: Engine) -> dict[str, int]:
+    """Count the rows of every table of the library."""
+    with engine.connect().execution_options(**{READING: True}) as connection:
+        return {name: _count(connection, name) for name in METADATA.tables}
+
+
+def _count(connection: Connection, table: str) -> int:
+    found = connection.execute(select(func.count()).select_from(METADATA.tables[table]))
+    return found.scalar_one()
+
+
+@contextmanager
+def written_statements(engine: Engine) -> Generator[list[str]]:
+    """Collect every statement that changes rows while the body runs."""
+    seen: list[str] = []
+
+    def look(connection: object, cursor: object, statement: str, *rest: object) -> None:
+        if statement.lstrip().upper().startswith(("INSERT", "UPDATE", "DELETE")):
+            seen.append(statement)
+
+    event.listen(engine, "before_cursor_execute", look)
+    try:
+        yield seen
+    finally:
+        event.remove(engine, "before_cursor_execute", look)
+
+
+@contextmanager
+def nothing_kept(engine: Engine) -> Generator[None]:
+    """Assert that the body leaves every table with the rows that it had."""
+    before = row_counts(engine)
+    yield
+    assert row_counts(engine) == before
