@@ -229,8 +229,9 @@ def amend_stay(
     needs `Permission.RULES_OVERRIDE`) says why to sell beyond the limit.
 
     Raises `ActionRefused` in a state that holds no nights and for a stay that went by without the
-    guest, `SoldOut` with the full nights, `RoomTaken` with the nights on which the booking's room is not free (nothing overrides that:
-    assign or move to another room), `InvalidInput` for dates or prices that do not fit, `NotFound`.
+    guest, `SoldOut` with the full nights, `RoomTaken` with the nights on which the booking's room
+    is not free (nothing overrides that: assign or move to another room), `InvalidInput` for dates
+    or prices that do not fit, `NotFound`.
     """
     force = overrides(uow, force_reason, "amend_stay with force_reason")
     before, _ = lock_booking(uow, booking_id)
