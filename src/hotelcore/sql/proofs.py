@@ -56,12 +56,12 @@ def snapshot(connection: Connection, names: TableNames) -> Iterator[Connection]:
         )
     else:
         connection = connection.execution_options(**{READING: True})
-    with connection.begin():
+    with connection.begin(), in_schema(connection, names):
         if connection.dialect.name == "sqlite":
             # A reading connection begins nothing by itself. This neither waits for writers nor
             # makes them wait.
             connection.exec_driver_sql("BEGIN DEFERRED")
-        yield in_schema(connection, names)
+        yield connection
 
 
 def prove(connection: Connection, hotel_id: HotelId, *, commands: int | None = None) -> Proofs:
