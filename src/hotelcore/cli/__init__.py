@@ -13,6 +13,7 @@ from argparse import ArgumentParser
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from importlib import import_module
+from io import TextIOWrapper
 from types import MappingProxyType
 
 from hotelcore.errors import HotelcoreError
@@ -40,6 +41,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     command line makes no sense (argparse raises `SystemExit`). 130: interrupted with Ctrl-C.
     141: the reader of the output went away.
     """
+    if isinstance(sys.stdout, TextIOWrapper):
+        # A letter that the terminal does not have becomes a question mark.
+        sys.stdout.reconfigure(errors="replace")
     try:
         try:
             return _exit_code(sys.argv[1:] if argv is None else argv)

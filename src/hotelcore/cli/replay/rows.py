@@ -13,14 +13,16 @@ import io
 import zlib
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from datetime import date, timedelta
 from enum import StrEnum
 from itertools import chain, islice
 from pathlib import Path
-from typing import TypeVar
+from typing import TextIO, TypeVar
 
 from attrs import Factory, frozen
 
+from hotelcore.domain.fields import check_day
 from hotelcore.domain.money import Money
 from hotelcore.domain.stays import Stay
 from hotelcore.errors import InvalidInput
@@ -67,6 +69,7 @@ _MONTHS = [
 ]
 _MISSING = ("", "NA", "NULL")
 _DAY = timedelta(days=1)
+_GZIP = b"\x1f\x8b"  # how such a file begins; RFC 1952, section 2.3.1
 
 
 class Outcome(StrEnum):
@@ -123,11 +126,13 @@ def read_rows(path: Path, most: int | None = None) -> Iterator[Row]:
         raise InvalidInput("CSV", "is no text of comma-separated values") from error
 
 
-def _opened(path: Path) -> io.TextIOWrapper:
-    file = path.open("rb")
-    compressed = file.peek(2)[:2] == b"\x1f\x8b"
-    binary = gzip.GzipFile(fileobj=file) if compressed else file
-    return io.TextIOWrapper(binary, encoding="utf-8-sig", newline="")
+@contextmanager
+def _opened(path: Path) -> Iterator[TextIO]:
+    with path.open("rb") as file:
+        compressed = file.peek(2)[:2] == _GZIP
+        binary = gzip.GzipFile(fileobj=file) if compressed else file
+        with io.TextIOWrapper(binary, encoding="utf-8-sig", newline="") as lines:
+            yield lines
 
 
 @frozen
@@ -141,7 +146,9 @@ class _Reader:
         """Build the row."""
         stay = self._stay()
         arrival = stay.arrival
-        booked_on = self._value("lead_time", lambda text: arrival - timedelta(_whole(text)))
+        booked_on = self._value(
+            "lead_time", lambda text: check_day("lead_time", arrival - timedelta(_whole(text)))
+        )
         status_date = self._value("reservation_status_date", date.fromisoformat)
         return Row(
             number=self.number,
