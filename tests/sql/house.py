@@ -170,8 +170,12 @@ nearby_stays = st.builds(
 )
 
 
+not_in_house = st.sampled_from([s for s in BookingStatus if s is not BookingStatus.IN_HOUSE])
+nearby_instants = st.sampled_from([NOON + timedelta(hours=n) for n in range(-2, 3)])
+
+
 @st.composite
-def bookings(draw: st.DrawFn, house: House, stay: st.SearchStrategy[Stay] = stays) -> Booking:
+def bookings(draw: st.DrawFn, house: House) -> Booking:
     """Give any booking of the house that is not in house."""
     return Booking(
         id=BookingId(new_id()),
@@ -180,8 +184,8 @@ def bookings(draw: st.DrawFn, house: House, stay: st.SearchStrategy[Stay] = stay
         confirmation_number=draw(texts(4)) + str(new_id()),
         guest_id=house.guest_id,
         room_type_id=draw(st.sampled_from(house.type_ids)),
-        stay=draw(stay),
-        status=draw(st.sampled_from(list(set(BookingStatus) - {BookingStatus.IN_HOUSE}))),
+        stay=draw(stays),
+        status=draw(not_in_house),
         room_id=draw(st.none() | st.sampled_from(house.room_ids)),
         adults=draw(st.integers(0, 999)),
         children=draw(st.integers(0, 999)),
@@ -199,4 +203,20 @@ def bookings(draw: st.DrawFn, house: House, stay: st.SearchStrategy[Stay] = stay
         created_at=draw(instants),
         attributes=draw(attributes),
         version=draw(st.integers(1, 1_000)),
+    )
+
+
+@st.composite
+def nearby_bookings(draw: st.DrawFn, house: House) -> Booking:
+    """Give a booking around today, so that bookings meet in dates, rooms, holds and channels."""
+    return house.booking(
+        stay=draw(nearby_stays),
+        status=draw(not_in_house),
+        room_type_id=draw(st.sampled_from(house.type_ids)),
+        room_id=draw(st.none() | st.sampled_from(house.room_ids)),
+        channel=draw(st.sampled_from(["direct", "agency"])),
+        hold_until=draw(st.none() | nearby_instants),
+        checked_in_on=draw(st.none() | nearby_days),
+        checked_out_on=draw(st.none() | nearby_days),
+        no_show_on=draw(st.none() | nearby_days),
     )
