@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from uuid import UUID
 
-from attrs import Attribute, field, frozen
+from attrs import field, frozen
 
 from hotelcore.access import Role
 from hotelcore.errors import InvalidInput, TenantMismatch
@@ -18,9 +18,10 @@ from hotelcore.text import clean_text
 __all__ = ["Actor", "same_hotel"]
 
 
-def _hotel_id(_: object, __: Attribute[HotelId], value: object) -> None:
+def _hotel_id(value: UUID) -> HotelId:
     if not isinstance(value, UUID):
         raise InvalidInput("hotel_id", "must be a UUID")
+    return HotelId(value)
 
 
 def _role(value: str) -> Role:
@@ -43,7 +44,7 @@ class Actor:
     is a `Role` or its value. Raises `InvalidInput` for anything else.
     """
 
-    hotel_id: HotelId = field(validator=_hotel_id)
+    hotel_id: HotelId = field(converter=_hotel_id)
     subject: str = field(converter=_subject)
     role: Role = field(converter=_role)
 
