@@ -18,6 +18,7 @@ from hotelcore.domain.bookings import Booking
 from hotelcore.domain.folios import Folio, FolioLine
 from hotelcore.domain.hotels import HouseRules
 from hotelcore.domain.money import Money
+from hotelcore.domain.rooms import RoomCondition
 from hotelcore.domain.stays import Stay
 from hotelcore.errors import HotelcoreError
 from hotelcore.ids import BookingId, FolioId, GuestId, HotelId, RoomId, RoomTypeId
@@ -79,6 +80,12 @@ class SmallHotel:
         booking, folio = self.book(nights, prices=prices)
         self.check_in(booking)
         return booking, folio
+
+    def clean_all(self) -> None:
+        """Have all rooms cleaned."""
+        self.desk().run(
+            op.bulk_update_room_status, room_ids=self.room_ids, condition=RoomCondition.CLEAN
+        )
 
     def close_day(self) -> None:
         """Let a day pass and close the open business day."""
