@@ -197,6 +197,18 @@ def test_a_refused_sale_changes_nothing_even_without_a_rollback(database: Engine
     assert committed == [0, 0, 1, 0, 0, 0, 0]
 
 
+def test_a_day_use_takes_no_unit(database: Engine) -> None:
+    """Without a night there is nothing to sell or give back, also in a type without rooms."""
+    house = new_house(database)
+    with unit_of(house) as unit:
+        of_type = add_type(house, unit)
+        unit.inventory.sell(of_type, [], held=False)
+        unit.inventory.release(of_type, [], held=False)
+    with database.connect() as connection:
+        stored = connection.execute(text("SELECT count(*) FROM hc_room_availability")).scalar_one()
+    assert stored == 0
+
+
 def test_the_database_itself_refuses_to_oversell(database: Engine) -> None:
     """A program error above the table ends at the table's own rule."""
     house = new_house(database)

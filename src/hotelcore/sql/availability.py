@@ -118,12 +118,14 @@ _EMPTY_HOUSE = (
     .order_by(ROOM_TYPE.c.code)
 )
 _EMPTY_TYPE = _EMPTY_HOUSE.where(ROOM_TYPE.c.id == bindparam("of_type"))
+# The types are named even when all are asked for: the key has them before the night, and a search
+# shall read no other nights.
 _PERIOD = select(ROOM_AVAILABILITY).where(
     _c.hotel_id == acting_hotel(),
+    _c.room_type_id.in_(bindparam("types", expanding=True)),
     _c.night >= bindparam("first"),
     _c.night < bindparam("until"),
 )
-_PERIOD_OF_TYPE = _PERIOD.where(_c.room_type_id == bindparam("of_type"))
 
 
 def _moving(**by: int) -> Update:
@@ -131,12 +133,14 @@ def _moving(**by: int) -> Update:
     return update(ROOM_AVAILABILITY).where(*_THE_NIGHTS).values({n: _c[n] + by[n] for n in by})
 
 
+# By ``held``, then by ``off_count``.
 _SOLD = {True: _moving(held=1), False: _moving(committed=1)}
 _RELEASED = {True: _moving(held=-1), False: _moving(committed=-1)}
 _COMMITTED = _moving(held=-1, committed=1)
 _BLOCKED = {True: _moving(out_of_inventory=1), False: _moving(out_of_order=1)}
 _UNBLOCKED = {True: _moving(out_of_inventory=-1), False: _moving(out_of_order=-1)}
 
+# How far one unit more would go beyond the overbooking limit.
 _beyond = (
     _c.committed
     + _c.held
@@ -220,13 +224,17 @@ class SqlInventory:
         self, stay: Stay, room_type_id: RoomTypeId | None = None
     ) -> tuple[RoomAvailability, ...]:
         """Return the counters of one type, or all, for each night, by type code and night."""
-        period = {"first": stay.arrival, "until": stay.departure}
         if room_type_id is None:
             types = self._run.all(_EMPTY_HOUSE, _as_it_is)
-            rows = self._run.all(_PERIOD, _availability, **period)
         else:
             types = [self._empty(room_type_id)]
-            rows = self._run.all(_PERIOD_OF_TYPE, _availability, of_type=room_type_id, **period)
+        rows = self._run.all(
+            _PERIOD,
+            _availability,
+            types=[empty.id for empty in types],
+            first=stay.arrival,
+            until=stay.departure,
+        )
         stored = {(row.room_type_id, row.night): row for row in rows}
         return tuple(
             stored.get((empty.id, night)) or self._untouched(empty, night)
@@ -237,6 +245,8 @@ class SqlInventory:
     def _take(
         self, change: Update, room_type_id: RoomTypeId, nights: Collection[date], *, force: bool
     ) -> None:
+        if not nights:
+            return  # a day use takes no unit
         full = [row.night for row in self._locked(room_type_id, nights) if row.sellable < 1]
         if full and not force:
             raise SoldOut(room_type_id, tuple(full))
@@ -245,6 +255,8 @@ class SqlInventory:
         self._run.write(change, of_type=room_type_id, nights=list(nights))
 
     def _move(self, change: Update, room_type_id: RoomTypeId, nights: Collection[date]) -> None:
+        if not nights:
+            return
         self._locked(room_type_id, nights)
         self._run.write(change, of_type=room_type_id, nights=list(nights))
 
