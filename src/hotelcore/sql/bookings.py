@@ -231,6 +231,9 @@ _MOVED_ON = select(
 )
 
 
+_terms = schema.remembering(CancellationPolicy)
+
+
 def _booking(row: AnyRow) -> Booking:
     return Booking(
         id=BookingId(row.id),
@@ -246,7 +249,7 @@ def _booking(row: AnyRow) -> Booking:
         infants=row.infants,
         channel=row.channel,
         total=Money(row.total_minor, row.currency),
-        cancellation=wire.decode(row.cancellation, CancellationPolicy),
+        cancellation=_terms(row.cancellation),
         hold_until=row.hold_until,
         checked_in_at=row.checked_in_at,
         checked_out_at=row.checked_out_at,

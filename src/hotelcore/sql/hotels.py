@@ -84,6 +84,9 @@ _SET_STRIPE = {
 }
 
 
+_rules = schema.remembering(HouseRules)
+
+
 def _hotel(row: AnyRow) -> Hotel:
     return Hotel(
         id=HotelId(row.hotel_id),
@@ -91,7 +94,7 @@ def _hotel(row: AnyRow) -> Hotel:
         time_zone=row.time_zone,
         currency=row.currency,
         business_date=row.business_date,
-        rules=wire.decode(row.rules, HouseRules),
+        rules=_rules(row.rules),
         stripe_customer_id=row.stripe_customer_id,
         stripe_subscription_id=row.stripe_subscription_id,
         attributes=row.attributes,

@@ -6,10 +6,13 @@ hotels cannot be stored on any database.
 
 from __future__ import annotations
 
+import json
 import re
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
-from typing import Any
+from functools import lru_cache
+from typing import Any, TypeVar
 from uuid import UUID
 
 from attrs import frozen
@@ -51,10 +54,13 @@ __all__ = [
     "of_hotel",
     "one_of",
     "reference_column",
+    "remembering",
     "version_column",
 ]
 
 _PREFIX = "hc_"
+
+T = TypeVar("T")
 
 METADATA = MetaData(
     naming_convention={
@@ -125,6 +131,19 @@ class AttributesJson(TypeDecorator[Attributes]):
     def process_result_value(self, value: object, dialect: Dialect) -> Attributes:
         """Freeze what was stored."""
         return Attributes(value if isinstance(value, dict) else {})
+
+
+def remembering(kind: type[T]) -> Callable[[wire.Json], T]:
+    """Make a decoder for stored values of which a hotel has few and its rows repeat them.
+
+    Decoding one costs more than building the rest of the row; a known one is looked up.
+    """
+
+    @lru_cache(maxsize=1_024)
+    def decoded(text: str) -> T:
+        return wire.decode(json.loads(text), kind)
+
+    return lambda data: decoded(json.dumps(data))
 
 
 def hotel_column() -> Column[UUID]:
