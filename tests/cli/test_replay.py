@@ -44,7 +44,7 @@ ODDITIES = [
     # nobody at all: 1 night, 50.00
     stay("2015-07-10", 1, adr="50", adults="0"),
     # four nights for nothing
-    stay("2015-07-20", 4, adr="0", lead_time="737"),
+    stay("2015-07-20", 4, adr="0", lead_time="60"),
     # 69 nights, 1,380.69
     stay("2015-08-01", 69, adr="20.01", lead_time="0"),
     # cancelled: on arrival, when booked, before it was booked, after the arrival
@@ -80,7 +80,7 @@ ODDITIES = [
     stay(
         "2015-07-02",
         4,
-        lead_time="200",
+        lead_time="112",
         reservation_status="No-Show",
         reservation_status_date="2015-03-13",
     ),
@@ -191,15 +191,14 @@ def test_a_failed_check_is_said_and_fails_the_command(
     with core.engine.connect() as connection, connection.begin():
         connection.execute(
             text(
-                "CREATE TRIGGER sabotage AFTER INSERT ON hc_booking_night BEGIN"
-                " UPDATE hc_booking_night SET price_minor = price_minor + 1"
-                " WHERE rowid = NEW.rowid; END"
+                "CREATE TRIGGER sabotage AFTER INSERT ON hc_room_key BEGIN"
+                " UPDATE hc_room_availability SET rooms = rooms + 1; END"
             )
         )
     core.close()
-    file = plain_file(tmp_path, ODDITIES)
+    file = plain_file(tmp_path, [stay()])
     assert main(["replay", str(file), "--database", sqlite_url]) == 1
-    assert "FAILED  the business days agree with the stays" in capsys.readouterr().out
+    assert "FAILED  every counter equals its recomputation" in capsys.readouterr().out
 
 
 # -- truths reckoned independently ------------------------------------------------------------
