@@ -29,7 +29,6 @@ from sqlalchemy import (
     update,
 )
 
-from hotelcore import wire
 from hotelcore.domain.bookings import Booking, BookingNight, BookingStatus, RoomKey
 from hotelcore.domain.cancellation import CancellationPolicy
 from hotelcore.domain.fields import Attributes
@@ -71,7 +70,9 @@ class BookingColumns(TypedColumns):
     channel: Column[str] = Column(String(50), nullable=False)
     total_minor: Column[int] = schema.minor_column("total_minor")
     currency: Column[str] = schema.currency_column()
-    cancellation: Column[wire.Json] = Column(schema.Json, nullable=False)
+    cancellation: Column[CancellationPolicy] = Column(
+        schema.ValueText(CancellationPolicy), nullable=False
+    )
     hold_until: Column[datetime | None] = Column(schema.Instant)
     checked_in_at: Column[datetime | None] = Column(schema.Instant)
     checked_out_at: Column[datetime | None] = Column(schema.Instant)
@@ -231,9 +232,6 @@ _MOVED_ON = select(
 )
 
 
-_terms = schema.remembering(CancellationPolicy)
-
-
 def _booking(row: AnyRow) -> Booking:
     return Booking(
         id=BookingId(row.id),
@@ -249,7 +247,7 @@ def _booking(row: AnyRow) -> Booking:
         infants=row.infants,
         channel=row.channel,
         total=Money(row.total_minor, row.currency),
-        cancellation=_terms(row.cancellation),
+        cancellation=row.cancellation,
         hold_until=row.hold_until,
         checked_in_at=row.checked_in_at,
         checked_out_at=row.checked_out_at,
@@ -278,7 +276,7 @@ def _values(booking: Booking) -> dict[str, object]:
         "channel": booking.channel,
         "total_minor": booking.total.minor,
         "currency": booking.total.currency,
-        "cancellation": wire.encode(booking.cancellation),
+        "cancellation": booking.cancellation,
         "hold_until": booking.hold_until,
         "checked_in_at": booking.checked_in_at,
         "checked_out_at": booking.checked_out_at,

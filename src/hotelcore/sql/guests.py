@@ -13,19 +13,20 @@ from sqlalchemy import (
     Index,
     String,
     Table,
-    Text,
     TypedColumns,
     bindparam,
     select,
     update,
 )
 
+from hotelcore import wire
 from hotelcore.domain.fields import Attributes
 from hotelcore.domain.guests import Guest, email_key, name_key, phone_key
 from hotelcore.errors import NotFound, StaleVersion
 from hotelcore.ids import GuestId, HotelId
 from hotelcore.repositories import GuestFilter, Page
 from hotelcore.sql import schema
+from hotelcore.sql.idempotency import IDEMPOTENCY
 from hotelcore.sql.pages import read_page
 from hotelcore.sql.statements import AnyRow, Statements, acting_hotel, insert_into
 
@@ -43,9 +44,9 @@ class GuestColumns(TypedColumns):
     phone: Column[str | None] = Column(String(50))
     country: Column[str | None] = Column(String(3))
     vip: Column[bool] = Column(Boolean, nullable=False)
-    last_name_key: Column[str] = Column(Text, nullable=False)
-    email_key: Column[str | None] = Column(Text)
-    phone_key: Column[str | None] = Column(Text)
+    last_name_key: Column[str] = Column(schema.ordered_text(), nullable=False)
+    email_key: Column[str | None] = Column(schema.ordered_text())
+    phone_key: Column[str | None] = Column(schema.ordered_text())
     attributes: Column[Attributes] = schema.attributes_column()
     created_at: Column[datetime] = Column(schema.Instant, nullable=False)
     anonymised_at: Column[datetime | None] = Column(schema.Instant)
@@ -74,6 +75,18 @@ _UPDATE = (
         _c.version == bindparam("known_version"),
     )
     .values({c.name: bindparam(c.name) for c in _c if not c.primary_key})
+)
+
+
+# Both operations return the guest alone; any other result names a guest by id at most.
+_ERASE_RESULTS = (
+    update(IDEMPOTENCY)
+    .where(
+        IDEMPOTENCY.c.hotel_id == acting_hotel(),
+        IDEMPOTENCY.c.operation.in_(("register_guest", "amend_guest")),
+        IDEMPOTENCY.c.result["id"].as_string() == bindparam("guest_key"),
+    )
+    .values(result=bindparam("erased"))
 )
 
 
@@ -141,6 +154,12 @@ class SqlGuests:
         if not changed:
             raise StaleVersion("guest", guest.id)
         return later
+
+    def erase(self, guest: Guest) -> Guest:
+        """Store an anonymised guest, also over the results kept under idempotency keys."""
+        erased = self.update(guest)
+        self._run.write(_ERASE_RESULTS, guest_key=str(guest.id), erased=wire.encode(erased))
+        return erased
 
     def page(self, which: GuestFilter, *, after: str | None = None, limit: int = 50) -> Page[Guest]:
         """Return guests in order of last name."""

@@ -22,7 +22,6 @@ from sqlalchemy import (
     update,
 )
 
-from hotelcore import wire
 from hotelcore.domain.fields import Attributes
 from hotelcore.domain.hotels import Hotel, HouseRules
 from hotelcore.errors import AlreadyExists, NotFound, StaleVersion
@@ -42,7 +41,7 @@ class HotelColumns(TypedColumns):
     time_zone: Column[str] = Column(String(64), nullable=False)
     currency: Column[str] = schema.currency_column()
     business_date: Column[date] = Column(Date, nullable=False)
-    rules: Column[wire.Json] = Column(schema.Json, nullable=False)
+    rules: Column[HouseRules] = Column(schema.ValueText(HouseRules), nullable=False)
     stripe_customer_id: Column[str | None] = Column(String(255))
     stripe_subscription_id: Column[str | None] = Column(String(255))
     attributes: Column[Attributes] = schema.attributes_column()
@@ -84,9 +83,6 @@ _SET_STRIPE = {
 }
 
 
-_rules = schema.remembering(HouseRules)
-
-
 def _hotel(row: AnyRow) -> Hotel:
     return Hotel(
         id=HotelId(row.hotel_id),
@@ -94,7 +90,7 @@ def _hotel(row: AnyRow) -> Hotel:
         time_zone=row.time_zone,
         currency=row.currency,
         business_date=row.business_date,
-        rules=_rules(row.rules),
+        rules=row.rules,
         stripe_customer_id=row.stripe_customer_id,
         stripe_subscription_id=row.stripe_subscription_id,
         attributes=row.attributes,
@@ -109,7 +105,7 @@ def _values(hotel: Hotel) -> dict[str, object]:
         "time_zone": hotel.time_zone,
         "currency": hotel.currency,
         "business_date": hotel.business_date,
-        "rules": wire.encode(hotel.rules),
+        "rules": hotel.rules,
         "attributes": hotel.attributes,
         "created_at": hotel.created_at,
     }

@@ -63,7 +63,7 @@ class RoomTypeColumns(TypedColumns):
 
     hotel_id: Column[UUID] = schema.hotel_column()
     id: Column[UUID] = schema.id_column()
-    code: Column[str] = Column(String(20), nullable=False)
+    code: Column[str] = Column(schema.ordered_text(20), nullable=False)
     name: Column[str] = Column(String(200), nullable=False)
     base_rate_minor: Column[int] = schema.minor_column("base_rate_minor")
     currency: Column[str] = schema.currency_column()
@@ -146,7 +146,7 @@ class RoomColumns(TypedColumns):
     hotel_id: Column[UUID] = schema.hotel_column()
     id: Column[UUID] = schema.id_column()
     room_type_id: Column[UUID] = Column(Uuid(), nullable=False)
-    number: Column[str] = Column(String(20), nullable=False)
+    number: Column[str] = Column(schema.ordered_text(20), nullable=False)
     floor: Column[str | None] = Column(String(20))
     condition: Column[str] = Column(String(20), nullable=False)
     attributes: Column[Attributes] = schema.attributes_column()

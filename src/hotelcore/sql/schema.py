@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from functools import lru_cache
@@ -28,11 +27,12 @@ from sqlalchemy import (
     MetaData,
     String,
     Table,
+    Text,
     TypeDecorator,
     Uuid,
     event,
 )
-from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.dialects.postgresql import JSONB, VARCHAR
 from sqlalchemy.types import JSON, TypeEngine
 
 from hotelcore import wire
@@ -45,6 +45,7 @@ __all__ = [
     "Instant",
     "Json",
     "TableNames",
+    "ValueText",
     "append_only",
     "attributes_column",
     "currency_column",
@@ -53,8 +54,8 @@ __all__ = [
     "minor_column",
     "of_hotel",
     "one_of",
+    "ordered_text",
     "reference_column",
-    "remembering",
     "version_column",
 ]
 
@@ -133,17 +134,43 @@ class AttributesJson(TypeDecorator[Attributes]):
         return Attributes(value if isinstance(value, dict) else {})
 
 
-def remembering(kind: type[T]) -> Callable[[wire.Json], T]:
-    """Make a decoder for stored values of which a hotel has few and its rows repeat them.
+class ValueText(TypeDecorator[T]):
+    """A value object as its canonical JSON text.
 
-    Decoding one costs more than building the rest of the row; a known one is looked up.
+    A hotel has few of them and thousands of rows repeat them, so a known text is looked up: to
+    decode one costs more than to build the rest of the row.
     """
 
-    @lru_cache(maxsize=1_024)
-    def decoded(text: str) -> T:
-        return wire.decode(json.loads(text), kind)
+    impl = Text
+    cache_ok = True
 
-    return lambda data: decoded(json.dumps(data))
+    def __init__(self, kind: type[T]) -> None:
+        super().__init__()
+        self.kind = kind
+
+        @lru_cache(maxsize=1_024)
+        def known(text: str) -> T:
+            return wire.decode(json.loads(text), kind)
+
+        self._known = known
+
+    def process_bind_param(self, value: T | None, dialect: Dialect) -> str | None:
+        """Store the one text that stands for this value."""
+        return None if value is None else wire.canonical(value).decode()
+
+    def process_result_value(self, value: str | None, dialect: Dialect) -> T | None:
+        """Give the value of a text."""
+        return None if value is None else self._known(value)
+
+
+def ordered_text(length: int | None = None) -> TypeEngine[str]:
+    """Give a text type that sorts by code point on both databases.
+
+    SQLite does so anyway. A PostgreSQL database sorts by some language unless it is told, and then
+    a list would come in another order, and the names that begin with some letters would be no
+    range of its index.
+    """
+    return String(length).with_variant(VARCHAR(length, collation="C"), "postgresql")
 
 
 def hotel_column() -> Column[UUID]:

@@ -45,7 +45,7 @@ def _hotel(op: Operations) -> None:
         sa.Column("time_zone", sa.String(64), nullable=False),
         sa.Column("currency", sa.String(3), nullable=False),
         sa.Column("business_date", sa.Date(), nullable=False),
-        sa.Column("rules", JSON, nullable=False),
+        sa.Column("rules", sa.Text(), nullable=False),
         sa.Column("stripe_customer_id", sa.String(255)),
         sa.Column("stripe_subscription_id", sa.String(255)),
         sa.Column("attributes", JSON, nullable=False),
@@ -53,19 +53,21 @@ def _hotel(op: Operations) -> None:
         sa.Column("version", sa.Integer(), nullable=False),
         _key("hc_hotel", "hotel_id"),
     )
-    _unique(
+    _index(
         op,
         "hc_hotel",
         "stripe_customer_id",
         "stripe_customer_id",
         where="stripe_customer_id IS NOT NULL",
+        unique=True,
     )
-    _unique(
+    _index(
         op,
         "hc_hotel",
         "stripe_subscription_id",
         "stripe_subscription_id",
         where="stripe_subscription_id IS NOT NULL",
+        unique=True,
     )
 
 
@@ -125,9 +127,9 @@ def _guest(op: Operations) -> None:
         sa.Column("phone", sa.String(50)),
         sa.Column("country", sa.String(3)),
         sa.Column("vip", sa.Boolean(), nullable=False),
-        sa.Column("last_name_key", sa.Text(), nullable=False),
-        sa.Column("email_key", sa.Text()),
-        sa.Column("phone_key", sa.Text()),
+        sa.Column("last_name_key", _ordered(), nullable=False),
+        sa.Column("email_key", _ordered()),
+        sa.Column("phone_key", _ordered()),
         sa.Column("attributes", JSON, nullable=False),
         sa.Column("created_at", INSTANT, nullable=False),
         sa.Column("anonymised_at", INSTANT),
@@ -191,7 +193,7 @@ def _pms_config(op: Operations) -> None:
         _key("hc_pms_config", "hotel_id", "id"),
         _of_hotel("hc_pms_config"),
     )
-    _unique(op, "hc_pms_config", "hotel", "hotel_id")
+    _index(op, "hc_pms_config", "hotel", "hotel_id", unique=True)
 
 
 def _room_type(op: Operations) -> None:
@@ -199,7 +201,7 @@ def _room_type(op: Operations) -> None:
         "hc_room_type",
         sa.Column("hotel_id", sa.Uuid(), nullable=False),
         sa.Column("id", sa.Uuid(), nullable=False),
-        sa.Column("code", sa.String(20), nullable=False),
+        sa.Column("code", _ordered(20), nullable=False),
         sa.Column("name", sa.String(200), nullable=False),
         sa.Column("base_rate_minor", sa.BigInteger(), nullable=False),
         sa.Column("currency", sa.String(3), nullable=False),
@@ -210,7 +212,7 @@ def _room_type(op: Operations) -> None:
         _key("hc_room_type", "hotel_id", "id"),
         _of_hotel("hc_room_type"),
     )
-    _unique(op, "hc_room_type", "code", "hotel_id, code")
+    _index(op, "hc_room_type", "code", "hotel_id, code", unique=True)
 
 
 def _external_mapping(op: Operations) -> None:
@@ -235,7 +237,13 @@ def _external_mapping(op: Operations) -> None:
             "resource IN ('room_type', 'room', 'guest', 'booking')",
         ),
     )
-    _unique(op, "hc_external_mapping", "internal_id", "hotel_id, config_id, resource, internal_id")
+    _index(
+        op,
+        "hc_external_mapping",
+        "internal_id",
+        "hotel_id, config_id, resource, internal_id",
+        unique=True,
+    )
 
 
 def _room(op: Operations) -> None:
@@ -244,7 +252,7 @@ def _room(op: Operations) -> None:
         sa.Column("hotel_id", sa.Uuid(), nullable=False),
         sa.Column("id", sa.Uuid(), nullable=False),
         sa.Column("room_type_id", sa.Uuid(), nullable=False),
-        sa.Column("number", sa.String(20), nullable=False),
+        sa.Column("number", _ordered(20), nullable=False),
         sa.Column("floor", sa.String(20)),
         sa.Column("condition", sa.String(20), nullable=False),
         sa.Column("attributes", JSON, nullable=False),
@@ -254,7 +262,7 @@ def _room(op: Operations) -> None:
         _check("hc_room", "condition", "condition IN ('dirty', 'pickup', 'clean', 'inspected')"),
     )
     _index(op, "hc_room", "type_number", "hotel_id, room_type_id, number")
-    _unique(op, "hc_room", "number", "hotel_id, number")
+    _index(op, "hc_room", "number", "hotel_id, number", unique=True)
 
 
 def _room_availability(op: Operations) -> None:
@@ -306,7 +314,7 @@ def _booking(op: Operations) -> None:
         sa.Column("channel", sa.String(50), nullable=False),
         sa.Column("total_minor", sa.BigInteger(), nullable=False),
         sa.Column("currency", sa.String(3), nullable=False),
-        sa.Column("cancellation", JSON, nullable=False),
+        sa.Column("cancellation", sa.Text(), nullable=False),
         sa.Column("hold_until", INSTANT),
         sa.Column("checked_in_at", INSTANT),
         sa.Column("checked_out_at", INSTANT),
@@ -351,8 +359,10 @@ def _booking(op: Operations) -> None:
     _index(op, "hc_booking", "no_show_on", "hotel_id, no_show_on", where="no_show_on IS NOT NULL")
     _index(op, "hc_booking", "room", "hotel_id, room_id, arrival, id")
     _index(op, "hc_booking", "status", "hotel_id, status, arrival, id")
-    _unique(op, "hc_booking", "confirmation_number", "hotel_id, confirmation_number")
-    _unique(op, "hc_booking", "in_house", "hotel_id, room_id", where="status = 'in_house'")
+    _index(op, "hc_booking", "confirmation_number", "hotel_id, confirmation_number", unique=True)
+    _index(
+        op, "hc_booking", "in_house", "hotel_id, room_id", where="status = 'in_house'", unique=True
+    )
 
 
 def _maintenance(op: Operations) -> None:
@@ -451,8 +461,13 @@ def _housekeeping_task(op: Operations) -> None:
     _index(op, "hc_housekeeping_task", "due", "hotel_id, due, priority, id")
     _index(op, "hc_housekeeping_task", "room", "hotel_id, room_id, due, priority, id")
     _index(op, "hc_housekeeping_task", "status", "hotel_id, status, due, priority, id")
-    _unique(
-        op, "hc_housekeeping_task", "departure", "hotel_id, booking_id", where="kind = 'departure'"
+    _index(
+        op,
+        "hc_housekeeping_task",
+        "departure",
+        "hotel_id, booking_id",
+        where="kind = 'departure'",
+        unique=True,
     )
 
 
@@ -526,15 +541,20 @@ def _folio_line(op: Operations) -> None:
     )
     _index(op, "hc_folio_line", "folio", "hotel_id, folio_id, id")
     _index(op, "hc_folio_line", "refers_to", "hotel_id, refers_to, id")
-    _unique(
+    _index(
         op,
         "hc_folio_line",
         "night",
         "hotel_id, booking_id, night",
         where="kind = 'charge' AND night IS NOT NULL AND refers_to IS NULL",
+        unique=True,
     )
-    _unique(op, "hc_folio_line", "void", "hotel_id, refers_to", where="kind = 'void'")
+    _index(op, "hc_folio_line", "void", "hotel_id, refers_to", where="kind = 'void'", unique=True)
     _append_only(op, "hc_folio_line")
+
+
+def _ordered(length: int | None = None) -> sa.types.TypeEngine[str]:
+    return sa.String(length).with_variant(postgresql.VARCHAR(length, collation="C"), "postgresql")
 
 
 def _key(table: str, *columns: str) -> sa.PrimaryKeyConstraint:
@@ -559,24 +579,15 @@ def _check(table: str, rule: str, condition: str) -> sa.CheckConstraint:
     return sa.CheckConstraint(condition, name=conv(f"ck_{table}_{rule}"))
 
 
-def _index(op: Operations, table: str, name: str, columns: str, where: str | None = None) -> None:
-    condition = None if where is None else sa.text(where)
+def _index(
+    op: Operations, table: str, name: str, columns: str, where: str = "", unique: bool = False
+) -> None:
+    condition = sa.text(where) if where else None
     op.create_index(
-        conv(f"ix_{table}_{name}"),
+        conv(f"{'uq' if unique else 'ix'}_{table}_{name}"),
         table,
         columns.split(", "),
-        sqlite_where=condition,
-        postgresql_where=condition,
-    )
-
-
-def _unique(op: Operations, table: str, name: str, columns: str, where: str | None = None) -> None:
-    condition = None if where is None else sa.text(where)
-    op.create_index(
-        conv(f"uq_{table}_{name}"),
-        table,
-        columns.split(", "),
-        unique=True,
+        unique=unique,
         sqlite_where=condition,
         postgresql_where=condition,
     )
