@@ -356,6 +356,10 @@ class Guests(Protocol):
         """Store the guest; see the module's words on versions."""
         ...
 
+    def erase(self, guest: Guest) -> Guest:
+        """Store an anonymised guest as `update` does, over every earlier state that was kept."""
+        ...
+
     def page(self, which: GuestFilter, *, after: str | None = None, limit: int = 50) -> Page[Guest]:
         """Return guests in order of last name."""
         ...

@@ -6,7 +6,7 @@ Every entity validates itself when it is built, so no layer above or below needs
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, date, datetime
 from enum import StrEnum
 from typing import Any, TypeAlias, TypeVar
@@ -53,7 +53,7 @@ class Attributes(Mapping[str, JsonValue]):
     def __init__(self, values: Mapping[str, JsonValue] | None = None) -> None:
         self._values: dict[str, JsonValue] = {
             clean_text("attributes", key, most=100): _frozen(value, 1)
-            for key, value in (values or {}).items()
+            for key, value in _items(values)
         }
         if self._values and len(self.to_json().encode()) > _MOST_ATTRIBUTE_BYTES:
             raise InvalidInput("attributes", f"must fit in {_MOST_ATTRIBUTE_BYTES} bytes of JSON")
@@ -81,6 +81,14 @@ class Attributes(Mapping[str, JsonValue]):
         )
 
 
+def _items(values: object) -> Iterable[tuple[str, JsonValue]]:
+    if values is None:
+        return ()
+    if not isinstance(values, Mapping):
+        raise InvalidInput("attributes", "must be a mapping")
+    return values.items()
+
+
 def _frozen(value: JsonValue, depth: int) -> JsonValue:
     """Copy ``value`` into immutable containers, refusing what JSON or a database would change."""
     if depth > _MOST_ATTRIBUTE_DEPTH:
@@ -93,9 +101,7 @@ def _frozen(value: JsonValue, depth: int) -> JsonValue:
         return tuple(_frozen(item, depth + 1) for item in value)
     if isinstance(value, Mapping):
         return Attributes({key: _frozen(item, depth + 1) for key, item in value.items()})
-    raise InvalidInput(
-        "attributes", "must hold text, integers, booleans, null, lists, objects"
-    )
+    raise InvalidInput("attributes", "must hold text, integers, booleans, null, lists, objects")
 
 
 # attrs calls a validator with (instance, attribute, value); the attribute's value type is open,
@@ -192,9 +198,5 @@ def attributes(*, personal: bool = False) -> Checked:
     return field(factory=Attributes, converter=_attributes, metadata=metadata)
 
 
-def _attributes(value: object) -> Attributes:
-    if isinstance(value, Attributes):
-        return value
-    if not isinstance(value, Mapping):
-        raise InvalidInput("attributes", "must be a mapping")
-    return Attributes(value)
+def _attributes(value: Mapping[str, JsonValue]) -> Attributes:
+    return value if isinstance(value, Attributes) else Attributes(value)

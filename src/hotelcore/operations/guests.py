@@ -86,7 +86,9 @@ def amend_guest(
         vip=vip,
         attributes=Attributes(attributes),
     )
-    return _stored(uow, guest, amended)
+    stored = uow.guests.update(amended)
+    uow.changed("guest", guest.id, guest, stored)
+    return stored
 
 
 _EXPECTED = frozenset(status for status in BookingStatus if status.holds_nights)
@@ -117,10 +119,6 @@ def anonymise_guest(uow: UnitOfWork, *, guest_id: GuestId) -> Guest:
         attributes=Attributes(),
         anonymised_at=uow.now(),
     )
-    return _stored(uow, guest, erased)
-
-
-def _stored(uow: UnitOfWork, before: Guest, after: Guest) -> Guest:
-    stored = uow.guests.update(after)
-    uow.changed("guest", before.id, before, stored)
+    stored = uow.guests.erase(erased)
+    uow.changed("guest", guest.id, guest, stored)
     return stored
