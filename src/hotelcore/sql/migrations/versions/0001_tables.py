@@ -4,14 +4,22 @@ from __future__ import annotations
 
 import sqlalchemy as sa
 from alembic.operations import Operations
-from sqlalchemy.dialects import postgresql
 from sqlalchemy.sql.naming import conv
+
+from hotelcore.sql.migrations.parts import (
+    INSTANT,
+    JSON,
+    append_only,
+    check,
+    index,
+    key,
+    of_hotel,
+    ordered,
+    refers,
+)
 
 revision = "0001"
 down_revision = None
-
-INSTANT = sa.BigInteger().with_variant(sa.DateTime(timezone=True), "postgresql")
-JSON = sa.JSON().with_variant(postgresql.JSONB(), "postgresql")
 
 
 def upgrade(op: Operations) -> None:
@@ -51,9 +59,9 @@ def _hotel(op: Operations) -> None:
         sa.Column("attributes", JSON, nullable=False),
         sa.Column("created_at", INSTANT, nullable=False),
         sa.Column("version", sa.Integer(), nullable=False),
-        _key("hc_hotel", "hotel_id"),
+        key("hc_hotel", "hotel_id"),
     )
-    _index(
+    index(
         op,
         "hc_hotel",
         "stripe_customer_id",
@@ -61,7 +69,7 @@ def _hotel(op: Operations) -> None:
         where="stripe_customer_id IS NOT NULL",
         unique=True,
     )
-    _index(
+    index(
         op,
         "hc_hotel",
         "stripe_subscription_id",
@@ -86,13 +94,13 @@ def _audit_log(op: Operations) -> None:
         sa.Column("changes", JSON, nullable=False),
         sa.Column("reason", sa.String(500)),
         sa.Column("correlation_id", sa.String(200)),
-        _key("hc_audit_log", "hotel_id", "id"),
-        _of_hotel("hc_audit_log"),
+        key("hc_audit_log", "hotel_id", "id"),
+        of_hotel("hc_audit_log"),
     )
-    _index(op, "hc_audit_log", "operation", "hotel_id, operation, id")
-    _index(op, "hc_audit_log", "resource", "hotel_id, resource, resource_id, id")
-    _index(op, "hc_audit_log", "subject", "hotel_id, subject, id")
-    _append_only(op, "hc_audit_log")
+    index(op, "hc_audit_log", "operation", "hotel_id, operation, id")
+    index(op, "hc_audit_log", "resource", "hotel_id, resource, resource_id, id")
+    index(op, "hc_audit_log", "subject", "hotel_id, subject, id")
+    append_only(op, "hc_audit_log")
 
 
 def _business_day(op: Operations) -> None:
@@ -111,8 +119,8 @@ def _business_day(op: Operations) -> None:
         sa.Column("no_shows", sa.Integer(), nullable=False),
         sa.Column("closed_at", INSTANT, nullable=False),
         sa.Column("closed_by", sa.String(200), nullable=False),
-        _key("hc_business_day", "hotel_id", "date"),
-        _of_hotel("hc_business_day"),
+        key("hc_business_day", "hotel_id", "date"),
+        of_hotel("hc_business_day"),
     )
 
 
@@ -127,19 +135,19 @@ def _guest(op: Operations) -> None:
         sa.Column("phone", sa.String(50)),
         sa.Column("country", sa.String(3)),
         sa.Column("vip", sa.Boolean(), nullable=False),
-        sa.Column("last_name_key", _ordered(), nullable=False),
-        sa.Column("email_key", _ordered()),
-        sa.Column("phone_key", _ordered()),
+        sa.Column("last_name_key", ordered(), nullable=False),
+        sa.Column("email_key", ordered()),
+        sa.Column("phone_key", ordered()),
         sa.Column("attributes", JSON, nullable=False),
         sa.Column("created_at", INSTANT, nullable=False),
         sa.Column("anonymised_at", INSTANT),
         sa.Column("version", sa.Integer(), nullable=False),
-        _key("hc_guest", "hotel_id", "id"),
-        _of_hotel("hc_guest"),
+        key("hc_guest", "hotel_id", "id"),
+        of_hotel("hc_guest"),
     )
-    _index(op, "hc_guest", "email", "hotel_id, email_key, last_name_key, id")
-    _index(op, "hc_guest", "name", "hotel_id, last_name_key, id")
-    _index(op, "hc_guest", "phone", "hotel_id, phone_key, last_name_key, id")
+    index(op, "hc_guest", "email", "hotel_id, email_key, last_name_key, id")
+    index(op, "hc_guest", "name", "hotel_id, last_name_key, id")
+    index(op, "hc_guest", "phone", "hotel_id, phone_key, last_name_key, id")
 
 
 def _idempotency(op: Operations) -> None:
@@ -151,7 +159,7 @@ def _idempotency(op: Operations) -> None:
         sa.Column("fingerprint", sa.String(64), nullable=False),
         sa.Column("result", JSON),
         sa.Column("created_at", INSTANT, nullable=False),
-        _key("hc_idempotency", "hotel_id", "operation", "key"),
+        key("hc_idempotency", "hotel_id", "operation", "key"),
         sa.ForeignKeyConstraint(
             ["hotel_id"],
             ["hc_hotel.hotel_id"],
@@ -173,9 +181,9 @@ def _outbox(op: Operations) -> None:
         sa.Column("occurred_at", INSTANT, nullable=False),
         sa.Column("correlation_id", sa.String(200)),
         sa.Column("payload", JSON, nullable=False),
-        _key("hc_outbox", "hotel_id", "id"),
+        key("hc_outbox", "hotel_id", "id"),
         sa.UniqueConstraint("hotel_id", "key", "sequence", name=conv("uq_hc_outbox_key_sequence")),
-        _of_hotel("hc_outbox"),
+        of_hotel("hc_outbox"),
     )
 
 
@@ -190,10 +198,10 @@ def _pms_config(op: Operations) -> None:
         sa.Column("last_synced_at", INSTANT),
         sa.Column("attributes", JSON, nullable=False),
         sa.Column("version", sa.Integer(), nullable=False),
-        _key("hc_pms_config", "hotel_id", "id"),
-        _of_hotel("hc_pms_config"),
+        key("hc_pms_config", "hotel_id", "id"),
+        of_hotel("hc_pms_config"),
     )
-    _index(op, "hc_pms_config", "hotel", "hotel_id", unique=True)
+    index(op, "hc_pms_config", "hotel", "hotel_id", unique=True)
 
 
 def _room_type(op: Operations) -> None:
@@ -201,7 +209,7 @@ def _room_type(op: Operations) -> None:
         "hc_room_type",
         sa.Column("hotel_id", sa.Uuid(), nullable=False),
         sa.Column("id", sa.Uuid(), nullable=False),
-        sa.Column("code", _ordered(20), nullable=False),
+        sa.Column("code", ordered(20), nullable=False),
         sa.Column("name", sa.String(200), nullable=False),
         sa.Column("base_rate_minor", sa.BigInteger(), nullable=False),
         sa.Column("currency", sa.String(3), nullable=False),
@@ -209,10 +217,10 @@ def _room_type(op: Operations) -> None:
         sa.Column("overbooking_limit", sa.Integer(), nullable=False),
         sa.Column("attributes", JSON, nullable=False),
         sa.Column("version", sa.Integer(), nullable=False),
-        _key("hc_room_type", "hotel_id", "id"),
-        _of_hotel("hc_room_type"),
+        key("hc_room_type", "hotel_id", "id"),
+        of_hotel("hc_room_type"),
     )
-    _index(op, "hc_room_type", "code", "hotel_id, code", unique=True)
+    index(op, "hc_room_type", "code", "hotel_id, code", unique=True)
 
 
 def _external_mapping(op: Operations) -> None:
@@ -224,20 +232,20 @@ def _external_mapping(op: Operations) -> None:
         sa.Column("external_id", sa.String(200), nullable=False),
         sa.Column("internal_id", sa.Uuid(), nullable=False),
         sa.Column("fingerprint", sa.String(64), nullable=False),
-        _key("hc_external_mapping", "hotel_id", "config_id", "resource", "external_id"),
+        key("hc_external_mapping", "hotel_id", "config_id", "resource", "external_id"),
         sa.ForeignKeyConstraint(
             ["hotel_id", "config_id"],
             ["hc_pms_config.hotel_id", "hc_pms_config.id"],
             name=conv("fk_hc_external_mapping_hotel_id_config_id"),
             ondelete="CASCADE",
         ),
-        _check(
+        check(
             "hc_external_mapping",
             "resource",
             "resource IN ('room_type', 'room', 'guest', 'booking')",
         ),
     )
-    _index(
+    index(
         op,
         "hc_external_mapping",
         "internal_id",
@@ -252,17 +260,17 @@ def _room(op: Operations) -> None:
         sa.Column("hotel_id", sa.Uuid(), nullable=False),
         sa.Column("id", sa.Uuid(), nullable=False),
         sa.Column("room_type_id", sa.Uuid(), nullable=False),
-        sa.Column("number", _ordered(20), nullable=False),
+        sa.Column("number", ordered(20), nullable=False),
         sa.Column("floor", sa.String(20)),
         sa.Column("condition", sa.String(20), nullable=False),
         sa.Column("attributes", JSON, nullable=False),
         sa.Column("version", sa.Integer(), nullable=False),
-        _key("hc_room", "hotel_id", "id"),
-        _refers("hc_room", "room_type_id", "hc_room_type"),
-        _check("hc_room", "condition", "condition IN ('dirty', 'pickup', 'clean', 'inspected')"),
+        key("hc_room", "hotel_id", "id"),
+        refers("hc_room", "room_type_id", "hc_room_type"),
+        check("hc_room", "condition", "condition IN ('dirty', 'pickup', 'clean', 'inspected')"),
     )
-    _index(op, "hc_room", "type_number", "hotel_id, room_type_id, number")
-    _index(op, "hc_room", "number", "hotel_id, number", unique=True)
+    index(op, "hc_room", "type_number", "hotel_id, room_type_id, number")
+    index(op, "hc_room", "number", "hotel_id, number", unique=True)
 
 
 def _room_availability(op: Operations) -> None:
@@ -278,21 +286,21 @@ def _room_availability(op: Operations) -> None:
         sa.Column("held", sa.Integer(), nullable=False),
         sa.Column("overbooking_limit", sa.Integer(), nullable=False),
         sa.Column("forced", sa.Integer(), nullable=False),
-        _key("hc_room_availability", "hotel_id", "room_type_id", "night"),
-        _refers("hc_room_availability", "room_type_id", "hc_room_type"),
-        _check(
+        key("hc_room_availability", "hotel_id", "room_type_id", "night"),
+        refers("hc_room_availability", "room_type_id", "hc_room_type"),
+        check(
             "hc_room_availability",
             "never_oversold",
             "committed + held <= rooms - out_of_inventory - out_of_order + "
             "overbooking_limit + forced",
         ),
-        _check("hc_room_availability", "rooms", "rooms >= 0"),
-        _check("hc_room_availability", "out_of_inventory", "out_of_inventory >= 0"),
-        _check("hc_room_availability", "out_of_order", "out_of_order >= 0"),
-        _check("hc_room_availability", "committed", "committed >= 0"),
-        _check("hc_room_availability", "held", "held >= 0"),
-        _check("hc_room_availability", "overbooking_limit", "overbooking_limit >= 0"),
-        _check("hc_room_availability", "forced", "forced >= 0"),
+        check("hc_room_availability", "rooms", "rooms >= 0"),
+        check("hc_room_availability", "out_of_inventory", "out_of_inventory >= 0"),
+        check("hc_room_availability", "out_of_order", "out_of_order >= 0"),
+        check("hc_room_availability", "committed", "committed >= 0"),
+        check("hc_room_availability", "held", "held >= 0"),
+        check("hc_room_availability", "overbooking_limit", "overbooking_limit >= 0"),
+        check("hc_room_availability", "forced", "forced >= 0"),
     )
 
 
@@ -325,42 +333,42 @@ def _booking(op: Operations) -> None:
         sa.Column("created_at", INSTANT, nullable=False),
         sa.Column("attributes", JSON, nullable=False),
         sa.Column("version", sa.Integer(), nullable=False),
-        _key("hc_booking", "hotel_id", "id"),
-        _refers("hc_booking", "guest_id", "hc_guest"),
-        _refers("hc_booking", "room_type_id", "hc_room_type"),
-        _refers("hc_booking", "room_id", "hc_room"),
-        _check(
+        key("hc_booking", "hotel_id", "id"),
+        refers("hc_booking", "guest_id", "hc_guest"),
+        refers("hc_booking", "room_type_id", "hc_room_type"),
+        refers("hc_booking", "room_id", "hc_room"),
+        check(
             "hc_booking",
             "status",
             "status IN ('tentative', 'confirmed', 'in_house', 'checked_out', 'cancelled', "
             "'no_show')",
         ),
-        _check("hc_booking", "stay", "departure >= arrival"),
-        _check("hc_booking", "in_house", "status <> 'in_house' OR room_id IS NOT NULL"),
+        check("hc_booking", "stay", "departure >= arrival"),
+        check("hc_booking", "in_house", "status <> 'in_house' OR room_id IS NOT NULL"),
     )
-    _index(op, "hc_booking", "arrival", "hotel_id, arrival, id")
-    _index(
+    index(op, "hc_booking", "arrival", "hotel_id, arrival, id")
+    index(
         op,
         "hc_booking",
         "checked_in_on",
         "hotel_id, checked_in_on",
         where="checked_in_on IS NOT NULL",
     )
-    _index(
+    index(
         op,
         "hc_booking",
         "checked_out_on",
         "hotel_id, checked_out_on",
         where="checked_out_on IS NOT NULL",
     )
-    _index(op, "hc_booking", "departure", "hotel_id, departure, id")
-    _index(op, "hc_booking", "guest", "hotel_id, guest_id, arrival, id")
-    _index(op, "hc_booking", "hold_until", "hotel_id, hold_until", where="status = 'tentative'")
-    _index(op, "hc_booking", "no_show_on", "hotel_id, no_show_on", where="no_show_on IS NOT NULL")
-    _index(op, "hc_booking", "room", "hotel_id, room_id, arrival, id")
-    _index(op, "hc_booking", "status", "hotel_id, status, arrival, id")
-    _index(op, "hc_booking", "confirmation_number", "hotel_id, confirmation_number", unique=True)
-    _index(
+    index(op, "hc_booking", "departure", "hotel_id, departure, id")
+    index(op, "hc_booking", "guest", "hotel_id, guest_id, arrival, id")
+    index(op, "hc_booking", "hold_until", "hotel_id, hold_until", where="status = 'tentative'")
+    index(op, "hc_booking", "no_show_on", "hotel_id, no_show_on", where="no_show_on IS NOT NULL")
+    index(op, "hc_booking", "room", "hotel_id, room_id, arrival, id")
+    index(op, "hc_booking", "status", "hotel_id, status, arrival, id")
+    index(op, "hc_booking", "confirmation_number", "hotel_id, confirmation_number", unique=True)
+    index(
         op, "hc_booking", "in_house", "hotel_id, room_id", where="status = 'in_house'", unique=True
     )
 
@@ -378,16 +386,16 @@ def _maintenance(op: Operations) -> None:
         sa.Column("created_at", INSTANT, nullable=False),
         sa.Column("released_at", INSTANT),
         sa.Column("version", sa.Integer(), nullable=False),
-        _key("hc_maintenance", "hotel_id", "id"),
-        _refers("hc_maintenance", "room_id", "hc_room"),
-        _check(
+        key("hc_maintenance", "hotel_id", "id"),
+        refers("hc_maintenance", "room_id", "hc_room"),
+        check(
             "hc_maintenance",
             "kind",
             "kind IN ('out_of_service', 'out_of_order', 'out_of_inventory')",
         ),
-        _check("hc_maintenance", "period", "ends > begins"),
+        check("hc_maintenance", "period", "ends > begins"),
     )
-    _index(op, "hc_maintenance", "ends", "hotel_id, ends", where="released_at IS NULL")
+    index(op, "hc_maintenance", "ends", "hotel_id, ends", where="released_at IS NULL")
 
 
 def _booking_night(op: Operations) -> None:
@@ -401,9 +409,9 @@ def _booking_night(op: Operations) -> None:
         sa.Column("currency", sa.String(3), nullable=False),
         sa.Column("released", sa.Boolean(), nullable=False),
         sa.Column("posted", sa.Boolean(), nullable=False),
-        _key("hc_booking_night", "hotel_id", "booking_id", "night"),
-        _refers("hc_booking_night", "booking_id", "hc_booking"),
-        _refers("hc_booking_night", "room_type_id", "hc_room_type"),
+        key("hc_booking_night", "hotel_id", "booking_id", "night"),
+        refers("hc_booking_night", "booking_id", "hc_booking"),
+        refers("hc_booking_night", "room_type_id", "hc_room_type"),
     )
 
 
@@ -421,16 +429,16 @@ def _folio(op: Operations) -> None:
         sa.Column("closed_at", INSTANT),
         sa.Column("attributes", JSON, nullable=False),
         sa.Column("version", sa.Integer(), nullable=False),
-        _key("hc_folio", "hotel_id", "id"),
-        _refers("hc_folio", "booking_id", "hc_booking"),
-        _refers("hc_folio", "guest_id", "hc_guest"),
-        _check("hc_folio", "status", "status IN ('open', 'closed')"),
-        _check("hc_folio", "settled", "status = 'open' OR balance_minor = 0"),
+        key("hc_folio", "hotel_id", "id"),
+        refers("hc_folio", "booking_id", "hc_booking"),
+        refers("hc_folio", "guest_id", "hc_guest"),
+        check("hc_folio", "status", "status IN ('open', 'closed')"),
+        check("hc_folio", "settled", "status = 'open' OR balance_minor = 0"),
     )
-    _index(op, "hc_folio", "booking", "hotel_id, booking_id, id")
-    _index(op, "hc_folio", "guest", "hotel_id, guest_id, id")
-    _index(op, "hc_folio", "open", "hotel_id, id", where="status = 'open'")
-    _index(op, "hc_folio", "status", "hotel_id, status, id")
+    index(op, "hc_folio", "booking", "hotel_id, booking_id, id")
+    index(op, "hc_folio", "guest", "hotel_id, guest_id, id")
+    index(op, "hc_folio", "open", "hotel_id, id", where="status = 'open'")
+    index(op, "hc_folio", "status", "hotel_id, status, id")
 
 
 def _housekeeping_task(op: Operations) -> None:
@@ -451,17 +459,17 @@ def _housekeeping_task(op: Operations) -> None:
         sa.Column("completed_by", sa.String(200)),
         sa.Column("attributes", JSON, nullable=False),
         sa.Column("version", sa.Integer(), nullable=False),
-        _key("hc_housekeeping_task", "hotel_id", "id"),
-        _refers("hc_housekeeping_task", "room_id", "hc_room"),
-        _refers("hc_housekeeping_task", "booking_id", "hc_booking"),
-        _check("hc_housekeeping_task", "kind", "kind IN ('departure', 'stay_over', 'inspection')"),
-        _check("hc_housekeeping_task", "status", "status IN ('open', 'done', 'cancelled')"),
+        key("hc_housekeeping_task", "hotel_id", "id"),
+        refers("hc_housekeeping_task", "room_id", "hc_room"),
+        refers("hc_housekeeping_task", "booking_id", "hc_booking"),
+        check("hc_housekeeping_task", "kind", "kind IN ('departure', 'stay_over', 'inspection')"),
+        check("hc_housekeeping_task", "status", "status IN ('open', 'done', 'cancelled')"),
     )
-    _index(op, "hc_housekeeping_task", "assignee", "hotel_id, assignee, due, priority, id")
-    _index(op, "hc_housekeeping_task", "due", "hotel_id, due, priority, id")
-    _index(op, "hc_housekeeping_task", "room", "hotel_id, room_id, due, priority, id")
-    _index(op, "hc_housekeeping_task", "status", "hotel_id, status, due, priority, id")
-    _index(
+    index(op, "hc_housekeeping_task", "assignee", "hotel_id, assignee, due, priority, id")
+    index(op, "hc_housekeeping_task", "due", "hotel_id, due, priority, id")
+    index(op, "hc_housekeeping_task", "room", "hotel_id, room_id, due, priority, id")
+    index(op, "hc_housekeeping_task", "status", "hotel_id, status, due, priority, id")
+    index(
         op,
         "hc_housekeeping_task",
         "departure",
@@ -481,11 +489,11 @@ def _room_key(op: Operations) -> None:
         sa.Column("valid_until", sa.Date(), nullable=False),
         sa.Column("issued_at", INSTANT, nullable=False),
         sa.Column("revoked_at", INSTANT),
-        _key("hc_room_key", "hotel_id", "id"),
-        _refers("hc_room_key", "booking_id", "hc_booking"),
-        _refers("hc_room_key", "room_id", "hc_room"),
+        key("hc_room_key", "hotel_id", "id"),
+        refers("hc_room_key", "booking_id", "hc_booking"),
+        refers("hc_room_key", "room_id", "hc_room"),
     )
-    _index(op, "hc_room_key", "booking", "hotel_id, booking_id, id")
+    index(op, "hc_room_key", "booking", "hotel_id, booking_id, id")
 
 
 def _room_night(op: Operations) -> None:
@@ -496,21 +504,21 @@ def _room_night(op: Operations) -> None:
         sa.Column("night", sa.Date(), nullable=False),
         sa.Column("booking_id", sa.Uuid()),
         sa.Column("maintenance_id", sa.Uuid()),
-        _key("hc_room_night", "hotel_id", "room_id", "night"),
-        _refers("hc_room_night", "room_id", "hc_room"),
-        _refers("hc_room_night", "booking_id", "hc_booking"),
-        _refers("hc_room_night", "maintenance_id", "hc_maintenance"),
-        _check("hc_room_night", "one_holder", "(booking_id IS NULL) <> (maintenance_id IS NULL)"),
+        key("hc_room_night", "hotel_id", "room_id", "night"),
+        refers("hc_room_night", "room_id", "hc_room"),
+        refers("hc_room_night", "booking_id", "hc_booking"),
+        refers("hc_room_night", "maintenance_id", "hc_maintenance"),
+        check("hc_room_night", "one_holder", "(booking_id IS NULL) <> (maintenance_id IS NULL)"),
     )
-    _index(op, "hc_room_night", "booking", "hotel_id, booking_id, night")
-    _index(
+    index(op, "hc_room_night", "booking", "hotel_id, booking_id, night")
+    index(
         op,
         "hc_room_night",
         "maintenance",
         "hotel_id, maintenance_id, night",
         where="maintenance_id IS NOT NULL",
     )
-    _index(op, "hc_room_night", "night", "hotel_id, night")
+    index(op, "hc_room_night", "night", "hotel_id, night")
 
 
 def _folio_line(op: Operations) -> None:
@@ -531,17 +539,17 @@ def _folio_line(op: Operations) -> None:
         sa.Column("refers_to", sa.Uuid()),
         sa.Column("posted_at", INSTANT, nullable=False),
         sa.Column("posted_by", sa.String(200), nullable=False),
-        _key("hc_folio_line", "hotel_id", "id"),
-        _refers("hc_folio_line", "folio_id", "hc_folio"),
-        _refers("hc_folio_line", "booking_id", "hc_booking"),
-        _refers("hc_folio_line", "refers_to", "hc_folio_line"),
-        _check(
+        key("hc_folio_line", "hotel_id", "id"),
+        refers("hc_folio_line", "folio_id", "hc_folio"),
+        refers("hc_folio_line", "booking_id", "hc_booking"),
+        refers("hc_folio_line", "refers_to", "hc_folio_line"),
+        check(
             "hc_folio_line", "kind", "kind IN ('charge', 'allowance', 'payment', 'refund', 'void')"
         ),
     )
-    _index(op, "hc_folio_line", "folio", "hotel_id, folio_id, id")
-    _index(op, "hc_folio_line", "refers_to", "hotel_id, refers_to, id")
-    _index(
+    index(op, "hc_folio_line", "folio", "hotel_id, folio_id, id")
+    index(op, "hc_folio_line", "refers_to", "hotel_id, refers_to, id")
+    index(
         op,
         "hc_folio_line",
         "night",
@@ -549,64 +557,5 @@ def _folio_line(op: Operations) -> None:
         where="kind = 'charge' AND night IS NOT NULL AND refers_to IS NULL",
         unique=True,
     )
-    _index(op, "hc_folio_line", "void", "hotel_id, refers_to", where="kind = 'void'", unique=True)
-    _append_only(op, "hc_folio_line")
-
-
-def _ordered(length: int | None = None) -> sa.types.TypeEngine[str]:
-    return sa.String(length).with_variant(postgresql.VARCHAR(length, collation="C"), "postgresql")
-
-
-def _key(table: str, *columns: str) -> sa.PrimaryKeyConstraint:
-    return sa.PrimaryKeyConstraint(*columns, name=conv(f"pk_{table}"))
-
-
-def _of_hotel(table: str) -> sa.ForeignKeyConstraint:
-    return sa.ForeignKeyConstraint(
-        ["hotel_id"], ["hc_hotel.hotel_id"], name=conv(f"fk_{table}_hotel_id")
-    )
-
-
-def _refers(table: str, column: str, other: str) -> sa.ForeignKeyConstraint:
-    return sa.ForeignKeyConstraint(
-        ["hotel_id", column],
-        [f"{other}.hotel_id", f"{other}.id"],
-        name=conv(f"fk_{table}_hotel_id_{column}"),
-    )
-
-
-def _check(table: str, rule: str, condition: str) -> sa.CheckConstraint:
-    return sa.CheckConstraint(condition, name=conv(f"ck_{table}_{rule}"))
-
-
-def _index(
-    op: Operations, table: str, name: str, columns: str, where: str = "", unique: bool = False
-) -> None:
-    condition = sa.text(where) if where else None
-    op.create_index(
-        conv(f"{'uq' if unique else 'ix'}_{table}_{name}"),
-        table,
-        columns.split(", "),
-        unique=unique,
-        sqlite_where=condition,
-        postgresql_where=condition,
-    )
-
-
-def _append_only(op: Operations, table: str) -> None:
-    """Have the database itself refuse to change or delete a row."""
-    if op.get_context().dialect.name == "sqlite":
-        for verb in ("UPDATE", "DELETE"):
-            op.execute(
-                f"CREATE TRIGGER tr_{table}_no_{verb.lower()} BEFORE {verb} ON {table} "
-                f"BEGIN SELECT RAISE(ABORT, '{table} is append-only'); END"
-            )
-        return
-    op.execute(
-        f"CREATE OR REPLACE FUNCTION fn_{table}_append_only() RETURNS trigger LANGUAGE plpgsql AS "
-        f"$$ BEGIN RAISE EXCEPTION '{table} is append-only'; END $$"
-    )
-    op.execute(
-        f"CREATE TRIGGER tr_{table}_append_only BEFORE UPDATE OR DELETE ON {table} "
-        f"FOR EACH ROW EXECUTE FUNCTION fn_{table}_append_only()"
-    )
+    index(op, "hc_folio_line", "void", "hotel_id, refers_to", where="kind = 'void'", unique=True)
+    append_only(op, "hc_folio_line")

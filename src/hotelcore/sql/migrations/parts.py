@@ -1,0 +1,94 @@
+"""The parts of which revisions build tables.
+
+Revisions that were released use them, so what is here never changes what it builds.
+"""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+from alembic.operations import Operations
+from sqlalchemy.dialects import postgresql
+from sqlalchemy.sql.naming import conv
+
+__all__ = [
+    "INSTANT",
+    "JSON",
+    "append_only",
+    "check",
+    "index",
+    "key",
+    "of_hotel",
+    "ordered",
+    "refers",
+]
+
+INSTANT = sa.BigInteger().with_variant(sa.DateTime(timezone=True), "postgresql")
+"""A moment: microseconds since 1970 on SQLite."""
+
+JSON = sa.JSON().with_variant(postgresql.JSONB(), "postgresql")
+"""Free-form data."""
+
+
+def ordered(length: int | None = None) -> sa.types.TypeEngine[str]:
+    """Give a text type that sorts by code point on both databases."""
+    return sa.String(length).with_variant(postgresql.VARCHAR(length, collation="C"), "postgresql")
+
+
+def key(table: str, *columns: str) -> sa.PrimaryKeyConstraint:
+    """Build a primary key."""
+    return sa.PrimaryKeyConstraint(*columns, name=conv(f"pk_{table}"))
+
+
+def of_hotel(table: str) -> sa.ForeignKeyConstraint:
+    """Build the reference to the hotel."""
+    return sa.ForeignKeyConstraint(
+        ["hotel_id"], ["hc_hotel.hotel_id"], name=conv(f"fk_{table}_hotel_id")
+    )
+
+
+def refers(table: str, column: str, other: str) -> sa.ForeignKeyConstraint:
+    """Build a reference to another record of the same hotel."""
+    return sa.ForeignKeyConstraint(
+        ["hotel_id", column],
+        [f"{other}.hotel_id", f"{other}.id"],
+        name=conv(f"fk_{table}_hotel_id_{column}"),
+    )
+
+
+def check(table: str, rule: str, condition: str) -> sa.CheckConstraint:
+    """Build a CHECK of the rule that ``condition`` says."""
+    return sa.CheckConstraint(condition, name=conv(f"ck_{table}_{rule}"))
+
+
+def index(
+    op: Operations, table: str, name: str, columns: str, where: str = "", unique: bool = False
+) -> None:
+    """Create an index over some columns, partial with ``where``."""
+    condition = sa.text(where) if where else None
+    op.create_index(
+        conv(f"{'uq' if unique else 'ix'}_{table}_{name}"),
+        table,
+        columns.split(", "),
+        unique=unique,
+        sqlite_where=condition,
+        postgresql_where=condition,
+    )
+
+
+def append_only(op: Operations, table: str) -> None:
+    """Have the database itself refuse to change or delete a row."""
+    if op.get_context().dialect.name == "sqlite":
+        for verb in ("UPDATE", "DELETE"):
+            op.execute(
+                f"CREATE TRIGGER tr_{table}_no_{verb.lower()} BEFORE {verb} ON {table} "
+                f"BEGIN SELECT RAISE(ABORT, '{table} is append-only'); END"
+            )
+        return
+    op.execute(
+        f"CREATE OR REPLACE FUNCTION fn_{table}_append_only() RETURNS trigger LANGUAGE plpgsql AS "
+        f"$$ BEGIN RAISE EXCEPTION '{table} is append-only'; END $$"
+    )
+    op.execute(
+        f"CREATE TRIGGER tr_{table}_append_only BEFORE UPDATE OR DELETE ON {table} "
+        f"FOR EACH ROW EXECUTE FUNCTION fn_{table}_append_only()"
+    )
