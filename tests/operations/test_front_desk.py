@@ -413,8 +413,10 @@ def test_a_stay_that_ends_early_ends_on_the_business_date(
 
 @pytest.mark.race
 def test_guests_who_arrive_together_get_different_rooms(core: HotelCore, clock: FixedClock) -> None:
-    """Every free room is given, none twice, and who comes last learns that there is no room."""
-    hotel = open_hotel(core, clock, rooms=6)
+    """Every ready room is given, none twice, and who comes last is not sent to a dirty one."""
+    hotel = open_hotel(core, clock, rooms=7)
+    *ready, dirty = hotel.room_ids
+    set_condition(hotel, dirty, RoomCondition.DIRTY)
     bookings = [book(hotel, stay(0, 2), force_reason="a coach party")[0] for _ in range(8)]
     start = Barrier(len(bookings))
 
@@ -424,9 +426,9 @@ def test_guests_who_arrive_together_get_different_rooms(core: HotelCore, clock: 
 
     with ThreadPoolExecutor(len(bookings)) as threads:
         refused = [error for error in threads.map(arrive, bookings) if error is not None]
-    assert [reasons_of(error) for error in refused] == [("no_room",)] * 2
+    assert [reasons_of(error) for error in refused] == [("room_not_ready",)] * 2
     rooms = [hotel.booking(booking.id).room_id for booking in bookings]
-    assert {room_id for room_id in rooms if room_id is not None} == set(hotel.room_ids)
+    assert {room_id for room_id in rooms if room_id is not None} == set(ready)
     assert misplaced_nights(hotel) == []
 
 

@@ -12,13 +12,11 @@ from hotelcore.access import Permission
 from hotelcore.domain.bookings import (
     Action,
     Booking,
-    Reason,
     Surroundings,
     refuse_unless_allowed,
 )
 from hotelcore.domain.rooms import Room
 from hotelcore.domain.stays import Stay
-from hotelcore.errors import ActionRefused
 from hotelcore.ids import BookingId, RoomId
 from hotelcore.operations.posting import unsettled_folios
 from hotelcore.unit_of_work import UnitOfWork
@@ -26,12 +24,9 @@ from hotelcore.unit_of_work import UnitOfWork
 __all__ = [
     "free_rooms",
     "is_blocked",
-    "is_fit",
     "judge",
-    "judged_room",
     "lock_booking",
     "overrides",
-    "room_in_question",
     "surroundings",
 ]
 
@@ -76,7 +71,7 @@ def surroundings(
     """
     asked = frozenset(Action) if action is None else frozenset({action})
     if room is None and asked & _ABOUT_A_ROOM:
-        room = room_in_question(uow, booking)
+        room = _room_in_question(uow, booking)
     return Surroundings(
         now=uow.now(),
         has_room=room is not None,
@@ -85,26 +80,6 @@ def surroundings(
         balance_open=Action.CHECK_OUT in asked and bool(unsettled_folios(uow, booking.id)),
         sellable=Action.REINSTATE in asked and _is_sellable(uow, booking),
     )
-
-
-def judged_room(uow: UnitOfWork, action: Action, booking: Booking, room_id: RoomId | None) -> Room:
-    """Judge an action that is about a room, and return the room that it was judged with."""
-    room = room_in_question(uow, booking, room_id)
-    judge(uow, action, booking, room)
-    if room is None:
-        raise ActionRefused(action=action, reasons=(Reason.NO_ROOM,))
-    return room
-
-
-def room_in_question(
-    uow: UnitOfWork, booking: Booking, room_id: RoomId | None = None
-) -> Room | None:
-    """Return the room named by ``room_id``, else the booking's own, else the one it would get.
-
-    None means that no single room is free for all its nights to come.
-    """
-    known = room_id or booking.room_id
-    return next(free_rooms(uow, booking), None) if known is None else uow.rooms.get(known)
 
 
 def free_rooms(uow: UnitOfWork, booking: Booking) -> Iterator[Room]:
@@ -116,15 +91,14 @@ def free_rooms(uow: UnitOfWork, booking: Booking) -> Iterator[Room]:
     rooms = uow.rooms.free(booking.room_type_id, booking.stay.from_day(business_date))
     later = list[Room]()
     for room in rooms:
-        if booking.stay.arrival > business_date or is_fit(uow, room):
+        if booking.stay.arrival > business_date or _is_fit(uow, room):
             yield room
         else:
             later.append(room)
     yield from later
 
 
-def is_fit(uow: UnitOfWork, room: Room) -> bool:
-    """Tell whether the room's condition allows a check-in and nobody is in it."""
+def _is_fit(uow: UnitOfWork, room: Room) -> bool:
     return uow.hotel.rules.is_ready(room.condition) and not uow.rooms.is_occupied(room.id)
 
 
@@ -132,6 +106,12 @@ def is_blocked(uow: UnitOfWork, room_id: RoomId, day: date) -> bool:
     """Tell whether maintenance has taken the room off sale on the night of ``day``."""
     blocks = uow.maintenance.overlapping(Stay(day, day + _NIGHT))
     return any(block.room_id == room_id and block.kind.off_sale for block in blocks)
+
+
+def _room_in_question(uow: UnitOfWork, booking: Booking) -> Room | None:
+    if booking.room_id is not None:
+        return uow.rooms.get(booking.room_id)
+    return next(free_rooms(uow, booking), None)
 
 
 def _is_ready(uow: UnitOfWork, booking: Booking, room: Room) -> bool:

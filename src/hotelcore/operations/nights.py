@@ -24,7 +24,7 @@ from hotelcore.domain.stays import Stay
 from hotelcore.errors import ActionRefused, InvalidInput, RoomTaken
 from hotelcore.events.catalogue import BookingNoShow, BookingRoomAssigned, BookingUpdated
 from hotelcore.ids import RoomId, RoomTypeId
-from hotelcore.operations.judging import free_rooms, is_blocked, judged_room
+from hotelcore.operations.judging import free_rooms, is_blocked, judge
 from hotelcore.operations.keys import reissue_keys
 from hotelcore.operations.posting import charge_booking
 from hotelcore.unit_of_work import UnitOfWork
@@ -219,11 +219,13 @@ def claim_room(
     It is the room named by ``room_id``, else the one that the booking has, else the first free
     one. Raises `ActionRefused` by the table, and whatever `give_room` raises for a named room.
     """
-    room = judged_room(uow, action, booking, room_id)
+    known = room_id or booking.room_id
+    if known is None:
+        return _give_first_free_room(uow, action, booking, nights)
+    room = uow.rooms.get(known)
+    judge(uow, action, booking, room)
     if room_id is not None:
         give_room(uow, booking, nights, room, force=force)
-    elif booking.room_id is None:
-        return _give_first_free_room(uow, action, booking, nights)
     return room
 
 
@@ -231,13 +233,19 @@ def _give_first_free_room(
     uow: UnitOfWork, action: Action, booking: Booking, nights: Sequence[BookingNight]
 ) -> Room:
     for room in free_rooms(uow, booking):
+        # Somebody may be quicker, and then the next room may still be free and empty.
         try:
+            judge(uow, action, booking, room)
             give_room(uow, booking, nights, room)
         except RoomTaken:
-            # Somebody was quicker. Some nights may have been held before one was found taken.
+            # Some nights may have been held before one was found taken.
             uow.room_nights.release(booking.id, from_night=uow.hotel.business_date)
+        except ActionRefused as refused:
+            if Reason.ROOM_OCCUPIED not in refused.reasons:
+                break
         else:
             return room
+    judge(uow, action, booking)
     raise ActionRefused(action=action, reasons=(Reason.NO_ROOM,))
 
 
