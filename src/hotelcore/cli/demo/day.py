@@ -66,17 +66,18 @@ class LivingHotel:
         """Live through one business day and close it; return its figures."""
         self._at(day, 8)
         self._release_held_rooms()
-        self._reinstate_late_arrivals(day)
         self._give_up_missing(day)
+        self._reinstate_late_arrivals(day)
         self._see_off(day)
+        stayers = self._bookings(BookingStatus.IN_HOUSE)
         self._at(day, 11)
-        self._clean_rooms(day)
+        self._clean_rooms(stayers)
         self._maintain_rooms(day)
         self._take_bookings(day)
-        self._change_bookings(day)
+        self._change_bookings(day, stayers)
         self._at(day, 15)
         self._receive(day)
-        self._move_guests(day)
+        self.crew.each(self.crew.front_desk, self._some(stayers, 1), steps.move)
         self._at(day, 20)
         self._serve()
         self._confirm_bookings()
@@ -90,23 +91,25 @@ class LivingHotel:
         with self.crew.shift(self.crew.front_desk) as shift:
             shift.do(expire_holds)
 
+    def _give_up_missing(self, day: date) -> None:
+        """Mark most of those as no-shows whom the night audit kept; the others may still come."""
+        missing = self._bookings(BookingStatus.CONFIRMED, arriving_until=day - _DAY)
+        self.crew.each(self.crew.front_desk, self._some(missing, 80), steps.give_up)
+
     def _reinstate_late_arrivals(self, day: date) -> None:
-        """Take back some who were given up last night and stand at the desk now."""
+        """Take back some who were given up and stand at the desk now."""
         given_up = self._bookings(
             BookingStatus.NO_SHOW, arriving_from=day - _DAY, arriving_until=day - _DAY
         )
         late = [booking for booking in given_up if booking.stay.departure > day]
         self.crew.each(self.crew.office, self._some(late, 20), steps.reinstate)
 
-    def _give_up_missing(self, day: date) -> None:
-        """Mark most of those as no-shows whom the night audit kept; the others may still come."""
-        missing = self._bookings(BookingStatus.CONFIRMED, arriving_until=day - _DAY)
-        self.crew.each(self.crew.front_desk, self._some(missing, 80), steps.give_up)
-
     def _see_off(self, day: date) -> None:
         """Settle and check out everybody who is due, and a few who leave a day early."""
         due_out = self._bookings(BookingStatus.IN_HOUSE, departing_until=day)
-        tomorrow = self._stayers(day, until=day + _DAY)
+        tomorrow = self._bookings(
+            BookingStatus.IN_HOUSE, departing_from=day + _DAY, departing_until=day + _DAY
+        )
         leaving = due_out + self._some(tomorrow, 4)
         folios = self._open_folios()
         in_credit = [b for b in leaving if b.id in folios and folios[b.id].balance.minor < 0]
@@ -114,10 +117,10 @@ class LivingHotel:
         self.crew.each(self.crew.office, in_credit, steps.refund_credit)
         self.crew.each(self.crew.front_desk, leaving, steps.check_out)
 
-    def _clean_rooms(self, day: date) -> None:
+    def _clean_rooms(self, stayers: Sequence[Booking]) -> None:
         """Do the day's tasks, clean whatever else is untidy, and inspect it all."""
         desk = self.crew.front_desk
-        self.crew.each(desk, self._some(self._stayers(day), 5), steps.ask_for_cleaning)
+        self.crew.each(desk, self._some(stayers, 5), steps.ask_for_cleaning)
         with desk.reading() as uow:
             open_ones = TaskFilter(status=TaskStatus.OPEN)
             tasks = every(
@@ -173,10 +176,10 @@ class LivingHotel:
             booking, folio = booked
             shift.do(record_payment, folio_id=folio.id, amount=booking.total, method="prepaid")
 
-    def _change_bookings(self, day: date) -> None:
+    def _change_bookings(self, day: date, stayers: Sequence[Booking]) -> None:
         """Lengthen some stays, put some off, cancel some: a few of them at the last moment."""
         office = self.crew.office
-        self.crew.each(office, self._some(self._stayers(day), 2), steps.extend)
+        self.crew.each(office, self._some(stayers, 2), steps.extend)
         to_come = self._bookings(BookingStatus.CONFIRMED, arriving_from=day + _DAY)
         today = self._bookings(BookingStatus.CONFIRMED, arriving_until=day)
         self.crew.each(office, self._some(to_come, 2), steps.shift_by_a_day)
@@ -191,14 +194,20 @@ class LivingHotel:
             for code in self.made_of.rooms:
                 type_id = self.made_of.types[code].id
                 shift.do(assign_rooms, room_type_id=type_id, arriving_until=day)
-        due_in = self._bookings(BookingStatus.CONFIRMED, arriving_until=day)
-        absent = {booking.id for booking in self._some(due_in, 3)}
-        self.crew.each(desk, [b for b in due_in if b.id not in absent], self._check_in)
+        expected = self._bookings(
+            BookingStatus.CONFIRMED, arriving_until=day, departing_from=day + _DAY
+        )
+        absent = {booking.id for booking in self._some(expected, 3)}
+        self.crew.each(desk, [b for b in expected if b.id not in absent], self._check_in)
 
     def _check_in(self, shift: Shift, booking: Booking) -> None:
         """Check in, to a room of another type where none of the booked one is free."""
-        room_id = booking.room_id or self._room_of_any_type(shift, booking)
-        shift.attempt(check_in_guest, booking_id=booking.id, room_id=room_id, keys=booking.adults)
+        if booking.room_id is not None:
+            shift.do(check_in_guest, booking_id=booking.id, keys=booking.adults)
+        elif room_id := self._room_of_any_type(shift, booking):
+            shift.attempt(
+                check_in_guest, booking_id=booking.id, room_id=room_id, keys=booking.adults
+            )
 
     def _room_of_any_type(self, shift: Shift, booking: Booking) -> RoomId | None:
         hotel = shift.uow.hotel
@@ -208,10 +217,6 @@ class LivingHotel:
                 if hotel.rules.is_ready(room.condition):
                     return room.id
         return None
-
-    def _move_guests(self, day: date) -> None:
-        """Move a few guests who do not like their room."""
-        self.crew.each(self.crew.front_desk, self._some(self._stayers(day), 1), steps.move)
 
     # -- evening and night --------------------------------------------------------------------
 
@@ -261,12 +266,6 @@ class LivingHotel:
         )
         with self.crew.front_desk.reading() as uow:
             return every(lambda after, size: uow.bookings.page(which, after=after, limit=size))
-
-    def _stayers(self, day: date, until: date | None = None) -> list[Booking]:
-        """List who is in house and does not leave before tomorrow."""
-        return self._bookings(
-            BookingStatus.IN_HOUSE, departing_from=day + _DAY, departing_until=until
-        )
 
     def _open_folios(self) -> Mapping[BookingId, Folio]:
         with self.crew.front_desk.reading() as uow:
