@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import timedelta
 
 from attrs import define, field, frozen
@@ -10,7 +11,7 @@ from sqlalchemy import Connection, text
 from hotelcore.clock import Clock
 from hotelcore.errors import InvalidInput, TransactionTimeout
 
-__all__ = ["Deadline", "Limits"]
+__all__ = ["Deadline", "Limits", "tell_again", "told_limits"]
 
 
 def _positive(_: object, attribute: object, value: object) -> None:
@@ -46,6 +47,26 @@ _SET = text(
     " set_config('lock_timeout', :lock, true),"
     " set_config('idle_in_transaction_session_timeout', :idle, true)"
 )
+
+
+_GET = text(
+    "SELECT current_setting('statement_timeout') AS statement,"
+    " current_setting('lock_timeout') AS lock,"
+    " current_setting('idle_in_transaction_session_timeout') AS idle"
+)
+
+
+def told_limits(connection: Connection) -> Mapping[str, str]:
+    """Read which limits the database was told for the open transaction; SQLite is told none."""
+    if connection.dialect.name != "postgresql":
+        return {}
+    return dict(connection.execute(_GET).mappings().one())
+
+
+def tell_again(connection: Connection, limits: Mapping[str, str]) -> None:
+    """Give a host's transaction back the limits that `told_limits` read."""
+    if limits:
+        connection.execute(_SET, limits)
 
 
 @define

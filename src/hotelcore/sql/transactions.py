@@ -21,7 +21,7 @@ from hotelcore.events.catalogue import Event
 from hotelcore.operations.declaring import permission_of
 from hotelcore.sql.engine import DEADLINE, NAMES, READING
 from hotelcore.sql.idempotency import claim, settle
-from hotelcore.sql.limits import Deadline
+from hotelcore.sql.limits import Deadline, tell_again, told_limits
 from hotelcore.sql.schema import TableNames
 from hotelcore.sql.statements import Statements
 from hotelcore.sql.translation import translated
@@ -133,11 +133,14 @@ def joined(
     limits = unit.deadline.limits
     with translated(limits):
         savepoint = connection.begin_nested()
+        limits_of_host = told_limits(connection)
     try:
         uow = unit.over(connection, read_only=False)
         yield uow
         written.events = uow.flush()
         with translated(limits):
+            # A rollback to the savepoint would do this by itself.
+            tell_again(connection, limits_of_host)
             savepoint.commit()
     except BaseException:
         _undo(connection, savepoint)

@@ -1,0 +1,59 @@
+"""What a database's catalogue says about the library's tables, so that two can be compared."""
+
+from __future__ import annotations
+
+from sqlalchemy import Connection, text
+
+from hotelcore.sql.schema import TableNames
+
+_SQLITE = """
+SELECT type, name, tbl_name, sql FROM sqlite_master
+WHERE sql IS NOT NULL AND substr(tbl_name, 1, length(:prefix)) = :prefix
+"""
+_POSTGRESQL = (
+    """
+SELECT 'column', c.relname, a.attnum::text, a.attname || ' ' ||
+  format_type(a.atttypid, a.atttypmod) || ' ' || a.attnotnull || ' ' ||
+  coalesce(pg_get_expr(d.adbin, d.adrelid), '')
+FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid
+LEFT JOIN pg_attrdef d ON d.adrelid = c.oid AND d.adnum = a.attnum
+WHERE c.relkind = 'r' AND a.attnum > 0 AND c.relnamespace = CAST(:schema AS regnamespace)
+  AND starts_with(c.relname, :prefix)
+""",
+    """
+SELECT 'constraint', c.relname, k.conname, pg_get_constraintdef(k.oid)
+FROM pg_constraint k JOIN pg_class c ON c.oid = k.conrelid
+WHERE k.contype <> 'n' AND c.relnamespace = CAST(:schema AS regnamespace)
+  AND starts_with(c.relname, :prefix)
+""",
+    """
+SELECT 'index', tablename, indexname, indexdef FROM pg_indexes
+WHERE schemaname = :schema AND starts_with(tablename, :prefix)
+""",
+    """
+SELECT 'trigger', c.relname, t.tgname, pg_get_triggerdef(t.oid) || pg_get_functiondef(t.tgfoid)
+FROM pg_trigger t JOIN pg_class c ON c.oid = t.tgrelid
+WHERE NOT t.tgisinternal AND c.relnamespace = CAST(:schema AS regnamespace)
+  AND starts_with(c.relname, :prefix)
+""",
+)
+
+
+def described(connection: Connection, names: TableNames | None = None) -> dict[str, str]:
+    """Return each column, constraint, index and trigger with its definition, all names neutral."""
+    names = names or TableNames()
+    schema = names.schema or "public"
+    values = {"prefix": names.prefix, "schema": schema}
+    queries = (_SQLITE,) if connection.dialect.name == "sqlite" else _POSTGRESQL
+    found: dict[str, str] = {}
+    for query in queries:
+        wanted = {name: value for name, value in values.items() if f":{name}" in query}
+        for *key, definition in connection.execute(text(query), wanted):
+            plain = (" ".join(part.split()) for part in (" ".join(key), definition))
+            name, content = (_neutral(part, names.prefix, schema) for part in plain)
+            found[name] = content
+    return found
+
+
+def _neutral(definition: str, prefix: str, schema: str) -> str:
+    return definition.replace(prefix, "hc_").replace(f"{schema}.", "")

@@ -1,0 +1,348 @@
+"""Work inside a host's own transaction, on its connection or its session."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Generator, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from datetime import timedelta
+
+import pytest
+from sqlalchemy import Connection, Engine, create_engine, event, text
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import Session
+
+from hotelcore import operations as op
+from hotelcore.access import Role
+from hotelcore.clock import FixedClock
+from hotelcore.core import AsyncHotelCore, HotelCore
+from hotelcore.domain.bookings import Booking
+from hotelcore.domain.stays import Stay
+from hotelcore.errors import (
+    AlreadyExists,
+    HotelcoreError,
+    InvalidInput,
+    NotFound,
+    PermissionDenied,
+    SoldOut,
+    UnitAborted,
+)
+from hotelcore.events.catalogue import BookingCreated
+from hotelcore.ids import GuestId, new_id
+from hotelcore.tenancy import Actor
+from hotelcore.unit_of_work import UnitOfWork
+from tests.operations.small_hotel import DAY, NOON, TODAY, SmallHotel, open_hotel
+
+Opening = Callable[[Engine], AbstractContextManager[Connection | Session]]
+
+
+@contextmanager
+def host_connection(engine: Engine) -> Generator[Connection]:
+    """Open a transaction as a host does that works with Core."""
+    with engine.begin() as connection:
+        yield connection
+
+
+@contextmanager
+def host_session(engine: Engine) -> Generator[Session]:
+    """Open a transaction as a host does that works with the ORM."""
+    with Session(engine) as session, session.begin():
+        yield session
+
+
+openings = pytest.mark.parametrize("opening", [host_connection, host_session])
+
+
+class Change(Exception):
+    """The host changes its mind."""
+
+
+@pytest.fixture
+def engine(database_url: str) -> Iterator[Engine]:
+    """Return the host's engine on a database with a table of its own."""
+    engine = create_engine(database_url)
+    with engine.begin() as connection:
+        connection.execute(text("CREATE TABLE newsletter (email VARCHAR(99) PRIMARY KEY)"))
+    yield engine
+    engine.dispose()
+
+
+@pytest.fixture
+def hotel(engine: Engine) -> SmallHotel:
+    """Return a hotel in the host's database, reached over the host's engine."""
+    clock = FixedClock(NOON)
+    core = HotelCore(engine, clock=clock)
+    core.create_schema()
+    return open_hotel(core, clock, rooms=1)
+
+
+def book(uow: UnitOfWork, hotel: SmallHotel, **changes: object) -> Booking:
+    """Sell the hotel's one room for the first night of June."""
+    values: dict[str, object] = {
+        "guest_id": hotel.guest_id,
+        "room_type_id": hotel.type_id,
+        "stay": Stay(TODAY, TODAY + DAY),
+        **changes,
+    }
+    return op.create_booking_with_folio(uow, **values)[0]  # type: ignore[arg-type]  # as an editor would complete them
+
+
+def subscribe(host: Connection | Session, email: str) -> None:
+    """Write a row of the host's own."""
+    host.execute(text("INSERT INTO newsletter VALUES (:email)"), {"email": email})
+
+
+def subscribers(engine: Engine) -> list[str]:
+    """Read the host's own rows on another connection."""
+    with engine.connect() as connection:
+        return list(connection.scalars(text("SELECT email FROM newsletter ORDER BY email")))
+
+
+def stored(hotel: SmallHotel) -> dict[str, int]:
+    """Count the rows of bookings, audit entries and events on another connection."""
+    tables = ("hc_booking", "hc_folio", "hc_audit_log", "hc_outbox")
+    with hotel.core.engine.connect() as connection:
+        return {table: connection.scalar(text(f"SELECT count(*) FROM {table}")) for table in tables}
+
+
+# -- the host's commit ------------------------------------------------------------------------
+
+
+@openings
+def test_the_hosts_commit_keeps_both_parts(
+    engine: Engine, hotel: SmallHotel, opening: Opening
+) -> None:
+    """The host's row and our booking, audit entry and event appear together, after the commit."""
+    before = stored(hotel)
+    with opening(engine) as host:
+        subscribe(host, "ada@example.org")
+        with hotel.desk().joining(host) as uow:
+            booking = book(uow, hotel)
+        if engine.dialect.name == "postgresql":  # SQLite's second connection may not write here
+            assert stored(hotel) == before
+            assert subscribers(engine) == []
+    assert subscribers(engine) == ["ada@example.org"]
+    assert hotel.booking(booking.id) == booking
+    assert stored(hotel) == {table: number + 1 for table, number in before.items()}
+
+
+@openings
+def test_the_hosts_rollback_removes_everything(
+    engine: Engine, hotel: SmallHotel, opening: Opening
+) -> None:
+    """Nothing of ours stays: no booking, no counter, no audit entry, no event."""
+    before = hotel.rows()
+
+    def attempt() -> None:
+        with opening(engine) as host:
+            subscribe(host, "ada@example.org")
+            with hotel.desk().joining(host) as uow:
+                book(uow, hotel)
+            raise Change
+
+    with pytest.raises(Change):
+        attempt()
+    assert hotel.rows() == before
+    assert subscribers(engine) == []
+    hotel.book()
+
+
+@openings
+def test_joining_never_commits(engine: Engine, hotel: SmallHotel, opening: Opening) -> None:
+    """No COMMIT is sent before the host's own, whether our part ends well or not."""
+    commits: list[Connection] = []
+    with opening(engine) as host:
+        event.listen(engine, "commit", commits.append)
+        with hotel.desk().joining(host) as uow:
+            book(uow, hotel)
+        with pytest.raises(SoldOut), hotel.desk().joining(host) as uow:
+            book(uow, hotel)
+        assert commits == []
+    assert len(commits) == 1
+
+
+def test_listeners_are_not_told_before_the_host_commits(engine: Engine, hotel: SmallHotel) -> None:
+    """Events of a joined unit stand in the outbox alone, as nobody knows when the host commits."""
+    told: list[BookingCreated] = []
+    hotel.core.events.subscribe(BookingCreated, told.append)
+    with engine.begin() as host, hotel.desk().joining(host) as uow:
+        book(uow, hotel)
+    assert told == []
+
+
+# -- our failure ------------------------------------------------------------------------------
+
+
+def unknown_guest(uow: UnitOfWork, hotel: SmallHotel) -> None:
+    """Fail at the first look."""
+    book(uow, hotel, guest_id=GuestId(new_id()))
+
+
+def taken_number(uow: UnitOfWork, hotel: SmallHotel) -> None:
+    """Fail in the database, which on PostgreSQL spoils what is not in a savepoint."""
+    stay = Stay(TODAY + 7 * DAY, TODAY + 8 * DAY)
+    book(uow, hotel, stay=stay, confirmation_number="ONE")
+    book(uow, hotel, stay=Stay(TODAY + 9 * DAY, TODAY + 10 * DAY), confirmation_number="ONE")
+
+
+def sold_twice(uow: UnitOfWork, hotel: SmallHotel) -> None:
+    """Fail after a command that succeeded."""
+    book(uow, hotel)
+    book(uow, hotel)
+
+
+def swallowed(uow: UnitOfWork, hotel: SmallHotel) -> None:
+    """Fail at the end, because a failed command was passed over in silence."""
+    try:
+        sold_twice(uow, hotel)
+    except SoldOut:
+        return
+
+
+def changed_mind(uow: UnitOfWork, hotel: SmallHotel) -> None:
+    """Fail by an exception of the host's own."""
+    book(uow, hotel)
+    raise Change
+
+
+FAILURES: list[tuple[Callable[[UnitOfWork, SmallHotel], None], type[Exception]]] = [
+    (unknown_guest, NotFound),
+    (taken_number, AlreadyExists),
+    (sold_twice, SoldOut),
+    (swallowed, UnitAborted),
+    (changed_mind, Change),
+]
+
+
+@openings
+@pytest.mark.parametrize(("attempt", "error"), FAILURES)
+def test_our_failure_undoes_our_part_alone(
+    engine: Engine,
+    hotel: SmallHotel,
+    opening: Opening,
+    attempt: Callable[[UnitOfWork, SmallHotel], None],
+    error: type[Exception],
+) -> None:
+    """The host's rows before and after it are kept, and a second try may succeed."""
+    before = hotel.rows()
+    with opening(engine) as host:
+        subscribe(host, "ada@example.org")
+        with pytest.raises(error), hotel.desk().joining(host) as uow:
+            attempt(uow, hotel)
+        subscribe(host, "bob@example.org")
+    assert subscribers(engine) == ["ada@example.org", "bob@example.org"]
+    assert hotel.rows() == before
+    with opening(engine) as host:
+        with pytest.raises(error), hotel.desk().joining(host) as uow:
+            attempt(uow, hotel)
+        with hotel.desk().joining(host) as uow:
+            booking = book(uow, hotel)
+    assert hotel.booking(booking.id) == booking
+
+
+def test_the_actors_role_counts_in_a_joined_unit_too(engine: Engine, hotel: SmallHotel) -> None:
+    """A host's transaction opens no door: a reader books nothing in it."""
+    before = hotel.rows()
+    reader = hotel.desk(Role.STAFF)
+    with engine.begin() as host, pytest.raises(PermissionDenied), reader.joining(host) as uow:
+        book(uow, hotel)
+    assert hotel.rows() == before
+
+
+def test_a_savepoint_of_ours_works_inside_the_hosts(engine: Engine, hotel: SmallHotel) -> None:
+    """A step that may fail goes into a savepoint, within our part, within the host's savepoint."""
+    with engine.begin() as host, host.begin_nested(), hotel.desk().joining(host) as uow:
+        booking = book(uow, hotel)
+        with pytest.raises(SoldOut), uow.savepoint():
+            book(uow, hotel)
+    assert hotel.booking(booking.id) == booking
+    assert stored(hotel)["hc_booking"] == 1
+
+
+# -- the host's connection --------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_the_hosts_transaction_keeps_its_own_limits(postgresql_url: str, fails: bool) -> None:
+    """Afterwards the host's statements wait and run as long as the host said, as before."""
+    engine = create_engine(postgresql_url)
+    core = HotelCore(engine, clock=FixedClock(NOON))
+    core.create_schema()
+    hotel = open_hotel(core, FixedClock(NOON), rooms=1)
+    settings = text(
+        "SELECT name, setting FROM pg_settings WHERE name IN ('statement_timeout',"
+        " 'lock_timeout', 'idle_in_transaction_session_timeout', 'search_path') ORDER BY name"
+    )
+    with engine.begin() as host:
+        host.execute(text("SET LOCAL statement_timeout = '7min'"))
+        before = host.execute(settings).all()
+        joining = hotel.desk().within(time_limit=timedelta(seconds=30)).joining(host)
+        if fails:
+            with pytest.raises(NotFound), joining as uow:
+                unknown_guest(uow, hotel)
+        else:
+            with joining as uow:
+                book(uow, hotel)
+                assert host.execute(settings).all() != before
+        assert host.execute(settings).all() == before
+    engine.dispose()
+
+
+def test_only_a_connection_of_the_same_engine_is_joined(
+    database_url: str, engine: Engine, hotel: SmallHotel
+) -> None:
+    """Another engine's connection is another database for all we know, so it is refused."""
+    other = create_engine(database_url)
+    with other.begin() as host, pytest.raises(InvalidInput, match="this core's engine"):
+        hotel.desk().joining(host).__enter__()
+    other.dispose()
+
+
+def test_a_connection_without_a_transaction_is_not_joined(
+    engine: Engine, hotel: SmallHotel
+) -> None:
+    """Somebody must be there to commit."""
+    with engine.connect() as host, pytest.raises(InvalidInput, match="transaction"):
+        hotel.desk().joining(host).__enter__()
+
+
+def test_an_async_session_is_joined_within_run_sync(database_url: str) -> None:
+    """The host's asyncio session lends its sync side; its rollback takes our part with it."""
+
+    async def work() -> None:
+        clock = FixedClock(NOON)
+        sync_core = HotelCore(database_url, clock=clock)
+        sync_core.create_schema()
+        hotel = open_hotel(sync_core, clock, rooms=1)
+        core = AsyncHotelCore(database_url, clock=clock)
+        actor = Actor(hotel_id=hotel.hotel_id, subject="ana", role=Role.ADMIN)
+
+        def join(session: Session) -> Booking:
+            with core.acting_as(actor).joining(session) as uow:
+                return book(uow, hotel)
+
+        before = hotel.rows()
+        async with AsyncSession(core.engine) as session:
+            await session.run_sync(join)
+            await session.rollback()
+        assert hotel.rows() == before
+        async with AsyncSession(core.engine) as session, session.begin():
+            booking = await session.run_sync(join)
+        assert hotel.booking(booking.id) == booking
+        await core.close()
+        sync_core.close()
+
+    asyncio.run(work())
+
+
+def test_several_joins_share_one_transaction(engine: Engine, hotel: SmallHotel) -> None:
+    """Two handles of one hotel work in turn in the host's transaction and see each other's part."""
+    with engine.begin() as host:
+        with hotel.desk().joining(host) as uow:
+            booking = book(uow, hotel)
+        with hotel.desk(Role.RECEPTION).joining(host) as uow:
+            checked_in, _ = op.check_in_guest(uow, booking_id=booking.id)
+            assert isinstance(checked_in, Booking)
+        with pytest.raises(HotelcoreError), hotel.desk().joining(host) as uow:
+            op.check_in_guest(uow, booking_id=booking.id)
+    assert hotel.booking(booking.id) == checked_in
