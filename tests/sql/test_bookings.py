@@ -306,6 +306,16 @@ def test_a_stay_of_any_length_is_found_by_its_last_night(house: House) -> None:
         assert SqlBookings(run).page(after).items == ()
 
 
+def test_no_stay_shares_a_night_with_a_day_use(house: House) -> None:
+    """A day use has no night, so it is no answer to a period and a period for no answer."""
+    house.add(house.booking(stay=Stay(TODAY - DAY, TODAY + DAY)))
+    house.add(house.booking(stay=Stay(TODAY, TODAY)))
+    with house.reading() as run:
+        assert SqlBookings(run).page(BookingFilter(staying=Stay(TODAY, TODAY))).items == ()
+        [found] = SqlBookings(run).page(BookingFilter(staying=Stay(TODAY - DAY, TODAY + DAY))).items
+        assert not found.stay.is_day_use
+
+
 def test_a_cursor_of_nobody_is_refused(house: House) -> None:
     """A cursor that no list gave is refused as bad input."""
     with house.reading() as run, pytest.raises(InvalidInput, match="cursor"):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
 from datetime import date, datetime, timedelta
-from itertools import groupby
 from uuid import UUID
 
 import attrs
@@ -120,7 +119,8 @@ Index(
 )
 Index("ix_hc_booking_arrival", _b.hotel_id, _b.arrival, _b.id)
 Index("ix_hc_booking_departure", _b.hotel_id, _b.departure, _b.id)
-Index("ix_hc_booking_status", _b.hotel_id, _b.status, _b.arrival, _b.id)
+Index("ix_hc_booking_status_arrival", _b.hotel_id, _b.status, _b.arrival, _b.id)
+Index("ix_hc_booking_status_departure", _b.hotel_id, _b.status, _b.departure, _b.id)
 Index("ix_hc_booking_guest", _b.hotel_id, _b.guest_id, _b.arrival, _b.id)
 Index("ix_hc_booking_room", _b.hotel_id, _b.room_id, _b.arrival, _b.id)
 Index(
@@ -291,7 +291,7 @@ def _values(booking: Booking) -> dict[str, object]:
 
 def _conditions(which: BookingFilter) -> Iterator[ColumnElement[bool]]:
     if which.statuses is not None:
-        yield _b.status.in_(sorted(status.value for status in which.statuses))
+        yield _b.status.in_(sorted(which.statuses))
     if which.guest_id is not None:
         yield _b.guest_id == which.guest_id
     if which.room_type_id is not None:
@@ -336,35 +336,30 @@ _r = ROOM_NIGHT.c
 _NIGHT_COLUMNS = (
     _n.booking_id,
     _n.night,
-    _n.room_type_id.label("night_type_id"),
+    _n.room_type_id,
     _n.price_minor,
-    _n.currency.label("night_currency"),
+    _n.currency,
     _n.released,
     _n.posted,
-    _r.room_id.label("night_room_id"),
+    _r.room_id,
 )
 _ROOM_OF_NIGHT = and_(
     _r.hotel_id == _n.hotel_id, _r.booking_id == _n.booking_id, _r.night == _n.night
 )
-_NIGHTS = (
+_ANY_NIGHT = (
     select(*_NIGHT_COLUMNS)
     .outerjoin_from(BOOKING_NIGHT, ROOM_NIGHT, _ROOM_OF_NIGHT)
-    .where(_n.hotel_id == acting_hotel(), _n.booking_id == bindparam("key"))
-    .order_by(_n.night)
+    .where(_n.hotel_id == acting_hotel())
 )
-_NIGHTS_TO_POST = (
-    select(*_b, *_NIGHT_COLUMNS)
-    .join_from(BOOKING, BOOKING_NIGHT, and_(_n.hotel_id == _b.hotel_id, _n.booking_id == _b.id))
-    .outerjoin(ROOM_NIGHT, _ROOM_OF_NIGHT)
-    .where(
-        _b.hotel_id == acting_hotel(),
-        IN_HOUSE,
-        _n.night <= bindparam("until"),
-        _n.posted.is_(False),
-        _n.released.is_(False),
-    )
-    .order_by(_b.id, _n.night)
-)
+_NIGHTS = _ANY_NIGHT.where(_n.booking_id == bindparam("key")).order_by(_n.night)
+_IN_HOUSE = _ALL.where(IN_HOUSE)
+_IDS_IN_HOUSE = select(_b.id).where(_b.hotel_id == acting_hotel(), IN_HOUSE)
+_NIGHTS_TO_POST = _ANY_NIGHT.where(
+    _n.booking_id.in_(_IDS_IN_HOUSE),
+    _n.night <= bindparam("until"),
+    _n.posted.is_(False),
+    _n.released.is_(False),
+).order_by(_n.booking_id, _n.night)
 _PUT_NIGHT = upsert_into(
     BOOKING_NIGHT, changing=("room_type_id", "price_minor", "currency", "released")
 )
@@ -384,9 +379,9 @@ def _night(row: AnyRow) -> BookingNight:
     return BookingNight(
         booking_id=BookingId(row.booking_id),
         night=row.night,
-        room_type_id=RoomTypeId(row.night_type_id),
-        price=Money(row.price_minor, row.night_currency),
-        room_id=row.night_room_id,
+        room_type_id=RoomTypeId(row.room_type_id),
+        price=Money(row.price_minor, row.currency),
+        room_id=row.room_id,
         released=row.released,
         posted=row.posted,
     )
@@ -485,13 +480,12 @@ class SqlBookings:
 
     def nights_to_post(self, until: date) -> tuple[tuple[Booking, BookingNight], ...]:
         """Return the unposted nights of the bookings in house, by booking and night."""
-        rows = self._run.all(_NIGHTS_TO_POST, lambda row: row, until=until)
-        pairs: list[tuple[Booking, BookingNight]] = []
-        for _, of_booking in groupby(rows, lambda row: row.id):
-            nights = list(of_booking)
-            booking = _booking(nights[0])
-            pairs += [(booking, _night(row)) for row in nights]
-        return tuple(pairs)
+        # Two statements, not a join: for a join SQLite walks all the nights of the hotel.
+        nights = self._run.all(_NIGHTS_TO_POST, _night, until=until)
+        in_house = {booking.id: booking for booking in self._run.all(_IN_HOUSE, _booking)}
+        return tuple(
+            (in_house[night.booking_id], night) for night in nights if night.booking_id in in_house
+        )
 
     def mark_posted(self, nights: Collection[BookingNight]) -> None:
         """Mark nights as posted; `AlreadyExists` if one of them is."""
