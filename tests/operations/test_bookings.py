@@ -279,6 +279,18 @@ def test_only_the_difference_between_two_stays_is_sold(hotel: SmallHotel) -> Non
     assert counted_units(hotel) == recounted_units(hotel)
 
 
+def test_a_booking_with_a_room_gets_its_new_nights_in_that_room(hotel: SmallHotel) -> None:
+    """The kept nights stay in the room, new ones join them, and units are of the room's type."""
+    _, (suite,) = add_suites(hotel)
+    booking, _ = book(hotel, stay(2, 3))
+    hotel.desk().run(op.assign_room, booking_id=booking.id, room_id=suite)
+    for new in (stay(3, 1), stay(2, 4), stay(4, 3), stay(0, 5)):
+        hotel.desk().run(op.amend_stay, booking_id=booking.id, stay=new)
+        kept = [night for night in nights_of(hotel, booking) if not night.released]
+        assert [(night.night, night.room_id) for night in kept] == [(day, suite) for day in new]
+        assert counted_units(hotel) == {("STE", str(night)): (1, 0) for night in new}
+
+
 def test_a_room_that_is_taken_stops_an_amendment(hotel: SmallHotel) -> None:
     """A booking cannot grow into a night on which somebody else has its room."""
     room = hotel.room_ids[0]
