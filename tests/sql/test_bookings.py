@@ -51,9 +51,8 @@ IN_HOUSE = BookingStatus.IN_HOUSE
 
 
 @given(data=st.data())
-def test_a_booking_comes_back_as_stored(database: Engine, data: st.DataObject) -> None:
+def test_a_booking_comes_back_as_stored(house: House, data: st.DataObject) -> None:
     """Whatever a booking holds is read back equal, by id, by number, and locked."""
-    house = new_house(database)
     booking = data.draw(bookings(house))
     house.add(booking)
     with house.writing() as run:
@@ -63,9 +62,8 @@ def test_a_booking_comes_back_as_stored(database: Engine, data: st.DataObject) -
 
 
 @given(data=st.data())
-def test_an_update_stores_every_field(database: Engine, data: st.DataObject) -> None:
+def test_an_update_stores_every_field(house: House, data: st.DataObject) -> None:
     """An update leaves exactly the booking it was given, with the next version."""
-    house = new_house(database)
     booking, other = data.draw(bookings(house)), data.draw(bookings(house))
     house.add(booking)
     changed = attrs.evolve(other, id=booking.id, version=booking.version)
@@ -157,9 +155,8 @@ def test_a_booking_of_another_hotel_is_an_unknown_one(house: House) -> None:
 
 
 @given(data=st.data())
-def test_nights_come_back_in_order(database: Engine, data: st.DataObject) -> None:
+def test_nights_come_back_in_order(house: House, data: st.DataObject) -> None:
     """Nights given in any order are read back equal and in order, each with its room."""
-    house = new_house(database)
     booking = house.booking()
     night = st.builds(
         BookingNight,

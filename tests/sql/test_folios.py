@@ -123,9 +123,8 @@ def stored_lines(house: House, folio: Folio) -> tuple[FolioLine, ...]:
 
 
 @given(data=st.data())
-def test_a_folio_comes_back_as_stored(database: Engine, data: st.DataObject) -> None:
+def test_a_folio_comes_back_as_stored(house: House, data: st.DataObject) -> None:
     """Whatever a folio holds is read back equal, with or without a lock."""
-    house = new_house(database)
     folio = new_folio(
         house,
         balance=data.draw(monies),
@@ -167,9 +166,8 @@ def lines_for(draw: st.DrawFn, folio: Folio) -> list[FolioLine]:
 
 
 @given(data=st.data())
-def test_lines_come_back_in_the_order_of_posting(database: Engine, data: st.DataObject) -> None:
+def test_lines_come_back_in_the_order_of_posting(house: House, data: st.DataObject) -> None:
     """Whatever lines hold is read back equal and in order, together and one by one."""
-    house = new_house(database)
     folio = new_folio(house)
     lines = data.draw(lines_for(folio))
     post(house, *lines)
@@ -179,9 +177,8 @@ def test_lines_come_back_in_the_order_of_posting(database: Engine, data: st.Data
 
 
 @given(data=st.data())
-def test_a_balance_is_the_sum_of_its_lines(database: Engine, data: st.DataObject) -> None:
+def test_a_balance_is_the_sum_of_its_lines(house: House, data: st.DataObject) -> None:
     """After any batches of postings to any folios each balance is the sum of its lines."""
-    house = new_house(database)
     folios = [new_folio(house) for _ in range(3)]
     posting = st.tuples(st.sampled_from(folios), st.integers(-(10**15), 10**15))
     for batch in data.draw(st.lists(st.lists(posting, max_size=5), max_size=4)):
