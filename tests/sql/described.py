@@ -14,7 +14,8 @@ _POSTGRESQL = (
     """
 SELECT 'column', c.relname, a.attnum::text, a.attname || ' ' ||
   format_type(a.atttypid, a.atttypmod) || ' ' || a.attnotnull || ' ' ||
-  coalesce(pg_get_expr(d.adbin, d.adrelid), '')
+  coalesce(pg_get_expr(d.adbin, d.adrelid), '') || ' ' ||
+  coalesce((SELECT collname FROM pg_collation WHERE oid = a.attcollation), '')
 FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid
 LEFT JOIN pg_attrdef d ON d.adrelid = c.oid AND d.adnum = a.attnum
 WHERE c.relkind = 'r' AND a.attnum > 0 AND c.relnamespace = CAST(:schema AS regnamespace)

@@ -29,7 +29,8 @@ def configuration(connection: Connection | None = None) -> Config:
 
     ``history`` and the like need no database; those that look at one use ``connection`` and the
     library's own names. The next migration is written by ``alembic.command.revision`` with
-    ``autogenerate=True`` and the next number as ``rev_id``, on a database at the newest revision.
+    ``autogenerate=True`` and the next number as ``rev_id``, on a database at the newest revision;
+    `hotelcore.sql.creation.HEAD` then moves on to it.
     """
     config = Config(attributes={"connection": connection})
     config.set_main_option("script_location", "hotelcore.sql:migrations")
