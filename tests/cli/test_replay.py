@@ -20,6 +20,7 @@ from sqlalchemy import text
 
 from hotelcore import HotelCore
 from hotelcore.cli import main
+from hotelcore.cli.replay.rows import agendas, read_rows, rooms_needed
 from tests.cli.demand import MONTHS, gzip_file, plain_file, stay
 
 DAY = timedelta(days=1)
@@ -199,6 +200,65 @@ def test_a_failed_check_is_said_and_fails_the_command(
     file = plain_file(tmp_path, [stay()])
     assert main(["replay", str(file), "--database", sqlite_url]) == 1
     assert "FAILED  every counter equals its recomputation" in capsys.readouterr().out
+
+
+# -- rooms ------------------------------------------------------------------------------------
+
+WALK_IN = {"lead_time": "0"}
+HOUSES: Mapping[str, tuple[list[Cells], dict[str, int]]] = {
+    "one after the other": ([stay("2015-07-01", 2), stay("2015-07-03", 2)], {"A": 1}),
+    "at the same time": ([stay("2015-07-01", 3), stay("2015-07-03", 2)], {"A": 2}),
+    "booked after the other was cancelled": (
+        [
+            stay(reservation_status="Canceled", reservation_status_date="2015-06-25"),
+            stay(lead_time="5"),
+        ],
+        {"A": 1},
+    ),
+    "booked before the other was cancelled": (
+        [
+            stay(reservation_status="Canceled", reservation_status_date="2015-06-26"),
+            stay(lead_time="5"),
+        ],
+        {"A": 2},
+    ),
+    "come on the day after a no-show": (
+        [stay("2015-07-01", 3, reservation_status="No-Show"), stay("2015-07-02", 1, **WALK_IN)],
+        {"A": 1},
+    ),
+    "booked when a no-show was still awaited": (
+        [stay("2015-07-01", 3, reservation_status="No-Show"), stay("2015-07-02", 1)],
+        {"A": 2},
+    ),
+    "come after another moved to a better type": (
+        [stay("2015-07-01", 3, assigned_room_type="B"), stay("2015-07-02", 1, **WALK_IN)],
+        {"A": 1, "B": 1},
+    ),
+    "day uses one after the other": ([stay(nights=0), stay(nights=0)], {"A": 1}),
+    "a day use beside a guest who stays": (
+        [stay("2015-07-01", 2), stay("2015-07-02", 0)],
+        {"A": 2},
+    ),
+    "a day use after a guest has left": (
+        [stay("2015-07-01", 1), stay("2015-07-02", 0)],
+        {"A": 1},
+    ),
+    "a day use in a better type": (
+        [stay("2015-07-02", 0, assigned_room_type="B")],
+        {"A": 1, "B": 1},
+    ),
+}
+
+
+@pytest.mark.parametrize("house", HOUSES)
+def test_the_house_is_as_large_as_it_must_be(
+    house: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Each type gets the rooms that its bookings need at once, and they suffice."""
+    rows, expected = HOUSES[house]
+    file = plain_file(tmp_path, rows)
+    assert rooms_needed(agendas(read_rows(file))) == expected
+    replayed(capsys, file)
 
 
 # -- truths reckoned independently ------------------------------------------------------------

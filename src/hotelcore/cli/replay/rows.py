@@ -288,6 +288,5 @@ def rooms_needed(days: Mapping[date, Agenda]) -> dict[str, int]:
             need.sell(row.assigned, row.stay)
             staying.update((row.assigned, night) for night in row.stay)
         for row in agenda.no_shows:
-            # The night of the arrival was kept for them until it was over.
-            need.release(row.reserved, row.stay.from_day(day + _DAY))
+            need.release(row.reserved, row.stay)
     return dict(sorted(need.rooms.items()))
