@@ -8,7 +8,7 @@ import io
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-MONTHS = (
+MONTHS: list[str] = (
     "January February March April May June July August September October November December".split()
 )
 STAY: Mapping[str, str] = {

@@ -38,11 +38,15 @@ def ran(*arguments: object, **changes: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-def on_a_terminal(*arguments: object, **changes: str) -> str:
-    """Run the program with both streams on a terminal and return all that it wrote there."""
+def on_a_terminal(stream: str, *arguments: object, **changes: str) -> str:
+    """Run the program with ``stream`` on a terminal, and return what it wrote there."""
     ours, theirs = pty.openpty()
+    streams = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL, stream: theirs}
     with subprocess.Popen(
-        [*PROGRAM, *map(str, arguments)], stdout=theirs, stderr=theirs, env=environment(**changes)
+        [*PROGRAM, *map(str, arguments)],
+        stdout=streams["stdout"],
+        stderr=streams["stderr"],
+        env=environment(**changes),
     ) as process:
         os.close(theirs)
         written = b""
@@ -247,17 +251,29 @@ def test_an_interrupt_ends_the_work_and_leaves_nothing(tmp_path: Path) -> None:
 def test_a_terminal_gets_colour_unless_it_asks_for_none(tmp_path: Path) -> None:
     """Colour is for terminals, and ``NO_COLOR`` takes it away; the words stay the same."""
     file = plain_file(tmp_path, [stay()])
-    assert "\x1b[32mok" in on_a_terminal("replay", file)
-    plain = on_a_terminal("replay", file, NO_COLOR="1")
+    assert "\x1b[32mok" in on_a_terminal("stdout", "replay", file)
+    plain = on_a_terminal("stdout", "replay", file, NO_COLOR="1")
     assert "ok      every row is a booking" in plain
-    assert not [part for part in plain.split("\x1b[")[1:] if part.startswith("3")]
+    assert "\x1b" not in plain
+
+
+def test_a_terminal_gets_a_progress_bar(tmp_path: Path) -> None:
+    """On a terminal a bar moves, and is gone when the work is done; ``NO_COLOR`` makes it grey."""
+    file = plain_file(tmp_path, [stay()])
+    assert "\x1b[2K" in on_a_terminal("stderr", "replay", file)
+    grey = on_a_terminal("stderr", "replay", file, NO_COLOR="1")
+    assert "\x1b[2K" in grey
+    assert not [code for code in grey.split("\x1b[") if code.startswith(("3", "9"))]
 
 
 def test_a_dumb_terminal_gets_plain_lines(tmp_path: Path) -> None:
     """A terminal that understands no escape gets none."""
-    shown = on_a_terminal("replay", plain_file(tmp_path, [stay()]), TERM="dumb")
-    assert "\x1b" not in shown
-    assert "Resort Hotel: 100 %" in shown
+    file = plain_file(tmp_path, [stay()])
+    results = on_a_terminal("stdout", "replay", file, TERM="dumb")
+    progress = on_a_terminal("stderr", "replay", file, TERM="dumb")
+    assert "ok      every row is a booking" in results
+    assert "Resort Hotel: 100 %" in progress
+    assert "\x1b" not in results + progress
 
 
 def test_without_rich_a_terminal_gets_plain_lines(tmp_path: Path) -> None:
@@ -266,9 +282,12 @@ def test_without_rich_a_terminal_gets_plain_lines(tmp_path: Path) -> None:
     missing.mkdir(parents=True)
     (missing / "__init__.py").write_text("raise ModuleNotFoundError(name='rich')")
     path = os.pathsep.join([str(missing.parent), os.environ.get("PYTHONPATH", "")])
-    shown = on_a_terminal("replay", plain_file(tmp_path, [stay()]), PYTHONPATH=path)
-    assert "\x1b" not in shown
-    assert "ok      every row is a booking" in shown
+    file = plain_file(tmp_path, [stay()])
+    results = on_a_terminal("stdout", "replay", file, PYTHONPATH=path)
+    progress = on_a_terminal("stderr", "replay", file, PYTHONPATH=path)
+    assert "ok      every row is a booking" in results
+    assert "Resort Hotel: 100 %" in progress
+    assert "\x1b" not in results + progress
 
 
 def test_a_file_gets_plain_lines(tmp_path: Path) -> None:
