@@ -451,11 +451,42 @@ def test_automatic_assignment_leaves_alone_who_has_a_room(
     for room, of in zip(hotel.room_ids, (stay(0, 1), stay(1, 1)), strict=True):
         pinned, _ = book(hotel, of)
         hotel.desk().run(op.assign_room, booking_id=pinned.id, room_id=room)
-    long, short = book(hotel, stay(0, 2))[0], book(hotel, stay(2, 400))[0]
+    long, short = book(hotel, stay(0, 2))[0], book(hotel, stay(2, 2))[0]
     day_use, _ = book(hotel, stay(0, 0))
-    far, _ = book(hotel, stay(1_500, 2))
     placed = hotel.desk().run(
-        op.assign_rooms, room_type_id=hotel.type_id, arriving_until=TODAY + 2_000 * DAY
+        op.assign_rooms, room_type_id=hotel.type_id, arriving_until=TODAY + 9 * DAY
     )
-    assert [booking.id for booking in placed] == [short.id, far.id]
+    assert [booking.id for booking in placed] == [short.id]
     assert {hotel.booking(b.id).room_id for b in (long, day_use)} == {None}
+
+
+def test_automatic_assignment_sees_pinned_rooms_however_far_away(
+    core: HotelCore, clock: FixedClock
+) -> None:
+    """Arrivals years apart are planned together, each around what is taken on its nights."""
+    hotel = open_hotel(core, clock, rooms=2)
+    first, second = hotel.room_ids
+    waiting = [book(hotel, stay(0, 400))[0]]
+    for far in (stay(1_500, 2), stay(2_600, 2)):
+        pinned, _ = book(hotel, far)
+        hotel.desk().run(op.assign_room, booking_id=pinned.id, room_id=first)
+        waiting.append(book(hotel, far)[0])
+    placed = hotel.desk().run(
+        op.assign_rooms, room_type_id=hotel.type_id, arriving_until=TODAY + 3_000 * DAY
+    )
+    assert [booking.id for booking in placed] == [booking.id for booking in waiting]
+    assert [booking.room_id for booking in placed[1:]] == [second, second]
+
+
+def test_automatic_assignment_gives_no_room_to_a_stay_that_is_over(
+    core: HotelCore, clock: FixedClock
+) -> None:
+    """A guest who came late still gets a room for the rest; one who missed all of it gets none."""
+    hotel = open_hotel(core, clock, rules=KEEP)
+    over, late = book(hotel, stay(0, 1))[0], book(hotel, stay(0, 2))[0]
+    hotel.close_day()
+    placed = hotel.desk().run(
+        op.assign_rooms, room_type_id=hotel.type_id, arriving_until=hotel.today
+    )
+    assert [booking.id for booking in placed] == [late.id]
+    assert hotel.booking(over.id).room_id is None
