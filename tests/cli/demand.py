@@ -5,10 +5,10 @@ from __future__ import annotations
 import csv
 import gzip
 import io
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
-MONTHS: list[str] = (
+MONTHS: Sequence[str] = (
     "January February March April May June July August September October November December".split()
 )
 STAY: Mapping[str, str] = {

@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from datetime import UTC, date, datetime
 from pathlib import Path
 
-from attrs import Factory, asdict, frozen
+from attrs import Factory, asdict, define, frozen
 
 from hotelcore.cli.output import Output
 from hotelcore.cli.replay.life import Life, live
@@ -94,8 +94,9 @@ def _database(url: str | None) -> Iterator[HotelCore]:
 
 def _replay(core: HotelCore, name: str, rows: list[Row], output: Output) -> _Report:
     clock = FixedClock(datetime(1970, 1, 1, tzinfo=UTC))
-    with output.progress(name, len(agendas(rows))) as step:
-        life = live(HotelCore(core.engine, clock=clock), clock, name, rows, step)
+    days = agendas(rows)
+    with output.progress(name, len(days)) as step:
+        life = live(HotelCore(core.engine, clock=clock), clock, name, days, step)
     figures = _figures(life)
     proofs = core.prove(life.hotel_id, commands=life.commands)
     checks = (_nothing_dropped(rows, figures), _days_agree(figures), *proofs.checks)
@@ -105,9 +106,9 @@ def _replay(core: HotelCore, name: str, rows: list[Row], output: Output) -> _Rep
 # -- reading back -----------------------------------------------------------------------------
 
 
-@frozen
+@define
 class _Figures:
-    """What the database says of a hotel: its bookings, one by one, and its closed business days.
+    """What the database says of a hotel: its closed business days, and its bookings one by one.
 
     ``nights`` and ``total`` are those of the bookings that were checked out.
     """
@@ -116,7 +117,7 @@ class _Figures:
     statuses: Counter[BookingStatus] = Factory(Counter)
     months: Counter[str] = Factory(Counter)
     nights: Counter[date] = Factory(Counter)
-    total: Counter[str] = Factory(Counter)
+    total: Money = Money.zero(CURRENCY)
 
     @property
     def room_nights(self) -> int:
@@ -142,7 +143,7 @@ def _figures(life: Life) -> _Figures:
             figures.months[f"{booking.stay.arrival:%Y-%m}"] += 1
             if booking.status is BookingStatus.CHECKED_OUT:
                 figures.nights.update(booking.stay)
-                figures.total[booking.total.currency] += booking.total.minor
+                figures.total += booking.total
     return figures
 
 
@@ -168,13 +169,12 @@ def _nothing_dropped(rows: list[Row], figures: _Figures) -> Check:
 
 def _days_agree(figures: _Figures) -> Check:
     sold = Counter({day.date: day.rooms_sold for day in figures.days})
-    total = Money(figures.total[CURRENCY], CURRENCY)
     return Check(
         name="the business days agree with the stays",
-        ok=sold == figures.nights and figures.revenue == total,
+        ok=sold == figures.nights and figures.revenue == figures.total,
         detail=(
             f"{figures.room_nights:,} nights sold for {figures.revenue}, "
-            f"{figures.nights.total():,} spent for {total}"
+            f"{figures.nights.total():,} spent for {figures.total}"
         ),
     )
 

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections import ChainMap
-from collections.abc import Callable, Mapping, MutableMapping, Sequence
+from collections.abc import Callable, Mapping, MutableMapping
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Concatenate, ParamSpec, TypeVar
 
 from attrs import Factory, frozen
 
 from hotelcore.access import Role
-from hotelcore.cli.replay.rows import CURRENCY, Agenda, Row, agendas, rooms_needed
+from hotelcore.cli.replay.rows import CURRENCY, Agenda, Row, rooms_needed
 from hotelcore.clock import FixedClock, SystemClock
 from hotelcore.core import Desk, HotelCore
 from hotelcore.domain.hotels import HouseRules, UnresolvedArrival
@@ -68,16 +68,19 @@ class Life:
 
 
 def live(
-    core: HotelCore, clock: FixedClock, name: str, rows: Sequence[Row], step: Callable[[], None]
+    core: HotelCore,
+    clock: FixedClock,
+    name: str,
+    days: Mapping[date, Agenda],
+    step: Callable[[], None],
 ) -> Life:
-    """Register a new hotel called ``name`` and live through all its ``rows``.
+    """Register a new hotel called ``name`` and live through its ``days``, which are all in order.
 
     ``clock`` is the one that ``core`` reads; it is moved from day to day. ``step`` is called after
     each business day. Raises what the operations raise.
     """
     stopwatch = SystemClock()
     begun = stopwatch.monotonic()
-    days = agendas(rows)
     first, last = min(days), max(days)
     desk = core.acting_as(Actor(hotel_id=HotelId(new_id()), subject="replay", role=Role.ADMIN))
     clock.set(datetime.combine(first, _BY_DAY))
