@@ -474,6 +474,17 @@ def test_a_cancellation_gives_back_what_is_in_credit_and_no_more(
     _assert_no_payment_gives_more_than_itself(hotel, folios)
 
 
+def test_a_fee_is_kept_from_what_was_paid(hotel: SmallHotel) -> None:
+    """It goes to the folio in credit, so that after the refund all folios are closed."""
+    booking, folios = _booking_with_two_folios(hotel, Fee(kind=FeeKind.FIRST_NIGHT))
+    hotel.pay(folios[1], 15_000)
+    outcome = hotel.desk().run(
+        op.cancel_booking_with_refund, booking_id=booking.id, reason="changed plans"
+    )
+    assert (outcome.fee, outcome.refund) == (eur(10_000), eur(5_000))
+    assert {hotel.folio(key).status for key in folios} == {FolioStatus.CLOSED}
+
+
 def _booking_with_two_folios(hotel: SmallHotel, late_fee: Fee) -> tuple[Booking, list[FolioId]]:
     desk = hotel.desk()
     booking, folio = desk.run(

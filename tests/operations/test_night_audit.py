@@ -348,7 +348,7 @@ def _die_in_the_audit(url: str, hotel_id: UUID, day: date, now: datetime, nth: i
 
 
 def test_a_killed_audit_leaves_the_day_open(
-    core: HotelCore, clock: FixedClock, database_url: str
+    core: HotelCore, clock: FixedClock, prepared_url: str
 ) -> None:
     """Killed early, amid the postings and at its very end, the process leaves nothing behind."""
     statements = statements_of_a_clean_run(core, clock)
@@ -356,7 +356,7 @@ def test_a_killed_audit_leaves_the_day_open(
     today, before = hotel.today, hotel.rows()
     spawn = multiprocessing.get_context("spawn")
     for nth in (0, statements // 2, statements - 1):
-        arguments = (database_url, hotel.hotel_id, today, clock.now(), nth)
+        arguments = (prepared_url, hotel.hotel_id, today, clock.now(), nth)
         process = spawn.Process(target=_die_in_the_audit, args=arguments)
         process.start()
         process.join()
