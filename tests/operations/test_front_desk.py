@@ -433,6 +433,25 @@ def test_guests_who_arrive_together_get_different_rooms(core: HotelCore, clock: 
 
 
 @pytest.mark.race
+def test_who_loses_one_night_of_a_room_keeps_none_of_it(core: HotelCore, clock: FixedClock) -> None:
+    """Long and short stays that pick rooms at once each end in one room for all their nights."""
+    hotel = open_hotel(core, clock, rooms=8)
+    for round_ in range(4):
+        lengths = [stay(10 * round_, 4), stay(10 * round_ + 3, 1)] * 4
+        bookings = [book(hotel, of)[0] for of in lengths]
+        start = Barrier(len(bookings))
+
+        def assign(booking: Booking, start: Barrier = start) -> Booking:
+            start.wait()
+            return hotel.desk().run(op.assign_room, booking_id=booking.id)
+
+        with ThreadPoolExecutor(len(bookings)) as threads:
+            assigned = list(threads.map(assign, bookings))
+        assert {booking.room_id for booking in assigned} == set(hotel.room_ids)
+    assert misplaced_nights(hotel) == []
+
+
+@pytest.mark.race
 def test_two_moves_into_one_room_move_one_guest(core: HotelCore, clock: FixedClock) -> None:
     """Of two guests who want the same room one gets it, the other stays and hears why."""
     hotel = open_hotel(core, clock, rooms=3)
