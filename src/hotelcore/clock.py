@@ -42,22 +42,26 @@ class SystemClock:
 
 
 class FixedClock:
-    """A clock that stands still until it is told to move."""
+    """A clock that stands still until it is told to move.
 
-    __slots__ = ("_instant", "_monotonic")
+    Its monotonic seconds pass all the same: time limits guard a real database, whatever the day in
+    the story.
+    """
+
+    __slots__ = ("_advanced", "_instant")
 
     def __init__(self, instant: datetime) -> None:
-        """Stand at `instant` (aware, UTC), with the monotonic seconds at zero."""
+        """Stand at `instant` (aware, UTC)."""
         self._instant = require_utc(instant, "instant")
-        self._monotonic = 0.0
+        self._advanced = 0.0
 
     def now(self) -> datetime:
         """Return the instant the clock stands at."""
         return self._instant
 
     def monotonic(self) -> float:
-        """Return the seconds by which the clock was advanced."""
-        return self._monotonic
+        """Return the machine's monotonic seconds and those by which the clock was advanced."""
+        return time.monotonic() + self._advanced
 
     def set(self, instant: datetime) -> None:
         """Stand at `instant` (aware, UTC), earlier or later, like a machine whose clock is set.
@@ -71,7 +75,7 @@ class FixedClock:
         if by < timedelta():
             raise InvalidInput("by", "time passes forwards; use set() to turn the clock back")
         self._instant += by
-        self._monotonic += by.total_seconds()
+        self._advanced += by.total_seconds()
 
 
 def require_utc(instant: datetime, field: str) -> datetime:

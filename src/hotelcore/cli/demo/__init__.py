@@ -26,6 +26,7 @@ from hotelcore.cli.output import Output
 from hotelcore.clock import FixedClock
 from hotelcore.core import HotelCore
 from hotelcore.ids import HotelId, new_id
+from hotelcore.sql.limits import Limits
 from hotelcore.sql.proofs import prove, snapshot
 from hotelcore.sql.schema import TableNames
 
@@ -34,6 +35,8 @@ __all__ = ["add_arguments", "run"]
 # A Monday, so that the week's rhythm shows.
 _FIRST_DAY = date(2026, 6, 1)
 _SMALL_ROOMS = 12
+# A whole part of a day is one transaction here, on whatever machine.
+_A_DAY = Limits(time_limit=timedelta(hours=1))
 _CHART_ROOMS = 12
 
 
@@ -88,7 +91,7 @@ def _database(url: str | None) -> Iterator[str]:
 def _live(output: Output, url: str, rooms: int, days: int, seed: int) -> Story:
     began = time.perf_counter()
     clock = FixedClock(datetime.combine(_FIRST_DAY, datetime.min.time(), UTC))
-    with closing(HotelCore(url, clock=clock)) as core:
+    with closing(HotelCore(url, clock=clock, limits=_A_DAY)) as core:
         core.create_schema()
         hotels = [
             _Hotel.opened(core, clock, BIG, rooms, days, seed),
