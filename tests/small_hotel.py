@@ -99,9 +99,11 @@ def shared_core(request: pytest.FixtureRequest) -> Generator[HotelCore]:
 def opened(url: str) -> Generator[SmallHotel]:
     """Open a hotel in an empty database, and close the connections afterwards."""
     core = HotelCore(url)
-    core.create_schema()
-    yield open_hotel(core)
-    core.close()
+    try:
+        core.create_schema()
+        yield open_hotel(core)
+    finally:
+        core.close()
 
 
 # -- what a database holds ----------------------------------------------------------------------

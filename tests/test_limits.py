@@ -249,6 +249,29 @@ def test_a_unit_that_sleeps_is_stopped_at_its_end(hotel: SmallHotel) -> None:
     everything_works(hotel)
 
 
+@pytest.mark.parametrize("where", ["inside", "before", "at the end"])
+def test_a_unit_that_sleeps_is_stopped_at_a_savepoint(hotel: SmallHotel, where: str) -> None:
+    """A savepoint begins, ends and is undone under the same limit, and in the same words."""
+    desk = hotel.desk.within(time_limit=SHORT)
+
+    def work(uow: UnitOfWork) -> None:
+        register_guest(uow, last_name="Before")
+        if where == "before":
+            linger(PAST)
+        with uow.savepoint():
+            if where != "before":
+                linger(PAST)
+            if where == "inside":
+                register_guest(uow, last_name="Inside")
+
+    with (
+        nothing_kept(hotel.core.engine),
+        ends_at(timedelta(seconds=PAST), TransactionTimeout),
+    ):
+        desk.run(work)
+    everything_works(hotel)
+
+
 def test_a_stuck_host_keeps_no_session_open(hotel: SmallHotel) -> None:
     """While host code sleeps past the limit, the server has already ended its transaction."""
     desk = hotel.desk.within(time_limit=SHORT)

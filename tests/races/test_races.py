@@ -20,6 +20,7 @@ import pytest
 
 from hotelcore import Money
 from hotelcore.domain.bookings import Booking, BookingStatus
+from hotelcore.domain.folios import FolioLine
 from hotelcore.domain.rooms import RoomCondition
 from hotelcore.operations import (
     add_room_type,
@@ -32,7 +33,7 @@ from hotelcore.operations import (
     refund_payment,
     register_guest,
 )
-from tests.races.racing import RIVALS, ROUNDS, Attempt, Record, Track, verdict
+from tests.races.racing import RIVALS, ROUNDS, Attempt, Call, Record, Track, verdict
 from tests.small_hotel import DAY, PRICE, TODAY, SmallHotel, row_counts
 
 pytestmark = pytest.mark.race
@@ -73,13 +74,13 @@ def test_a_room_is_given_to_one_of_many_bookings(
         for n in range(RIVALS)
     ]
     homes = {booking.id: room.id for booking, room in zip(bookings, own, strict=True)}
-    wishes = [
-        partial(house.desk.run, assign_room, booking_id=booking.id, room_id=wanted.id)
-        for booking in bookings
-    ]
+
+    def wish_of(booking: Booking) -> Call:
+        return lambda: house.desk.run(assign_room, booking_id=booking.id, room_id=wanted.id)
+
     with books_in_order(hotel, commands=2 * ROUNDS):
         for _ in range(ROUNDS):
-            attempts = rivals.run(wishes)
+            attempts = rivals.run([wish_of(booking) for booking in bookings])
             record.add(attempts)
             winner = the_winner(attempts)
             assert isinstance(winner, Booking)
@@ -105,11 +106,14 @@ def test_the_last_units_of_a_type_are_sold_once_each(
 def test_a_booking_is_checked_in_once(hotel: SmallHotel, rivals: Track, record: Record) -> None:
     """Of 32 check-ins of one booking one succeeds, and one key is issued."""
     desk, room = hotel.desk, hotel.rooms[0].id
+
+    def check_in_of(booking: Booking) -> Call:
+        return lambda: desk.run(check_in_guest, booking_id=booking.id, room_id=room)
+
     with books_in_order(hotel, commands=4 * ROUNDS):
         for _ in range(ROUNDS):
             booking, _ = hotel.booked()
-            check_in = partial(desk.run, check_in_guest, booking_id=booking.id, room_id=room)
-            record.add(rivals.run([check_in] * RIVALS))
+            record.add(rivals.run([check_in_of(booking)] * RIVALS))
             with desk.reading() as uow:
                 assert uow.bookings.get(booking.id).status is BookingStatus.IN_HOUSE
                 assert len(uow.keys.of_booking(booking.id)) == 1
@@ -122,13 +126,14 @@ def test_a_payment_is_refunded_once(hotel: SmallHotel, rivals: Track, record: Re
     """Of 32 full refunds of one payment one succeeds, and the folio owes what it did before."""
     desk, amount = hotel.desk, Money(12_345, "EUR")
     _, folio = hotel.booked()
+
+    def refund_of(line: FolioLine) -> Call:
+        return lambda: desk.run(refund_payment, line_id=line.id, amount=amount, reason="mistaken")
+
     with books_in_order(hotel, commands=2 * ROUNDS):
         for _ in range(ROUNDS):
             paid = desk.run(record_payment, folio_id=folio.id, amount=amount, method="card")
-            refund = partial(
-                desk.run, refund_payment, line_id=paid.id, amount=amount, reason="mistaken"
-            )
-            record.add(rivals.run([refund] * RIVALS))
+            record.add(rivals.run([refund_of(paid)] * RIVALS))
     with desk.reading() as uow:
         assert uow.folios.get(folio.id).balance == Money.zero("EUR")
         assert len(uow.folios.lines(folio.id)) == 2 * ROUNDS
@@ -139,11 +144,13 @@ def test_an_idempotency_key_has_one_effect(
     hotel: SmallHotel, rivals: Track, record: Record
 ) -> None:
     """32 calls under one key all get the same guest, and the hotel has one more."""
+
+    def call_under(key: str) -> Call:
+        return lambda: hotel.desk.once(key).run(register_guest, last_name=key)
+
     with books_in_order(hotel, commands=ROUNDS):
         for number in range(ROUNDS):
-            desk = hotel.desk.once(f"web-{number}")
-            register = partial(desk.run, register_guest, last_name=f"Once {number}")
-            attempts = rivals.run([register] * RIVALS)
+            attempts = rivals.run([call_under(f"web-{number}")] * RIVALS)
             record.add(attempts)
             assert len({attempt.result for attempt in attempts}) == 1
     assert row_counts(hotel.core.engine)["hc_guest"] == 1 + ROUNDS

@@ -7,7 +7,8 @@ errors, and turns rows into entities. What lies beneath can change without touch
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Generator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any, TypeAlias, TypeVar
 from uuid import UUID
 
@@ -18,6 +19,7 @@ from sqlalchemy import (
     Insert,
     Row,
     Table,
+    Transaction,
     and_,
     bindparam,
     insert,
@@ -25,15 +27,16 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine.interfaces import CoreExecuteOptionsParameter
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.sql.base import Executable
 from sqlalchemy.sql.dml import UpdateBase
 
-from hotelcore.errors import ReadOnly
+from hotelcore.errors import InvalidInput, ReadOnly
 from hotelcore.ids import HotelId
 from hotelcore.sql.limits import Deadline
 from hotelcore.sql.translation import translated
 
-__all__ = ["Statements", "acting_hotel", "insert_into", "upsert_into"]
+__all__ = ["Statements", "acting_hotel", "insert_into", "undo", "upsert_into"]
 
 T = TypeVar("T")
 
@@ -85,8 +88,9 @@ def _row_of(table: Table) -> dict[str, BindParameter[Any]]:
 class Statements:
     """Runs statements for one hotel on one connection until one deadline.
 
-    ``writes`` is what may change rows at the moment: nothing in a reading unit, and in a writing
-    one only the commands, since what they do is permitted and audited.
+    ``may_write`` says whether rows may be changed at the moment: never in a reading unit, and in a
+    writing one only by the commands, since what they do is permitted and audited. ``over`` is set
+    when the unit has ended, which nothing outlives.
     """
 
     def __init__(
@@ -106,6 +110,7 @@ class Statements:
         self._options: CoreExecuteOptionsParameter = {**(options or {}), "preserve_rowcount": True}
         self.read_only = read_only
         self.may_write = not read_only
+        self.over = False
 
     @property
     def dialect(self) -> str:
@@ -138,15 +143,45 @@ class Statements:
             return 0
         return self._execute(statement, [{**row, **self._acting} for row in rows]).rowcount
 
+    def refuse_if_read_only(self) -> None:
+        """Raise `ReadOnly` in a reading unit, where there is nothing to write or to undo."""
+        if self.read_only:
+            raise ReadOnly(_WHY_READ_ONLY)
+
+    @contextmanager
+    def savepoint(self) -> Generator[None]:
+        """Run the body so that its failure undoes what it wrote, and that alone."""
+        with translated(self._deadline.limits):
+            self._deadline.enforce(self._connection)
+            savepoint = self._connection.begin_nested()
+        try:
+            yield
+            with translated(self._deadline.limits):
+                savepoint.commit()
+        except BaseException:
+            undo(self._connection, savepoint)
+            raise
+
     def _execute(
         self, statement: Executable, values: Parameters | list[Parameters]
     ) -> CursorResult[Any]:
         if not self.may_write and isinstance(statement, UpdateBase):
-            raise ReadOnly(_WHY_READ_ONLY if self.read_only else _WHY_NO_COMMAND)
-        self._deadline.enforce(self._connection)
+            self.refuse_if_read_only()
+            raise ReadOnly(_WHY_NO_COMMAND)
+        if self.over:
+            raise InvalidInput("uow", "is over: its handle was left")
         parameters = values if isinstance(values, list) else {**values, **self._acting}
         with translated(self._deadline.limits):
+            self._deadline.enforce(self._connection)
             return self._connection.execute(statement, parameters, execution_options=self._options)
+
+
+def undo(connection: Connection, transaction: Transaction) -> None:
+    """Roll back; a connection that cannot is thrown away, and its server rolls back itself."""
+    try:
+        transaction.rollback()
+    except DBAPIError:
+        connection.invalidate()
 
 
 _WHY_READ_ONLY = "this handle only reads: write through run() or transaction()"

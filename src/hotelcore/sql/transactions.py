@@ -11,8 +11,7 @@ from contextlib import contextmanager
 from typing import Any, TypeVar, get_type_hints
 
 from attrs import frozen
-from sqlalchemy import Connection, Transaction
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy import Connection
 
 from hotelcore import wire
 from hotelcore.access import Permission, authorize
@@ -23,7 +22,7 @@ from hotelcore.sql.engine import DEADLINE, NAMES, READING
 from hotelcore.sql.idempotency import claim, settle
 from hotelcore.sql.limits import Deadline, tell_again, told_limits
 from hotelcore.sql.schema import TableNames
-from hotelcore.sql.statements import Statements
+from hotelcore.sql.statements import Statements, undo
 from hotelcore.sql.translation import translated
 from hotelcore.sql.unit_of_work import Commission, SqlUnitOfWork
 
@@ -42,8 +41,11 @@ class Unit:
     names: TableNames
     deadline: Deadline
 
-    def over(self, connection: Connection, *, read_only: bool) -> SqlUnitOfWork:
-        """Put a unit of work on ``connection``."""
+    @contextmanager
+    def over(
+        self, connection: Connection, *, read_only: bool
+    ) -> Generator[SqlUnitOfWork, None, None]:
+        """Put a unit of work on ``connection``, which ends with the body."""
         # To be in a hotel at all is to see its bookings; without that there is nothing to do.
         authorize(self.commission.actor.role, Permission.BOOKINGS_VIEW, "unit of work")
         run = Statements(
@@ -53,7 +55,10 @@ class Unit:
             read_only=read_only,
             options=_statement_options(self.names),
         )
-        return SqlUnitOfWork(connection, run, self.commission)
+        try:
+            yield SqlUnitOfWork(run, self.commission)
+        finally:
+            run.over = True
 
 
 def _statement_options(names: TableNames) -> dict[str, Any]:  # SQLAlchemy's options are open
@@ -90,25 +95,17 @@ def write(
         try:
             with translated(limits):
                 unit.deadline.begin(connection)
-            uow = unit.over(connection, read_only=False)
-            yield uow
-            written.events = uow.flush()
+            with unit.over(connection, read_only=False) as uow:
+                yield uow
+                written.events = uow.flush()
             unit.deadline.check()
             with translated(limits):
                 transaction.commit()
         except BaseException:
-            _undo(connection, transaction)
+            undo(connection, transaction)
             raise
     finally:
         connection.info.pop(DEADLINE, None)
-
-
-def _undo(connection: Connection, transaction: Transaction) -> None:
-    """Roll back; a connection that cannot is thrown away, and its server rolls back itself."""
-    try:
-        transaction.rollback()
-    except DBAPIError:
-        connection.invalidate()
 
 
 @contextmanager
@@ -120,7 +117,8 @@ def read(connection: Connection, unit: Unit) -> Generator[SqlUnitOfWork, None, N
         connection = connection.execution_options(isolation_level="AUTOCOMMIT")
     connection.info[DEADLINE] = unit.deadline
     try:
-        yield unit.over(connection, read_only=True)
+        with unit.over(connection, read_only=True) as uow:
+            yield uow
     finally:
         connection.info.pop(DEADLINE, None)
 
@@ -135,15 +133,15 @@ def joined(
         savepoint = connection.begin_nested()
         limits_of_host = told_limits(connection)
     try:
-        uow = unit.over(connection, read_only=False)
-        yield uow
-        written.events = uow.flush()
+        with unit.over(connection, read_only=False) as uow:
+            yield uow
+            written.events = uow.flush()
         with translated(limits):
             # A rollback to the savepoint would do this by itself.
             tell_again(connection, limits_of_host)
             savepoint.commit()
     except BaseException:
-        _undo(connection, savepoint)
+        undo(connection, savepoint)
         raise
 
 

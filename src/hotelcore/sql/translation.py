@@ -99,6 +99,9 @@ def translated(limits: Limits) -> Generator[None]:
         raise DatabaseFailure("a value that the database cannot store") from None
     except exc.TimeoutError:
         raise WaitTimeout(limits.wait_limit.total_seconds()) from None
+    except exc.PendingRollbackError:
+        # The connection was lost earlier, and somebody went on.
+        raise DatabaseFailure(Failure.DISCONNECTED.value) from None
 
 
 def _in_our_words(failure: Failure, limits: Limits) -> HotelcoreError:

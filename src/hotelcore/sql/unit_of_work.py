@@ -8,8 +8,8 @@ from datetime import datetime
 from secrets import choice
 from uuid import UUID
 
+import attrs
 from attrs import AttrsInstance, define, field, frozen
-from sqlalchemy import Connection
 
 from hotelcore.access import Permission, authorize
 from hotelcore.clock import Clock
@@ -63,14 +63,13 @@ class _Command:
 
 
 class SqlUnitOfWork:
-    """The `hotelcore.unit_of_work.UnitOfWork` over one SQLAlchemy connection.
+    """The `hotelcore.unit_of_work.UnitOfWork` over the statements of one connection.
 
     It neither begins nor ends the transaction; `hotelcore.sql.transactions` does, so that the same
     unit works in a transaction of the host's.
     """
 
-    def __init__(self, connection: Connection, run: Statements, commission: Commission) -> None:
-        self._connection = connection
+    def __init__(self, run: Statements, commission: Commission) -> None:
         self._run = run
         self._commission = commission
         self._now = commission.clock.now()
@@ -141,20 +140,28 @@ class SqlUnitOfWork:
     def command(self, name: str, permission: Permission) -> Generator[None]:
         """Run the body as one audited command, or as a part of the one that is running."""
         self.require(permission, name)
-        if self._command is not None:
-            yield
-            return
+        self._run.refuse_if_read_only()
         self._refuse_if_aborted()
-        self._command = command = _Command(name)
-        self._run.may_write = not self._run.read_only
         try:
-            yield
+            if self._command is not None:
+                yield
+            else:
+                with self._audited(name):
+                    yield
         except BaseException:
+            # Whoever swallows it: half a command, also one inside another, is never kept.
             self._aborted = True
             raise
+
+    @contextmanager
+    def _audited(self, name: str) -> Generator[None]:
+        self._command = _Command(name)
+        self._run.may_write = True
+        try:
+            yield
+            self._entries.append(self._entry_of(self._running()))
         finally:
             self._command, self._hotel, self._run.may_write = None, None, False
-        self._entries.append(self._entry_of(command))
 
     def changed(
         self,
@@ -179,16 +186,16 @@ class SqlUnitOfWork:
     @contextmanager
     def savepoint(self) -> Generator[None]:
         """Run the body so that its failure undoes only the body."""
+        self._run.refuse_if_read_only()
         self._refuse_if_aborted()
         entries, events = len(self._entries), len(self._events)
-        changes = len(self._command.changes) if self._command else 0
+        noted = self._command and attrs.evolve(self._command, changes=[*self._command.changes])
         try:
-            with self._connection.begin_nested():
+            with self._run.savepoint():
                 yield
         except BaseException:
             del self._entries[entries:], self._events[events:]
-            if self._command:
-                del self._command.changes[changes:]
+            self._command = noted
             self._aborted = False
             raise
 
