@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from functools import partial
 from threading import Barrier
 
 import pytest
@@ -71,6 +70,20 @@ def reasons_of(refused: HotelcoreError | None) -> tuple[str, ...]:
     return refused.reasons
 
 
+def arriving(
+    hotel: SmallHotel, booking: Booking, room_id: RoomId | None = None
+) -> HotelcoreError | None:
+    """Check a guest in and return why not, if so."""
+    return refusal(
+        lambda: hotel.desk().run(op.check_in_guest, booking_id=booking.id, room_id=room_id)
+    )
+
+
+def leaving(hotel: SmallHotel, booking: Booking) -> HotelcoreError | None:
+    """Check a guest out and return why not, if so."""
+    return refusal(lambda: hotel.desk().run(op.check_out_guest, booking_id=booking.id))
+
+
 # -- arriving ---------------------------------------------------------------------------------
 
 
@@ -115,11 +128,10 @@ def test_nobody_checks_in_before_the_day_or_after_the_stay(
     """A check-in needs arrival <= business date < departure; the reason says which side it is."""
     hotel = open_hotel(core, clock, rules=KEEP)
     booking, _ = book(hotel, stay(1, 1))
-    check_in = partial(hotel.desk().run, op.check_in_guest, booking_id=booking.id)
-    assert reasons_of(refusal(check_in)) == ("arrival_not_reached",)
+    assert reasons_of(arriving(hotel, booking)) == ("arrival_not_reached",)
     hotel.close_day()
     hotel.close_day()
-    assert reasons_of(refusal(check_in)) == ("stay_is_over",)
+    assert reasons_of(arriving(hotel, booking)) == ("stay_is_over",)
 
 
 def test_a_room_must_be_empty_and_ready_by_the_rule_of_the_house(hotel: SmallHotel) -> None:
@@ -134,12 +146,11 @@ def test_a_room_must_be_empty_and_ready_by_the_rule_of_the_house(hotel: SmallHot
     set_condition(hotel, first, RoomCondition.CLEAN)
     booking, _ = book(hotel, Stay(hotel.today, hotel.today + DAY))
     hotel.desk().run(op.assign_room, booking_id=booking.id, room_id=first)
-    check_in = partial(hotel.desk().run, op.check_in_guest, booking_id=booking.id)
-    assert reasons_of(refusal(check_in)) == ("room_occupied", "room_not_ready")
+    assert reasons_of(arriving(hotel, booking)) == ("room_occupied", "room_not_ready")
     hotel.desk().run(op.check_out_guest, booking_id=staying.id, unsettled_reason="later")
-    assert reasons_of(refusal(check_in)) == ("room_not_ready",)
+    assert reasons_of(arriving(hotel, booking)) == ("room_not_ready",)
     set_condition(hotel, first, RoomCondition.INSPECTED)
-    assert refusal(check_in) is None
+    assert arriving(hotel, booking) is None
 
 
 def test_a_full_house_has_no_room_for_who_was_sold_beyond_it(
@@ -149,9 +160,8 @@ def test_a_full_house_has_no_room_for_who_was_sold_beyond_it(
     hotel = open_hotel(core, clock, rooms=1)
     hotel.move_in()
     booking, _ = book(hotel, stay(0, 1), force_reason="a mistake")
-    check_in = partial(hotel.desk().run, op.check_in_guest, booking_id=booking.id)
-    assert reasons_of(refusal(check_in)) == ("no_room",)
-    named = refusal(partial(check_in, room_id=hotel.room_ids[0]))
+    assert reasons_of(arriving(hotel, booking)) == ("no_room",)
+    named = arriving(hotel, booking, hotel.room_ids[0])
     assert reasons_of(named) == ("room_occupied",)
 
 
@@ -167,9 +177,8 @@ def test_a_blocked_room_takes_no_day_use_guest(hotel: SmallHotel) -> None:
         period=stay(0, 1),
         reason="leak",
     )
-    check_in = partial(hotel.desk().run, op.check_in_guest, booking_id=booking.id)
-    assert reasons_of(refusal(check_in)) == ("room_not_ready",)
-    assert refusal(partial(check_in, room_id=hotel.room_ids[1])) is None
+    assert reasons_of(arriving(hotel, booking)) == ("room_not_ready",)
+    assert arriving(hotel, booking, hotel.room_ids[1]) is None
 
 
 @pytest.mark.parametrize("keys", [-1, 21, True, 1.0, "1"])
@@ -346,8 +355,7 @@ def test_a_guest_who_owes_nothing_leaves(hotel: SmallHotel) -> None:
     """The folio closes, the keys end, the room is dirty and has its one departure task."""
     booking, folio = hotel.move_in(1)
     hotel.close_day()
-    check_out = partial(hotel.desk().run, op.check_out_guest, booking_id=booking.id)
-    assert reasons_of(refusal(check_out)) == ("balance_open",)
+    assert reasons_of(leaving(hotel, booking)) == ("balance_open",)
     hotel.pay(folio.id, 10_000)
     left, task = hotel.desk().run(op.check_out_guest, booking_id=booking.id)
     assert (left.status, left.checked_out_on) == (BookingStatus.CHECKED_OUT, TODAY + DAY)
@@ -364,7 +372,7 @@ def test_a_guest_who_owes_nothing_leaves(hotel: SmallHotel) -> None:
         booking.id,
     )
     assert events_of(hotel)[-3:] == ["room.statusChanged", "folio.closed", "booking.checkedOut"]
-    assert reasons_of(refusal(check_out)) == ("wrong_status",)
+    assert reasons_of(leaving(hotel, booking)) == ("wrong_status",)
 
 
 def test_leaving_with_a_debt_needs_a_permitted_reason(hotel: SmallHotel) -> None:
@@ -422,7 +430,7 @@ def test_guests_who_arrive_together_get_different_rooms(core: HotelCore, clock: 
 
     def arrive(booking: Booking) -> HotelcoreError | None:
         start.wait()
-        return refusal(partial(hotel.check_in, booking))
+        return arriving(hotel, booking)
 
     with ThreadPoolExecutor(len(bookings)) as threads:
         refused = [error for error in threads.map(arrive, bookings) if error is not None]
@@ -462,12 +470,8 @@ def test_two_moves_into_one_room_move_one_guest(core: HotelCore, clock: FixedClo
     def move(booking: Booking) -> HotelcoreError | None:
         start.wait()
         return refusal(
-            partial(
-                hotel.desk().run,
-                op.move_room,
-                booking_id=booking.id,
-                room_id=free,
-                reason="the view",
+            lambda: hotel.desk().run(
+                op.move_room, booking_id=booking.id, room_id=free, reason="the view"
             )
         )
 
