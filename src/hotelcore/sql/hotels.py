@@ -112,10 +112,14 @@ def _values(hotel: Hotel) -> dict[str, object]:
 
 
 class SqlHotels:
-    """The `hotelcore.repositories.Hotels` of one unit of work."""
+    """The `hotelcore.repositories.Hotels` of one unit of work.
+
+    The record is read once: while a unit writes, nobody else can change it.
+    """
 
     def __init__(self, run: Statements) -> None:
         self._run = run
+        self._known: Hotel | None = None
 
     def add(self, hotel: Hotel) -> None:
         """Store a new hotel."""
@@ -127,7 +131,7 @@ class SqlHotels:
 
     def current(self) -> Hotel:
         """Return the acting hotel, in a writing unit kept as it is until the unit ends."""
-        return self._read(_CURRENT if self._run.read_only else _SHARED)
+        return self._known or self._read(_CURRENT if self._run.read_only else _SHARED)
 
     def lock(self) -> Hotel:
         """Return the acting hotel and keep every other command of it waiting."""
@@ -142,12 +146,14 @@ class SqlHotels:
         if not changed:
             raise StaleVersion("hotel", hotel.id)
         self._set_stripe_ids(hotel)
+        self._known = later
         return later
 
     def _read(self, statement: Select[Any]) -> Hotel:  # Any: of all columns
         found = self._run.first(statement, _hotel)
         if found is None:
             raise NotFound("hotel", self._run.hotel_id)
+        self._known = found
         return found
 
     def _set_stripe_ids(self, hotel: Hotel) -> None:

@@ -74,7 +74,6 @@ class SqlUnitOfWork:
         self._commission = commission
         self._now = commission.clock.now()
         self._command: _Command | None = None
-        self._hotel: Hotel | None = None
         self._aborted = False
         self._entries: list[AuditLogEntry] = []
         self._events: list[Event] = []
@@ -107,10 +106,8 @@ class SqlUnitOfWork:
 
     @property
     def hotel(self) -> Hotel:
-        """The acting hotel's record, read once for each command."""
-        if self._hotel is None:
-            self._hotel = self.hotels.current()
-        return self._hotel
+        """The acting hotel's record, read once."""
+        return self.hotels.current()
 
     def now(self) -> datetime:
         """Return the instant of this unit, UTC."""
@@ -161,7 +158,7 @@ class SqlUnitOfWork:
             yield
             self._entries.append(self._entry_of(self._running()))
         finally:
-            self._command, self._hotel, self._run.may_write = None, None, False
+            self._command, self._run.may_write = None, False
 
     def changed(
         self,
@@ -197,6 +194,7 @@ class SqlUnitOfWork:
             del self._entries[entries:], self._events[events:]
             self._command = noted
             self._aborted = False
+            self.hotels = SqlHotels(self._run)  # what it knows may be undone
             raise
 
     def _running(self) -> _Command:
