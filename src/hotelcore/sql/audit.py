@@ -7,7 +7,6 @@ from uuid import UUID
 
 from sqlalchemy import (
     Column,
-    Date,
     ForeignKeyConstraint,
     Index,
     String,
@@ -33,7 +32,7 @@ class AuditColumns(TypedColumns):
     hotel_id: Column[UUID] = schema.hotel_column()
     id: Column[UUID] = schema.id_column()
     at: Column[datetime] = Column(schema.Instant, nullable=False)
-    business_date: Column[date | None] = Column(Date)
+    business_date: Column[date | None] = Column(schema.Day)
     subject: Column[str] = Column(String(200), nullable=False)
     role: Column[str] = Column(String(20), nullable=False)
     operation: Column[str] = Column(String(100), nullable=False)

@@ -14,7 +14,6 @@ import attrs
 from sqlalchemy import (
     CheckConstraint,
     Column,
-    Date,
     Integer,
     Table,
     TypedColumns,
@@ -42,7 +41,7 @@ class RoomAvailabilityColumns(TypedColumns):
 
     hotel_id: Column[UUID] = schema.hotel_column()
     room_type_id: Column[UUID] = schema.id_column("room_type_id")
-    night: Column[date] = Column(Date, primary_key=True)
+    night: Column[date] = Column(schema.Day, primary_key=True)
     rooms: Column[int] = Column(Integer, nullable=False)
     out_of_inventory: Column[int] = Column(Integer, nullable=False)
     out_of_order: Column[int] = Column(Integer, nullable=False)

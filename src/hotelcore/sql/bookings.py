@@ -12,13 +12,11 @@ from sqlalchemy import (
     CheckConstraint,
     Column,
     ColumnElement,
-    Date,
     Index,
     Integer,
     String,
     Table,
     TypedColumns,
-    Uuid,
     and_,
     bindparam,
     false,
@@ -57,12 +55,12 @@ class BookingColumns(TypedColumns):
     hotel_id: Column[UUID] = schema.hotel_column()
     id: Column[UUID] = schema.id_column()
     confirmation_number: Column[str] = Column(String(40), nullable=False)
-    guest_id: Column[UUID] = Column(Uuid, nullable=False)
-    room_type_id: Column[UUID] = Column(Uuid, nullable=False)
-    arrival: Column[date] = Column(Date, nullable=False)
-    departure: Column[date] = Column(Date, nullable=False)
+    guest_id: Column[UUID] = Column(schema.Id, nullable=False)
+    room_type_id: Column[UUID] = Column(schema.Id, nullable=False)
+    arrival: Column[date] = Column(schema.Day, nullable=False)
+    departure: Column[date] = Column(schema.Day, nullable=False)
     status: Column[str] = Column(String(20), nullable=False)
-    room_id: Column[UUID | None] = Column(Uuid())
+    room_id: Column[UUID | None] = Column(schema.Id)
     adults: Column[int] = Column(Integer, nullable=False)
     children: Column[int] = Column(Integer, nullable=False)
     infants: Column[int] = Column(Integer, nullable=False)
@@ -76,9 +74,9 @@ class BookingColumns(TypedColumns):
     checked_in_at: Column[datetime | None] = Column(schema.Instant)
     checked_out_at: Column[datetime | None] = Column(schema.Instant)
     cancelled_at: Column[datetime | None] = Column(schema.Instant)
-    checked_in_on: Column[date | None] = Column(Date)
-    checked_out_on: Column[date | None] = Column(Date)
-    no_show_on: Column[date | None] = Column(Date)
+    checked_in_on: Column[date | None] = Column(schema.Day)
+    checked_out_on: Column[date | None] = Column(schema.Day)
+    no_show_on: Column[date | None] = Column(schema.Day)
     created_at: Column[datetime] = Column(schema.Instant, nullable=False)
     attributes: Column[Attributes] = schema.attributes_column()
     version: Column[int] = schema.version_column()
@@ -145,8 +143,8 @@ class BookingNightColumns(TypedColumns):
 
     hotel_id: Column[UUID] = schema.hotel_column()
     booking_id: Column[UUID] = schema.id_column("booking_id")
-    night: Column[date] = Column(Date, primary_key=True)
-    room_type_id: Column[UUID] = Column(Uuid, nullable=False)
+    night: Column[date] = Column(schema.Day, primary_key=True)
+    room_type_id: Column[UUID] = Column(schema.Id, nullable=False)
     price_minor: Column[int] = schema.minor_column("price_minor")
     currency: Column[str] = schema.currency_column()
     released: Column[bool] = Column(Boolean, nullable=False)
@@ -168,9 +166,9 @@ class RoomKeyColumns(TypedColumns):
 
     hotel_id: Column[UUID] = schema.hotel_column()
     id: Column[UUID] = schema.id_column()
-    booking_id: Column[UUID] = Column(Uuid, nullable=False)
-    room_id: Column[UUID] = Column(Uuid, nullable=False)
-    valid_until: Column[date] = Column(Date, nullable=False)
+    booking_id: Column[UUID] = Column(schema.Id, nullable=False)
+    room_id: Column[UUID] = Column(schema.Id, nullable=False)
+    valid_until: Column[date] = Column(schema.Day, nullable=False)
     issued_at: Column[datetime] = Column(schema.Instant, nullable=False)
     revoked_at: Column[datetime | None] = Column(schema.Instant)
 

@@ -8,7 +8,6 @@ from uuid import UUID
 
 from sqlalchemy import (
     Column,
-    Date,
     ForeignKeyConstraint,
     Integer,
     String,
@@ -33,7 +32,7 @@ class BusinessDayColumns(TypedColumns):
     """A closed day's columns."""
 
     hotel_id: Column[UUID] = schema.hotel_column()
-    date: Column[calendar_date] = Column(Date, primary_key=True)
+    date: Column[calendar_date] = Column(schema.Day, primary_key=True)
     rooms: Column[int] = Column(Integer, nullable=False)
     out_of_inventory: Column[int] = Column(Integer, nullable=False)
     out_of_order: Column[int] = Column(Integer, nullable=False)

@@ -18,12 +18,10 @@ from sqlalchemy import (
     CheckConstraint,
     Column,
     ColumnElement,
-    Date,
     Index,
     String,
     Table,
     TypedColumns,
-    Uuid,
     bindparam,
     select,
     text,
@@ -59,8 +57,8 @@ class FolioColumns(TypedColumns):
 
     hotel_id: Column[UUID] = schema.hotel_column()
     id: Column[UUID] = schema.id_column()
-    booking_id: Column[UUID] = Column(Uuid, nullable=False)
-    guest_id: Column[UUID] = Column(Uuid, nullable=False)
+    booking_id: Column[UUID] = Column(schema.Id, nullable=False)
+    guest_id: Column[UUID] = Column(schema.Id, nullable=False)
     status: Column[str] = Column(String(20), nullable=False)
     balance_minor: Column[int] = schema.minor_column("balance_minor")
     currency: Column[str] = schema.currency_column()
@@ -92,17 +90,17 @@ class FolioLineColumns(TypedColumns):
 
     hotel_id: Column[UUID] = schema.hotel_column()
     id: Column[UUID] = schema.id_column()
-    folio_id: Column[UUID] = Column(Uuid, nullable=False)
-    booking_id: Column[UUID] = Column(Uuid, nullable=False)
+    folio_id: Column[UUID] = Column(schema.Id, nullable=False)
+    booking_id: Column[UUID] = Column(schema.Id, nullable=False)
     kind: Column[str] = Column(String(20), nullable=False)
     code: Column[str] = Column(String(50), nullable=False)
     description: Column[str] = Column(String(500), nullable=False)
     amount_minor: Column[int] = schema.minor_column("amount_minor")
     currency: Column[str] = schema.currency_column()
-    business_date: Column[date] = Column(Date, nullable=False)
-    service_date: Column[date] = Column(Date, nullable=False)
-    night: Column[date | None] = Column(Date)
-    refers_to: Column[UUID | None] = Column(Uuid())
+    business_date: Column[date] = Column(schema.Day, nullable=False)
+    service_date: Column[date] = Column(schema.Day, nullable=False)
+    night: Column[date | None] = Column(schema.Day)
+    refers_to: Column[UUID | None] = Column(schema.Id)
     posted_at: Column[datetime] = Column(schema.Instant, nullable=False)
     posted_by: Column[str] = Column(String(200), nullable=False)
 
@@ -171,7 +169,7 @@ _REOPEN = _OURS.where(
 _ANY_LINE = select(FOLIO_LINE).where(_l.hotel_id == acting_hotel())
 _LINE = _ANY_LINE.where(_l.id == bindparam("key"))
 _LINES = _ANY_LINE.where(_l.folio_id == bindparam("of_folio")).order_by(_l.id)
-_ORIGINAL = select(bindparam("key", type_=Uuid).label("id"))
+_ORIGINAL = select(bindparam("key", type_=schema.Id).label("id"))
 _DIRECT = select(_l.id).where(_l.hotel_id == acting_hotel(), _l.refers_to == bindparam("key"))
 _REFERRING = _ANY_LINE.where(_l.refers_to.in_(union_all(_ORIGINAL, _DIRECT)))
 _INSERT_LINE = insert_into(FOLIO_LINE)

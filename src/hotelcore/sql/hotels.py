@@ -10,7 +10,6 @@ import attrs
 from sqlalchemy import (
     BindParameter,
     Column,
-    Date,
     Index,
     Select,
     String,
@@ -40,7 +39,7 @@ class HotelColumns(TypedColumns):
     name: Column[str] = Column(String(200), nullable=False)
     time_zone: Column[str] = Column(String(64), nullable=False)
     currency: Column[str] = schema.currency_column()
-    business_date: Column[date] = Column(Date, nullable=False)
+    business_date: Column[date] = Column(schema.Day, nullable=False)
     rules: Column[HouseRules] = Column(schema.ValueText(HouseRules), nullable=False)
     stripe_customer_id: Column[str | None] = Column(String(255))
     stripe_subscription_id: Column[str | None] = Column(String(255))

@@ -8,13 +8,11 @@ from uuid import UUID
 import attrs
 from sqlalchemy import (
     Column,
-    Date,
     Index,
     Integer,
     String,
     Table,
     TypedColumns,
-    Uuid,
     bindparam,
     select,
     text,
@@ -39,13 +37,13 @@ class HousekeepingTaskColumns(TypedColumns):
 
     hotel_id: Column[UUID] = schema.hotel_column()
     id: Column[UUID] = schema.id_column()
-    room_id: Column[UUID] = Column(Uuid(), nullable=False)
+    room_id: Column[UUID] = Column(schema.Id, nullable=False)
     kind: Column[str] = Column(String(20), nullable=False)
     status: Column[str] = Column(String(20), nullable=False)
     priority: Column[int] = Column(Integer, nullable=False)
     assignee: Column[str | None] = Column(String(200))
-    due: Column[date] = Column(Date, nullable=False)
-    booking_id: Column[UUID | None] = Column(Uuid())
+    due: Column[date] = Column(schema.Day, nullable=False)
+    booking_id: Column[UUID | None] = Column(schema.Id)
     note: Column[str | None] = Column(String(500))
     created_at: Column[datetime] = Column(schema.Instant, nullable=False)
     completed_at: Column[datetime | None] = Column(schema.Instant)

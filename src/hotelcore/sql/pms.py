@@ -14,7 +14,6 @@ from sqlalchemy import (
     String,
     Table,
     TypedColumns,
-    Uuid,
     bindparam,
     delete,
     select,
@@ -62,7 +61,7 @@ class ExternalMappingColumns(TypedColumns):
     config_id: Column[UUID] = schema.id_column("config_id")
     resource: Column[str] = Column(String(20), primary_key=True)
     external_id: Column[str] = Column(String(200), primary_key=True)
-    internal_id: Column[UUID] = Column(Uuid, nullable=False)
+    internal_id: Column[UUID] = Column(schema.Id, nullable=False)
     fingerprint: Column[str] = Column(String(64), nullable=False)
 
 

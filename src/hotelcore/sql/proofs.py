@@ -244,6 +244,7 @@ _ROOM_OF_NIGHT = _sql(
         JOIN hc_booking b ON b.hotel_id = n.hotel_id AND b.id = n.booking_id
         WHERE n.hotel_id = :hotel AND NOT n.released
           AND b.status IN ('in_house', 'checked_out')
+          AND n.night >= b.checked_in_on -- a late guest's missed nights are charged without a room
     ), given AS (
         SELECT x.booking_id, x.night, r.room_type_id, count(*) AS rooms FROM hc_room_night x
         JOIN hc_room r ON r.hotel_id = x.hotel_id AND r.id = x.room_id

@@ -13,11 +13,9 @@ from uuid import UUID
 from sqlalchemy import (
     CheckConstraint,
     Column,
-    Date,
     Index,
     Table,
     TypedColumns,
-    Uuid,
     bindparam,
     delete,
     select,
@@ -38,9 +36,9 @@ class RoomNightColumns(TypedColumns):
 
     hotel_id: Column[UUID] = schema.hotel_column()
     room_id: Column[UUID] = schema.id_column("room_id")
-    night: Column[date] = Column(Date, primary_key=True)
-    booking_id: Column[UUID | None] = Column(Uuid())
-    maintenance_id: Column[UUID | None] = Column(Uuid())
+    night: Column[date] = Column(schema.Day, primary_key=True)
+    booking_id: Column[UUID | None] = Column(schema.Id)
+    maintenance_id: Column[UUID | None] = Column(schema.Id)
 
 
 ROOM_NIGHT = Table(

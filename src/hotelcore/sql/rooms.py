@@ -10,14 +10,12 @@ import attrs
 from sqlalchemy import (
     CheckConstraint,
     Column,
-    Date,
     ForeignKeyConstraint,
     Index,
     Integer,
     String,
     Table,
     TypedColumns,
-    Uuid,
     bindparam,
     exists,
     literal_column,
@@ -145,7 +143,7 @@ class RoomColumns(TypedColumns):
 
     hotel_id: Column[UUID] = schema.hotel_column()
     id: Column[UUID] = schema.id_column()
-    room_type_id: Column[UUID] = Column(Uuid(), nullable=False)
+    room_type_id: Column[UUID] = Column(schema.Id, nullable=False)
     number: Column[str] = Column(schema.ordered_text(20), nullable=False)
     floor: Column[str | None] = Column(String(20))
     condition: Column[str] = Column(String(20), nullable=False)
@@ -316,10 +314,10 @@ class MaintenanceColumns(TypedColumns):
 
     hotel_id: Column[UUID] = schema.hotel_column()
     id: Column[UUID] = schema.id_column()
-    room_id: Column[UUID] = Column(Uuid(), nullable=False)
+    room_id: Column[UUID] = Column(schema.Id, nullable=False)
     kind: Column[str] = Column(String(20), nullable=False)
-    begins: Column[date] = Column(Date, nullable=False)
-    ends: Column[date] = Column(Date, nullable=False)
+    begins: Column[date] = Column(schema.Day, nullable=False)
+    ends: Column[date] = Column(schema.Day, nullable=False)
     reason: Column[str] = Column(String(500), nullable=False)
     created_at: Column[datetime] = Column(schema.Instant, nullable=False)
     released_at: Column[datetime | None] = Column(schema.Instant)

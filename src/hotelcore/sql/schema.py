@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import re
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from enum import StrEnum
 from functools import lru_cache
 from typing import Any, TypeVar
@@ -20,6 +20,7 @@ from sqlalchemy import (
     BigInteger,
     CheckConstraint,
     Column,
+    Date,
     DateTime,
     Dialect,
     ForeignKeyConstraint,
@@ -36,12 +37,14 @@ from sqlalchemy.dialects.postgresql import JSONB, VARCHAR
 from sqlalchemy.types import JSON, TypeEngine
 
 from hotelcore import wire
-from hotelcore.domain.fields import Attributes
+from hotelcore.domain.fields import Attributes, check_day
 from hotelcore.errors import InvalidInput
 
 __all__ = [
     "METADATA",
     "AttributesJson",
+    "Day",
+    "Id",
     "Instant",
     "Json",
     "TableNames",
@@ -78,6 +81,30 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 
 
+class Id(TypeDecorator[UUID]):
+    """A record's id; what is no UUID is refused alike, whatever the drivers would take."""
+
+    impl = Uuid
+    cache_ok = True
+
+    def process_bind_param(self, value: UUID | None, dialect: Dialect) -> UUID | None:
+        """Let nothing but a UUID reach the database."""
+        if value is not None and not isinstance(value, UUID):
+            raise InvalidInput("id", "must be a UUID, not its text")
+        return value
+
+
+class Day(TypeDecorator[date]):
+    """A calendar date; a datetime is none."""
+
+    impl = Date
+    cache_ok = True
+
+    def process_bind_param(self, value: date | None, dialect: Dialect) -> date | None:
+        """Let nothing but a date reach the database."""
+        return None if value is None else check_day("date", value)
+
+
 class Instant(TypeDecorator[datetime]):
     """A moment in UTC: ``timestamptz`` on PostgreSQL, microseconds since 1970 on SQLite.
 
@@ -97,7 +124,11 @@ class Instant(TypeDecorator[datetime]):
 
     def process_bind_param(self, value: datetime | None, dialect: Dialect) -> object:
         """Store microseconds where the database has no type for instants."""
-        if value is None or dialect.name != "sqlite":
+        if value is None:
+            return None
+        if not isinstance(value, datetime) or value.utcoffset() is None:
+            raise InvalidInput("instant", "must be a datetime with a time zone")
+        if dialect.name != "sqlite":
             return value
         return (value - _EPOCH) // _MICROSECOND
 
@@ -175,17 +206,17 @@ def ordered_text(length: int | None = None) -> TypeEngine[str]:
 
 def hotel_column() -> Column[UUID]:
     """Make the tenant's column: the first of every key."""
-    return Column("hotel_id", Uuid(), primary_key=True)
+    return Column("hotel_id", Id(), primary_key=True)
 
 
 def id_column(name: str = "id") -> Column[UUID]:
     """Make the record's own part of the primary key."""
-    return Column(name, Uuid(), primary_key=True)
+    return Column(name, Id(), primary_key=True)
 
 
 def reference_column(name: str, *, optional: bool = False) -> Column[UUID]:
     """Make a column that names another record."""
-    return Column(name, Uuid(), nullable=optional)
+    return Column(name, Id(), nullable=optional)
 
 
 def minor_column(name: str) -> Column[int]:
