@@ -95,6 +95,8 @@ def _frozen(value: JsonValue, depth: int) -> JsonValue:
         raise InvalidInput("attributes", f"must not nest deeper than {_MOST_ATTRIBUTE_DEPTH}")
     if isinstance(value, str):
         return clean_text("attributes", value, most=_MOST_ATTRIBUTE_BYTES, least=0)
+    if isinstance(value, int) and not -(2**63) <= value < 2**63:
+        raise InvalidInput("attributes", "must hold integers that fit 64 bits")
     if value is None or isinstance(value, bool | int):
         return value
     if isinstance(value, list | tuple):

@@ -8,6 +8,7 @@ from types import MappingProxyType
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
 from hotelcore.access import Permission
+from hotelcore.operations.arguments import refuse_wrong_types
 from hotelcore.unit_of_work import UnitOfWork
 
 __all__ = ["OPERATIONS", "operation", "permission_of"]
@@ -29,7 +30,8 @@ def operation(
     """Make the decorated function an operation that needs ``permission``.
 
     Each call is one command: it is refused without the permission, and a successful one leaves
-    exactly one audit entry, in its own transaction. The function's name names the operation.
+    exactly one audit entry, in its own transaction. A keyword argument of another type than it is
+    declared with is `InvalidInput`. The function's name names the operation.
     """
 
     def declare(
@@ -40,6 +42,7 @@ def operation(
         @wraps(function)
         def perform(uow: UnitOfWork, /, *args: P.args, **kwargs: P.kwargs) -> R:
             with uow.command(name, permission):
+                refuse_wrong_types(function, kwargs)
                 return function(uow, *args, **kwargs)
 
         _functions[name] = perform
