@@ -36,7 +36,16 @@ from hotelcore.sql.engine import Gate, new_engine, prepare
 from hotelcore.sql.limits import Deadline, Limits
 from hotelcore.sql.proofs import Proofs, prove, snapshot
 from hotelcore.sql.schema import TableNames
-from hotelcore.sql.transactions import Once, Unit, Written, joined, perform, read, write
+from hotelcore.sql.transactions import (
+    Once,
+    Unit,
+    Written,
+    joined,
+    perform,
+    read,
+    refuse_unless_plain,
+    write,
+)
 from hotelcore.sql.translation import translated
 from hotelcore.sql.unit_of_work import Commission
 from hotelcore.tenancy import Actor
@@ -63,6 +72,12 @@ class _Terms:
     names: TableNames
     limits: Limits
     once: Once | None = None
+
+    def longer_unit(self) -> Unit:
+        """Start the time of a unit of several steps, for which no single result could be stored."""
+        if self.once is not None:
+            raise InvalidInput("idempotency_key", "stands for one run(): use no other with it")
+        return self.unit()
 
     def unit(self) -> Unit:
         """Start the time of a unit of work."""
@@ -96,19 +111,22 @@ def _pause_before_next(attempt: int, deadline: Deadline) -> float:
 class _Core:
     """What both cores hold."""
 
-    def __init__(self, engine: Engine, names: TableNames, limits: Limits, clock: Clock) -> None:
-        names.must_suit(engine.dialect.name)
+    def __init__(
+        self, engine: Engine, names: TableNames | None, limits: Limits | None, clock: Clock | None
+    ) -> None:
+        self._names = _instance("names", names or TableNames(), TableNames)
+        self._limits = _instance("limits", limits or Limits(), Limits)
+        self._clock = clock or SystemClock()
+        if not (hasattr(self._clock, "now") and hasattr(self._clock, "monotonic")):
+            raise InvalidInput("clock", "must have now() and monotonic()")
+        self._names.must_suit(engine.dialect.name)
         prepare(engine)
         self._sync_engine = engine
-        self._names = names
-        self._limits = limits
-        self._clock = clock
-        self._ids = IdSource(clock)
+        self._ids = IdSource(self._clock)
         self.events = EventBus()
 
     def _terms(self, actor: Actor, correlation_id: str | None) -> _Terms:
-        if not isinstance(actor, Actor):
-            raise InvalidInput("actor", "must be an Actor")
+        _instance("actor", actor, Actor)
         if correlation_id is not None:
             clean_text("correlation_id", correlation_id, most=200)
         commission = Commission(
@@ -118,6 +136,12 @@ class _Core:
             correlation_id=correlation_id,
         )
         return _Terms(commission=commission, names=self._names, limits=self._limits)
+
+
+def _instance(name: str, value: R, kind: type[R]) -> R:
+    if not isinstance(value, kind):
+        raise InvalidInput(name, f"must be of the class {kind.__name__}")
+    return value
 
 
 class HotelCore(_Core):
@@ -139,12 +163,12 @@ class HotelCore(_Core):
         limits: Limits | None = None,
         clock: Clock | None = None,
     ) -> None:
-        own = not isinstance(database, Engine)
-        self.engine = new_engine(database) if not isinstance(database, Engine) else database
-        super().__init__(
-            self.engine, names or TableNames(), limits or Limits(), clock or SystemClock()
-        )
-        self._gate = Gate.of(self.engine) if own else None
+        if hasattr(database, "sync_engine"):
+            raise InvalidInput("database", "is an engine for asyncio: use AsyncHotelCore")
+        self.engine = database if isinstance(database, Engine) else new_engine(database)
+        super().__init__(self.engine, names, limits, clock)
+        # A host's engine has a pool of its own size and timeout.
+        self._gate = None if self.engine is database else Gate.of(self.engine)
 
     def create_schema(self) -> None:
         """Create the tables that are missing, all in one transaction. Existing ones stay.
@@ -254,7 +278,7 @@ class Desk:
         It cannot be run again by itself, so `DatabaseBusy` reaches the caller. A step that may
         fail without ending it goes into ``uow.savepoint()``.
         """
-        unit, written = self._its.unit(), Written()
+        unit, written = self._its.longer_unit(), Written()
         with (
             self._core._connection(unit.deadline) as connection,
             write(connection, unit, written) as uow,
@@ -265,7 +289,7 @@ class Desk:
     @contextmanager
     def reading(self) -> Generator[UnitOfWork]:
         """Open a unit that only reads, each statement for itself; writing raises `ReadOnly`."""
-        unit = self._its.unit()
+        unit = self._its.longer_unit()
         with self._core._connection(unit.deadline) as connection, read(connection, unit) as uow:
             yield uow
 
@@ -282,12 +306,14 @@ class Desk:
 
 @contextmanager
 def _joined(core: _Core, terms: _Terms, host: Connection | Session) -> Generator[UnitOfWork]:
+    if not isinstance(host, Connection) and not hasattr(host, "connection"):
+        raise InvalidInput("host", "must be a Connection or a Session of SQLAlchemy")
     connection = host if isinstance(host, Connection) else host.connection()
     if connection.engine.pool is not core._sync_engine.pool:
         raise InvalidInput("host", "must be a connection or session of this core's engine")
     if not connection.in_transaction():
         raise InvalidInput("host", "must have a transaction open")
-    with joined(connection, terms.unit(), Written()) as uow:
+    with joined(connection, terms.longer_unit(), Written()) as uow:
         yield uow
 
 
@@ -306,17 +332,10 @@ class AsyncHotelCore(_Core):
         limits: Limits | None = None,
         clock: Clock | None = None,
     ) -> None:
-        from hotelcore.sql.asynchronous import new_async_engine  # an extra, so only when wanted
+        from hotelcore.sql.asynchronous import async_engine  # an extra, so only when wanted
 
-        self.engine: AsyncEngine = (
-            new_async_engine(database) if isinstance(database, str | URL) else database
-        )
-        super().__init__(
-            self.engine.sync_engine,
-            names or TableNames(),
-            limits or Limits(),
-            clock or SystemClock(),
-        )
+        self.engine: AsyncEngine = async_engine(database)
+        super().__init__(self.engine.sync_engine, names, limits, clock)
 
     async def create_schema(self) -> None:
         """Create the tables that are missing; see `HotelCore.create_schema`."""
@@ -327,6 +346,17 @@ class AsyncHotelCore(_Core):
     def acting_as(self, actor: Actor, *, correlation_id: str | None = None) -> AsyncDesk:
         """Give the handle through which ``actor`` works; see `HotelCore.acting_as`."""
         return AsyncDesk(self, self._terms(actor, correlation_id))
+
+    async def prove(self, hotel_id: HotelId, *, commands: int | None = None) -> Proofs:
+        """Check that a hotel's records agree with each other; see `HotelCore.prove`."""
+
+        def seen(connection: Connection) -> Proofs:
+            with snapshot(connection, self._names) as whole:
+                return prove(whole, hotel_id, commands=commands)
+
+        with translated(self._limits):
+            async with self.engine.connect() as connection:
+                return await connection.run_sync(seen)
 
     async def close(self) -> None:
         """Close the pooled connections."""
@@ -400,7 +430,7 @@ class AsyncDesk:
     @asynccontextmanager
     async def transaction(self) -> AsyncGenerator[AsyncUnit]:
         """Open a transaction for several steps; see `Desk.transaction`."""
-        unit, written = self._its.unit(), Written()
+        unit, written = self._its.longer_unit(), Written()
         async with (
             self._core._connection(unit.deadline) as connection,
             _opened(connection, lambda sync: write(sync, unit, written)) as opened,
@@ -411,7 +441,7 @@ class AsyncDesk:
     @asynccontextmanager
     async def reading(self) -> AsyncGenerator[AsyncUnit]:
         """Open a unit that only reads; see `Desk.reading`."""
-        unit = self._its.unit()
+        unit = self._its.longer_unit()
         async with (
             self._core._connection(unit.deadline) as connection,
             _opened(connection, lambda sync: read(sync, unit)) as opened,
@@ -444,6 +474,7 @@ class AsyncUnit:
         **kwargs: P.kwargs,
     ) -> R:
         """Run an operation, or any function of the unit of work, inside this unit."""
+        refuse_unless_plain(work)
         return await self._connection.run_sync(lambda _: work(self._uow, *args, **kwargs))
 
 

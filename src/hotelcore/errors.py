@@ -283,10 +283,11 @@ class DatabaseFailure(HotelcoreError):
     """The database failed in a way that a new attempt of the same unit does not mend."""
 
     kind: str
+    remedy: str = "see the database's own log"
 
     def message(self) -> str:
-        """Name the class of failure; the driver's own words stay out of it."""
-        return f"the database failed ({self.kind}); see the database server's own log"
+        """Name the class of failure and what mends it; the driver's own words stay out of it."""
+        return f"the database failed ({self.kind}): {self.remedy}"
 
 
 @define(slots=False, eq=False)

@@ -50,6 +50,6 @@ class Actor:
 
 
 def same_hotel(acting: HotelId, found: HotelId | None, what: str) -> None:
-    """Raise `TenantMismatch` unless ``found`` is the acting hotel; tenants are compared here only."""
+    """Raise `TenantMismatch` unless ``found`` is the acting hotel: tenants meet here alone."""
     if found != acting:
         raise TenantMismatch(what)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from sqlalchemy import Engine
 from sqlalchemy.engine import URL
 from sqlalchemy.exc import InvalidRequestError
 from sqlalchemy.pool import AsyncAdaptedQueuePool
 
-from hotelcore.errors import MissingExtra
+from hotelcore.errors import InvalidInput, MissingExtra
 from hotelcore.sql.engine import parsed_url, places_for
 
 try:
@@ -14,13 +15,17 @@ try:
 except ImportError:
     raise MissingExtra("AsyncHotelCore", "async") from None
 
-__all__ = ["new_async_engine"]
+__all__ = ["async_engine"]
 
 
-def new_async_engine(database: str | URL) -> AsyncEngine:
-    """Make an engine for a URL; plain SQLite and PostgreSQL URLs get their async drivers."""
+def async_engine(database: str | URL | AsyncEngine) -> AsyncEngine:
+    """Return the host's engine, or make one for a URL with the drivers for asyncio."""
+    if isinstance(database, AsyncEngine):
+        return database
+    if isinstance(database, Engine):
+        raise InvalidInput("database", "is an engine without asyncio: use HotelCore")
     url = parsed_url(database)
-    if url.drivername == "sqlite":
+    if url.get_backend_name() == "sqlite":
         url = url.set(drivername="sqlite+aiosqlite")
     try:
         return create_async_engine(

@@ -15,7 +15,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Engine, create_engine, event, make_url
 from sqlalchemy.engine import URL
-from sqlalchemy.exc import ArgumentError, NoSuchModuleError
+from sqlalchemy.exc import ArgumentError
 from sqlalchemy.pool import ConnectionPoolEntry, QueuePool
 
 from hotelcore.errors import InvalidInput, MissingExtra, WaitTimeout
@@ -43,6 +43,10 @@ NAMES = "hotelcore_names"
 DEADLINE = "hotelcore_deadline"
 """Where a SQLite connection keeps the deadline that its progress handler looks at."""
 
+_DRIVERS = {
+    "sqlite": ("sqlite", "sqlite+pysqlite", "sqlite+aiosqlite"),
+    "postgresql": ("postgresql", "postgresql+psycopg"),
+}
 _PREPARED = "hotelcore_prepared"
 _POOL_SIZE = 15
 # How many virtual machine steps SQLite takes between two looks at the clock: about a millisecond.
@@ -87,11 +91,13 @@ def parsed_url(database: str | URL) -> URL:
     except ArgumentError:
         raise InvalidInput("database", "must be a URL like sqlite:///hotel.db") from None
     backend = url.get_backend_name()
-    if backend not in ("sqlite", "postgresql"):
+    if backend == "postgres":
+        raise InvalidInput("database", "is written postgresql://")
+    if backend not in _DRIVERS:
         raise InvalidInput("database", "must be SQLite or PostgreSQL")
-    if backend == "postgresql" and url.drivername == "postgresql":
-        return url.set(drivername="postgresql+psycopg")
-    return url
+    if url.drivername not in _DRIVERS[backend]:
+        raise InvalidInput("database", f"must name no other driver: write {backend}://")
+    return url.set(drivername=f"{backend}+psycopg") if backend == "postgresql" else url
 
 
 def new_engine(database: str | URL) -> Engine:
@@ -100,6 +106,8 @@ def new_engine(database: str | URL) -> Engine:
     An in-memory SQLite database lives in one connection, so units take turns on it.
     """
     url = parsed_url(database)
+    if url.drivername == "sqlite+aiosqlite":
+        raise InvalidInput("database", "names the asyncio driver: use AsyncHotelCore")
     arguments: dict[str, Any] = {  # create_engine's keywords differ by dialect
         "pool_size": places_for(url),
         "max_overflow": 0,
@@ -111,8 +119,6 @@ def new_engine(database: str | URL) -> Engine:
         engine = create_engine(url, **arguments)
     except ModuleNotFoundError:
         raise MissingExtra("PostgreSQL", "postgres") from None
-    except (NoSuchModuleError, TypeError):
-        raise InvalidInput("database", "names a driver that SQLAlchemy does not know") from None
     prepare(engine)
     return engine
 

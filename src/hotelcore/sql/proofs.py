@@ -15,6 +15,7 @@ from attrs import frozen
 from sqlalchemy import Connection, Row, TextClause, Uuid, bindparam, text
 
 from hotelcore.domain.money import Money
+from hotelcore.errors import NotFound
 from hotelcore.ids import HotelId
 from hotelcore.sql.creation import in_schema
 from hotelcore.sql.engine import READING
@@ -65,7 +66,7 @@ def snapshot(connection: Connection, names: TableNames) -> Iterator[Connection]:
 
 
 def prove(connection: Connection, hotel_id: HotelId, *, commands: int | None = None) -> Proofs:
-    """Check the books of one hotel and return what was found; never raises for what it finds.
+    """Check the books of one hotel and return what was found; raises only `NotFound` for an unknown hotel.
 
     ``connection`` comes from `snapshot`. ``commands`` is the number of commands that succeeded in
     this hotel since it was registered; without it the audit log is not counted.
@@ -83,7 +84,10 @@ def _checks(connection: Connection, hotel_id: HotelId, commands: int | None) -> 
 
 
 def _only_row(connection: Connection, statement: TextClause, hotel_id: HotelId) -> Figures:
-    return connection.execute(statement, {"hotel": hotel_id}).one()
+    row = connection.execute(statement, {"hotel": hotel_id}).first()
+    if row is None:
+        raise NotFound("hotel", hotel_id)
+    return row
 
 
 def _counted(name: str, things: str, *, seen: int, wrong: int) -> Check:

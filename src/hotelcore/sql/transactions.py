@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
+from inspect import iscoroutinefunction, isgeneratorfunction
 from typing import Any, TypeVar, get_type_hints
 
 from attrs import frozen
@@ -26,7 +27,16 @@ from hotelcore.sql.statements import Statements, undo
 from hotelcore.sql.translation import translated
 from hotelcore.sql.unit_of_work import Commission, SqlUnitOfWork
 
-__all__ = ["Once", "Unit", "joined", "perform", "read", "write"]
+__all__ = [
+    "Once",
+    "Unit",
+    "Written",
+    "joined",
+    "perform",
+    "read",
+    "refuse_unless_plain",
+    "write",
+]
 
 R = TypeVar("R")
 # What a host runs in a unit differs in arguments; the handles' own signatures are exact.
@@ -160,6 +170,7 @@ def perform(
     kwargs: Mapping[str, object],
 ) -> R:
     """Do ``work`` in the unit, under its idempotency key if it has one."""
+    refuse_unless_plain(work)
     if once is None:
         return work(uow, *args, **kwargs)
     permission, name = permission_of(work), getattr(work, "__name__", "work")
@@ -176,6 +187,15 @@ def perform(
     with uow.own_writing() as run:
         settle(run, operation=name, key=once.key, result=wire.encode(result))
     return result
+
+
+def refuse_unless_plain(work: Work[Any]) -> None:
+    """Raise `InvalidInput` for what a unit of work cannot run to its end.
+
+    A coroutine or a generator would be handed back unstarted, as if it had succeeded.
+    """
+    if not callable(work) or iscoroutinefunction(work) or isgeneratorfunction(work):
+        raise InvalidInput("operation", "must be a plain function of a unit of work, not async")
 
 
 def _result_type(work: Work[R]) -> object:

@@ -17,6 +17,7 @@ from hotelcore.errors import (
     DatabaseFailure,
     HotelcoreError,
     InvalidInput,
+    SchemaMismatch,
     TransactionTimeout,
     WaitTimeout,
 )
@@ -35,8 +36,23 @@ class Failure(Enum):
     REFERENCE = "reference"
     CHECK = "check"
     BAD_TEXT = "bad_text"
-    DISCONNECTED = "disconnected"
+    SCHEMA = "schema"
+    UNREADABLE = "unreadable file"
+    FULL = "full or read-only disk"
+    DISCONNECTED = "no connection"
     OTHER = "other"
+
+
+_REMEDIES = {
+    Failure.UNREADABLE: "check that its directory exists and that it is a SQLite file",
+    Failure.FULL: "make room, or let this process write",
+    Failure.DISCONNECTED: (
+        "check the URL and the server; what was being committed may be there, so repeat it under "
+        "an idempotency key"
+    ),
+    Failure.REFERENCE: "name only records that exist in this hotel",
+    Failure.CHECK: "a rule that the tables hold would have been broken",
+}
 
 
 class UniqueViolation(HotelcoreError):
@@ -55,12 +71,22 @@ _SQLSTATES = {
     "23514": Failure.CHECK,
     "23502": Failure.CHECK,
     "22021": Failure.BAD_TEXT,
+    "42P01": Failure.SCHEMA,
+    "42703": Failure.SCHEMA,
+    "53100": Failure.FULL,
+    "25006": Failure.FULL,
     "57P01": Failure.DISCONNECTED,
     "57P02": Failure.DISCONNECTED,
     "57P03": Failure.DISCONNECTED,
 }
 # SQLite: https://www.sqlite.org/rescode.html
 _SQLITE_CODES = {
+    1: Failure.SCHEMA,  # our own statements are sound, so a table or column is missing
+    8: Failure.FULL,
+    11: Failure.UNREADABLE,
+    13: Failure.FULL,
+    14: Failure.UNREADABLE,
+    26: Failure.UNREADABLE,
     5: Failure.WAITED,
     6: Failure.WAITED,
     9: Failure.INTERRUPTED,
@@ -101,7 +127,7 @@ def translated(limits: Limits) -> Generator[None]:
         raise WaitTimeout(limits.wait_limit.total_seconds()) from None
     except exc.PendingRollbackError:
         # The connection was lost earlier, and somebody went on.
-        raise DatabaseFailure(Failure.DISCONNECTED.value) from None
+        raise _in_our_words(Failure.DISCONNECTED, limits) from None
 
 
 def _in_our_words(failure: Failure, limits: Limits) -> HotelcoreError:
@@ -116,5 +142,9 @@ def _in_our_words(failure: Failure, limits: Limits) -> HotelcoreError:
             return UniqueViolation()
         case Failure.BAD_TEXT:
             return InvalidInput("text", "holds characters that the database cannot store")
+        case Failure.SCHEMA:
+            return SchemaMismatch("not all the tables", "them", "run create_schema() or migrations")
+        case _ if failure in _REMEDIES:
+            return DatabaseFailure(failure.value, _REMEDIES[failure])
         case _:
             return DatabaseFailure(failure.value)
