@@ -66,7 +66,7 @@ def snapshot(connection: Connection, names: TableNames) -> Iterator[Connection]:
 
 
 def prove(connection: Connection, hotel_id: HotelId, *, commands: int | None = None) -> Proofs:
-    """Check the books of one hotel and return what was found; raises only `NotFound` for an unknown hotel.
+    """Check the books of one hotel and return what was found; `NotFound` for an unknown hotel.
 
     ``connection`` comes from `snapshot`. ``commands`` is the number of commands that succeeded in
     this hotel since it was registered; without it the audit log is not counted.
