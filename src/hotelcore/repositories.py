@@ -16,6 +16,7 @@ from uuid import UUID
 
 from attrs import frozen
 
+from hotelcore.domain import fields
 from hotelcore.domain.audit import AuditLogEntry
 from hotelcore.domain.availability import RoomAvailability
 from hotelcore.domain.bookings import Booking, BookingNight, BookingStatus, RoomKey
@@ -78,7 +79,7 @@ class Page(Generic[T]):
     next: str | None
 
 
-# -- filters: every field narrows, None leaves open -------------------------------------------
+# -- filters: every field narrows, None leaves open; bad text and dates are `InvalidInput` ------
 
 
 @frozen(kw_only=True)
@@ -93,11 +94,11 @@ class BookingFilter:
     guest_id: GuestId | None = None
     room_type_id: RoomTypeId | None = None
     room_id: RoomId | None = None
-    channel: str | None = None
-    arriving_from: date | None = None
-    arriving_until: date | None = None
-    departing_from: date | None = None
-    departing_until: date | None = None
+    channel: str | None = fields.text(50, least=0, optional=True)
+    arriving_from: date | None = fields.day(optional=True)
+    arriving_until: date | None = fields.day(optional=True)
+    departing_from: date | None = fields.day(optional=True)
+    departing_until: date | None = fields.day(optional=True)
     staying: Stay | None = None
 
 
@@ -108,9 +109,9 @@ class GuestFilter:
     Case, accents, and the spacing of a number do not matter. Ordered by last name, then id.
     """
 
-    last_name: str | None = None
-    email: str | None = None
-    phone: str | None = None
+    last_name: str | None = fields.text(200, least=0, optional=True)
+    email: str | None = fields.text(320, least=0, optional=True)
+    phone: str | None = fields.text(50, least=0, optional=True)
     vip: bool | None = None
 
 
@@ -120,7 +121,7 @@ class RoomFilter:
 
     room_type_id: RoomTypeId | None = None
     conditions: frozenset[RoomCondition] | None = None
-    floor: str | None = None
+    floor: str | None = fields.text(20, least=0, optional=True)
 
 
 @frozen(kw_only=True)
@@ -137,9 +138,9 @@ class FolioFilter:
 class TaskFilter:
     """Which housekeeping tasks. Ordered by due date, priority, then id."""
 
-    due: date | None = None
+    due: date | None = fields.day(optional=True)
     status: TaskStatus | None = None
-    assignee: str | None = None
+    assignee: str | None = fields.text(200, least=0, optional=True)
     room_id: RoomId | None = None
 
 
@@ -147,10 +148,10 @@ class TaskFilter:
 class AuditFilter:
     """Which audit entries. Newest first."""
 
-    resource: str | None = None
+    resource: str | None = fields.text(100, least=0, optional=True)
     resource_id: UUID | None = None
-    operation: str | None = None
-    subject: str | None = None
+    operation: str | None = fields.text(100, least=0, optional=True)
+    subject: str | None = fields.text(200, least=0, optional=True)
 
 
 # -- the house --------------------------------------------------------------------------------

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import date
 from enum import StrEnum
 
-from attrs import field, frozen
+from attrs import frozen
 
 from hotelcore.domain import fields
 from hotelcore.domain.money import Money
@@ -32,7 +32,7 @@ class Fee:
     ``basis_points`` says how much of it: 10,000 is all of it, 2,500 a quarter.
     """
 
-    kind: FeeKind = field(default=FeeKind.NONE, converter=FeeKind)
+    kind: FeeKind = fields.choice("kind", FeeKind, default=FeeKind.NONE)
     basis_points: int = fields.count(0, _WHOLE, default=_WHOLE)
 
     def of(self, first_night: Money, total: Money) -> Money:
@@ -53,8 +53,8 @@ class CancellationPolicy:
     """
 
     free_days: int = fields.count(0, 999, default=0)
-    late_fee: Fee = field(factory=Fee)
-    no_show_fee: Fee = field(factory=Fee)
+    late_fee: Fee = fields.instance(Fee, default=True)
+    no_show_fee: Fee = fields.instance(Fee, default=True)
 
     def cancellation_fee(self, stay: Stay, prices: tuple[Money, ...], on: date) -> Money | None:
         """Return the fee for cancelling ``on`` a business date; None for a stay without nights."""

@@ -22,8 +22,10 @@ __all__ = [
     "JsonValue",
     "attributes",
     "check_day",
+    "choice",
     "count",
     "day",
+    "instance",
     "instant",
     "member",
     "money",
@@ -143,6 +145,27 @@ def member(name: str, kind: type[E], value: str) -> E:
         return kind(value)
     except ValueError:
         raise InvalidInput(name, f"must be one of {', '.join(kind)}") from None
+
+
+def choice(name: str, kind: type[E], *, default: E | None = None) -> Checked:
+    """Give the field called ``name`` for a member of ``kind``, which may be given as its value."""
+
+    def convert(value: Checked) -> E:
+        return member(name, kind, value)
+
+    if default is None:
+        return field(converter=convert)
+    return field(default=default, converter=convert)
+
+
+def instance(kind: type, *, default: bool = False) -> Checked:
+    """Give a field for a value of the class ``kind``; ``default`` makes one where none is given."""
+
+    def check(_: object, attribute: Attribute[Checked], value: object) -> None:
+        if not isinstance(value, kind):
+            raise InvalidInput(attribute.name, f"must be {kind.__name__}")
+
+    return field(factory=kind, validator=check) if default else field(validator=check)
 
 
 def check_day(name: str, value: object) -> date:

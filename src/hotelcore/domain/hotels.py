@@ -44,14 +44,16 @@ class HouseRules:
     inspected). The night audit follows ``unresolved_arrival`` and ``overdue_departure``.
     """
 
-    ready_condition: RoomCondition = field(default=RoomCondition.CLEAN, converter=RoomCondition)
-    unresolved_arrival: UnresolvedArrival = field(
-        default=UnresolvedArrival.NO_SHOW, converter=UnresolvedArrival
+    ready_condition: RoomCondition = fields.choice(
+        "ready_condition", RoomCondition, default=RoomCondition.CLEAN
     )
-    overdue_departure: OverdueDeparture = field(
-        default=OverdueDeparture.BLOCK, converter=OverdueDeparture
+    unresolved_arrival: UnresolvedArrival = fields.choice(
+        "unresolved_arrival", UnresolvedArrival, default=UnresolvedArrival.NO_SHOW
     )
-    cancellation: CancellationPolicy = field(factory=CancellationPolicy)
+    overdue_departure: OverdueDeparture = fields.choice(
+        "overdue_departure", OverdueDeparture, default=OverdueDeparture.BLOCK
+    )
+    cancellation: CancellationPolicy = fields.instance(CancellationPolicy, default=True)
 
     def __attrs_post_init__(self) -> None:
         if self.ready_condition not in _READY:

@@ -8,10 +8,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import date, datetime
-from functools import cache
+from functools import cache, wraps
 from inspect import isclass
 from types import NoneType, UnionType
-from typing import Any, NewType, Union, get_args, get_origin, get_type_hints
+from typing import (
+    NewType,
+    ParamSpec,
+    TypeVar,
+    Union,
+    get_args,
+    get_origin,
+    get_type_hints,
+)
 from uuid import UUID
 
 import attrs
@@ -19,7 +27,10 @@ from attrs import frozen
 
 from hotelcore.errors import InvalidInput
 
-__all__ = ["refuse_wrong_types"]
+__all__ = ["checked"]
+
+P = ParamSpec("P")
+R = TypeVar("R")
 
 _NAMES: Mapping[type, str] = {
     UUID: "a UUID",
@@ -41,23 +52,28 @@ class _Kind:
     accepts: Callable[[object], bool]
 
 
-def refuse_wrong_types(function: Callable[..., Any], arguments: Mapping[str, object]) -> None:
-    """Raise `InvalidInput` for the first argument that is not of the type ``function`` declares.
+def checked(function: Callable[P, R]) -> Callable[P, R]:
+    """Have the function refuse a keyword argument that is not of the type it declares.
 
     Known are ids, text, numbers, dates, instants, booleans, the library's own values, collections
     of these, and mappings. Members of an enumeration may be given by their values. Other types are
-    the operation's own to check.
+    the function's own to check.
     """
-    # `Any` above: operations differ in their arguments and results.
-    kinds = _kinds(function)
-    for name, value in arguments.items():
-        kind = kinds.get(name)
-        if kind is not None and not kind.accepts(value):
-            raise InvalidInput(name, f"must be {kind.name}")
+
+    @wraps(function)
+    def perform(*args: P.args, **kwargs: P.kwargs) -> R:
+        kinds = _kinds(function)
+        for name, value in kwargs.items():
+            kind = kinds.get(name)
+            if kind is not None and not kind.accepts(value):
+                raise InvalidInput(name, f"must be {kind.name}")
+        return function(*args, **kwargs)
+
+    return perform
 
 
 @cache
-def _kinds(function: Callable[..., Any]) -> Mapping[str, _Kind]:
+def _kinds(function: Callable[..., object]) -> Mapping[str, _Kind]:
     try:
         hints = get_type_hints(function)
     except NameError:

@@ -8,12 +8,14 @@ from hotelcore.domain.availability import Availability, NightPrice, Quote
 from hotelcore.domain.money import Money, sum_money
 from hotelcore.domain.stays import Stay
 from hotelcore.ids import RoomTypeId
+from hotelcore.operations.arguments import checked
 from hotelcore.operations.nights import checked_prices
 from hotelcore.unit_of_work import UnitOfWork
 
 __all__ = ["quote", "search_availability"]
 
 
+@checked
 def search_availability(
     uow: UnitOfWork, *, stay: Stay, room_type_id: RoomTypeId | None = None
 ) -> tuple[Availability, ...]:
@@ -37,6 +39,7 @@ def search_availability(
     )
 
 
+@checked
 def quote(
     uow: UnitOfWork,
     *,

@@ -29,6 +29,7 @@ from hotelcore.domain.stays import MOST_NIGHTS, Stay
 from hotelcore.errors import InvalidInput
 from hotelcore.events.catalogue import BookingCancelled, BookingCreated, BookingReinstated
 from hotelcore.ids import BookingId, GuestId, RoomId, RoomTypeId
+from hotelcore.operations.arguments import checked
 from hotelcore.operations.declaring import operation
 from hotelcore.operations.judging import (
     judge,
@@ -470,6 +471,7 @@ def _open_a_folio(uow: UnitOfWork, booking: Booking) -> None:
 # -- asking -----------------------------------------------------------------------------------
 
 
+@checked
 def possible_actions(
     uow: UnitOfWork, *, booking_id: BookingId
 ) -> Mapping[Action, tuple[Reason, ...]]:

@@ -8,7 +8,7 @@ from types import MappingProxyType
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
 from hotelcore.access import Permission
-from hotelcore.operations.arguments import refuse_wrong_types
+from hotelcore.operations.arguments import checked
 from hotelcore.unit_of_work import UnitOfWork
 
 __all__ = ["OPERATIONS", "operation", "permission_of"]
@@ -37,13 +37,12 @@ def operation(
     def declare(
         function: Callable[Concatenate[UnitOfWork, P], R],
     ) -> Callable[Concatenate[UnitOfWork, P], R]:
-        name = function.__name__
+        name, work = function.__name__, checked(function)
 
         @wraps(function)
         def perform(uow: UnitOfWork, /, *args: P.args, **kwargs: P.kwargs) -> R:
             with uow.command(name, permission):
-                refuse_wrong_types(function, kwargs)
-                return function(uow, *args, **kwargs)
+                return work(uow, *args, **kwargs)
 
         _functions[name] = perform
         _permissions[perform] = permission

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from enum import StrEnum
 
-from attrs import field, frozen
+from attrs import frozen
 
 from hotelcore.domain import fields
 from hotelcore.domain.money import Money
@@ -78,8 +78,8 @@ class RemoteBooking:
     confirmation_number: str = fields.text(40)
     guest_external_id: str = fields.text(200)
     room_type_external_id: str = fields.text(200)
-    status: RemoteBookingStatus = field(converter=RemoteBookingStatus)
-    stay: Stay
+    status: RemoteBookingStatus = fields.choice("status", RemoteBookingStatus)
+    stay: Stay = fields.instance(Stay)
     nightly_prices: tuple[Money, ...]
     adults: int = fields.count(0, 999, default=1)
     children: int = fields.count(0, 999, default=0)

@@ -45,6 +45,7 @@ from hotelcore.sql.statements import (
     upsert_into,
 )
 from hotelcore.sql.translation import UniqueViolation
+from hotelcore.text import clean_text
 
 __all__ = ["BOOKING", "BOOKING_NIGHT", "IN_HOUSE", "ROOM_KEY", "SqlBookings", "SqlRoomKeys"]
 
@@ -421,8 +422,8 @@ class SqlBookings:
 
     def by_confirmation(self, confirmation_number: str) -> Booking:
         """Return the booking with that number."""
-        found = self._run.first(_BY_CONFIRMATION, _booking, number=confirmation_number)
-        return _found(found, confirmation_number)
+        number = clean_text("confirmation_number", confirmation_number, most=40)
+        return _found(self._run.first(_BY_CONFIRMATION, _booking, number=number), number)
 
     def update(self, booking: Booking) -> Booking:
         """Store the booking if nobody changed it since and nobody else is in its room."""

@@ -61,6 +61,8 @@ def _sealed(row: AnyRow, keys: Keys) -> str:
 
 def _opened(cursor: str, keys: Keys) -> list[object]:
     try:
+        if not isinstance(cursor, str):
+            raise TypeError
         values = json.loads(urlsafe_b64decode(cursor.encode()))
         return [wire.decode(v, k.type.python_type) for k, v in zip(keys, values, strict=True)]
     except (ValueError, TypeError, Base64Error, RecursionError):

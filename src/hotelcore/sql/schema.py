@@ -39,6 +39,7 @@ from sqlalchemy.types import JSON, TypeEngine
 from hotelcore import wire
 from hotelcore.domain.fields import Attributes, check_day
 from hotelcore.errors import InvalidInput
+from hotelcore.text import clean_text
 
 __all__ = [
     "METADATA",
@@ -295,6 +296,7 @@ class TableNames:
     schema: str | None = None
 
     def __attrs_post_init__(self) -> None:
+        clean_text("prefix", self.prefix, most=20)
         if not re.fullmatch(r"[a-z](?:[a-z0-9_]{0,18})_", self.prefix):
             raise InvalidInput("prefix", "must look like 'hc_': lower case, ending in '_'")
         # Names that already carry the prefix must stay as they are, or they would get it twice.
