@@ -106,12 +106,12 @@ def time_zone(name: str) -> ZoneInfo:
         raise InvalidInput("time_zone", "must be an IANA name such as Europe/Lisbon")
     try:
         return ZoneInfo(name)
-    except (KeyError, ValueError, OSError, TypeError) as error:
+    except (KeyError, ValueError, OSError, TypeError):
         # Unknown; not a name a file can have; a directory, or a name too long; not text.
         raise InvalidInput(
             "time_zone",
             "is not in the IANA database of this machine (the tzdata package brings one)",
-        ) from error
+        ) from None
 
 
 def local_date(instant: datetime, zone: str) -> date:

@@ -90,16 +90,16 @@ class BookingFilter:
     ``statuses={CONFIRMED}``. Due out: ``departing_until=day, statuses={IN_HOUSE}``.
     """
 
-    statuses: frozenset[BookingStatus] | None = None
-    guest_id: GuestId | None = None
-    room_type_id: RoomTypeId | None = None
-    room_id: RoomId | None = None
+    statuses: frozenset[BookingStatus] | None = fields.choices(BookingStatus)
+    guest_id: GuestId | None = fields.identifier(optional=True)
+    room_type_id: RoomTypeId | None = fields.identifier(optional=True)
+    room_id: RoomId | None = fields.identifier(optional=True)
     channel: str | None = fields.text(50, least=0, optional=True)
     arriving_from: date | None = fields.day(optional=True)
     arriving_until: date | None = fields.day(optional=True)
     departing_from: date | None = fields.day(optional=True)
     departing_until: date | None = fields.day(optional=True)
-    staying: Stay | None = None
+    staying: Stay | None = fields.instance(Stay, optional=True)
 
 
 @frozen(kw_only=True)
@@ -112,15 +112,15 @@ class GuestFilter:
     last_name: str | None = fields.text(200, least=0, optional=True)
     email: str | None = fields.text(320, least=0, optional=True)
     phone: str | None = fields.text(50, least=0, optional=True)
-    vip: bool | None = None
+    vip: bool | None = fields.flag(optional=True)
 
 
 @frozen(kw_only=True)
 class RoomFilter:
     """Which rooms. Ordered by number, then id."""
 
-    room_type_id: RoomTypeId | None = None
-    conditions: frozenset[RoomCondition] | None = None
+    room_type_id: RoomTypeId | None = fields.identifier(optional=True)
+    conditions: frozenset[RoomCondition] | None = fields.choices(RoomCondition)
     floor: str | None = fields.text(20, least=0, optional=True)
 
 
@@ -128,10 +128,10 @@ class RoomFilter:
 class FolioFilter:
     """Which folios. Ordered by id, that is by the time they were opened."""
 
-    status: FolioStatus | None = None
-    guest_id: GuestId | None = None
-    booking_id: BookingId | None = None
-    unsettled: bool = False
+    status: FolioStatus | None = fields.choice(FolioStatus, optional=True)
+    guest_id: GuestId | None = fields.identifier(optional=True)
+    booking_id: BookingId | None = fields.identifier(optional=True)
+    unsettled: bool = fields.flag()
 
 
 @frozen(kw_only=True)
@@ -139,9 +139,9 @@ class TaskFilter:
     """Which housekeeping tasks. Ordered by due date, priority, then id."""
 
     due: date | None = fields.day(optional=True)
-    status: TaskStatus | None = None
+    status: TaskStatus | None = fields.choice(TaskStatus, optional=True)
     assignee: str | None = fields.text(200, least=0, optional=True)
-    room_id: RoomId | None = None
+    room_id: RoomId | None = fields.identifier(optional=True)
 
 
 @frozen(kw_only=True)
@@ -149,7 +149,7 @@ class AuditFilter:
     """Which audit entries. Newest first."""
 
     resource: str | None = fields.text(100, least=0, optional=True)
-    resource_id: UUID | None = None
+    resource_id: UUID | None = fields.identifier(optional=True)
     operation: str | None = fields.text(100, least=0, optional=True)
     subject: str | None = fields.text(200, least=0, optional=True)
 

@@ -18,8 +18,10 @@ def clean_text(field: str, value: object, *, most: int, least: int = 1) -> str:
         raise InvalidInput(field, "must be text")
     if len(value) > most:
         raise InvalidInput(field, f"must have at most {most} characters")
-    if len(value) < least or (least and not value.strip()):
-        raise InvalidInput(field, f"must have at least {max(least, 1)} visible characters")
+    if least and not value.strip():
+        raise InvalidInput(field, "must not be empty or blank")
+    if len(value) < least:
+        raise InvalidInput(field, f"must have at least {least} characters")
     if "\x00" in value:
         raise InvalidInput(field, "must not contain NUL")
     try:

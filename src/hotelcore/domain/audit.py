@@ -23,8 +23,8 @@ class Change:
     A guest's personal data is never in it: such a field shows only that it changed.
     """
 
-    resource: str
-    resource_id: UUID
+    resource: str = fields.text(50)
+    resource_id: UUID = fields.identifier()
     before: wire.Json
     after: wire.Json
 
@@ -34,20 +34,21 @@ class AuditLogEntry:
     """One successful command: exactly one entry each, written in the command's transaction.
 
     ``changes`` come in the order in which they were made; ``resource`` and ``resource_id`` are
-    those of the first, the record that the command is about. ``reason`` is what the actor gave for
+    those of the first, the record that the command is about. ``business_date`` is the day that was
+    open when the command began, if it looked. ``reason`` is what the actor gave for
     an override or a correction.
     """
 
-    id: AuditEntryId
-    hotel_id: HotelId
+    id: AuditEntryId = fields.identifier()
+    hotel_id: HotelId = fields.identifier()
     at: datetime = fields.instant()
     business_date: date | None = fields.day(optional=True)
     subject: str = fields.text(200)
-    role: str
-    operation: str
-    resource: str
-    resource_id: UUID
-    changes: tuple[Change, ...]
+    role: str = fields.text(20)
+    operation: str = fields.text(100)
+    resource: str = fields.text(50)
+    resource_id: UUID = fields.identifier()
+    changes: tuple[Change, ...] = fields.instances(Change)
     reason: str | None = fields.text(500, optional=True)
     correlation_id: str | None = fields.text(200, optional=True)
 

@@ -13,6 +13,7 @@ from datetime import date
 
 from attrs import frozen
 
+from hotelcore.domain import fields
 from hotelcore.domain.money import Money
 from hotelcore.domain.rooms import Room
 from hotelcore.domain.stays import Stay
@@ -30,16 +31,16 @@ class RoomAvailability:
     permitted override has raised the limit on this night.
     """
 
-    hotel_id: HotelId
-    room_type_id: RoomTypeId
-    night: date
-    rooms: int
-    out_of_inventory: int
-    out_of_order: int
-    committed: int
-    held: int
-    overbooking_limit: int
-    forced: int
+    hotel_id: HotelId = fields.identifier()
+    room_type_id: RoomTypeId = fields.identifier()
+    night: date = fields.day()
+    rooms: int = fields.count(0, fields.MOST)
+    out_of_inventory: int = fields.count(0, fields.MOST)
+    out_of_order: int = fields.count(0, fields.MOST)
+    committed: int = fields.count(0, fields.MOST)
+    held: int = fields.count(0, fields.MOST)
+    overbooking_limit: int = fields.count(0, fields.MOST)
+    forced: int = fields.count(0, fields.MOST)
 
     @property
     def available(self) -> int:
@@ -61,10 +62,10 @@ class Availability:
     although units are left on each night.
     """
 
-    room_type_id: RoomTypeId
-    stay: Stay
-    nights: tuple[RoomAvailability, ...]
-    free_rooms: tuple[Room, ...]
+    room_type_id: RoomTypeId = fields.identifier()
+    stay: Stay = fields.instance(Stay)
+    nights: tuple[RoomAvailability, ...] = fields.instances(RoomAvailability)
+    free_rooms: tuple[Room, ...] = fields.instances(Room)
 
     @property
     def sellable(self) -> int:
@@ -78,18 +79,18 @@ class Availability:
 class NightPrice:
     """The price of one night."""
 
-    night: date
-    price: Money
+    night: date = fields.day()
+    price: Money = fields.money()
 
 
 @frozen(kw_only=True)
 class Quote:
     """What a stay costs: a line a night, and their exact sum."""
 
-    room_type_id: RoomTypeId
-    stay: Stay
-    nights: tuple[NightPrice, ...]
-    total: Money
+    room_type_id: RoomTypeId = fields.identifier()
+    stay: Stay = fields.instance(Stay)
+    nights: tuple[NightPrice, ...] = fields.instances(NightPrice)
+    total: Money = fields.money()
 
 
 def plan_rooms(

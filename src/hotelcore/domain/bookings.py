@@ -11,7 +11,7 @@ from datetime import date, datetime
 from enum import StrEnum
 from types import MappingProxyType
 
-from attrs import field, frozen
+from attrs import frozen
 
 from hotelcore.domain import fields
 from hotelcore.domain.cancellation import CancellationPolicy
@@ -92,20 +92,20 @@ class Booking:
     the ``_on`` fields the business dates on which the guest came, left, or was given up.
     """
 
-    id: BookingId
-    hotel_id: HotelId
+    id: BookingId = fields.identifier()
+    hotel_id: HotelId = fields.identifier()
     confirmation_number: str = fields.text(40)
-    guest_id: GuestId
-    room_type_id: RoomTypeId
-    stay: Stay
-    status: BookingStatus = field(converter=BookingStatus)
-    room_id: RoomId | None = None
+    guest_id: GuestId = fields.identifier()
+    room_type_id: RoomTypeId = fields.identifier()
+    stay: Stay = fields.instance(Stay)
+    status: BookingStatus = fields.choice(BookingStatus)
+    room_id: RoomId | None = fields.identifier(optional=True)
     adults: int = fields.count(0, 999, default=1)
     children: int = fields.count(0, 999, default=0)
     infants: int = fields.count(0, 999, default=0)
     channel: str = fields.text(50)
     total: Money = fields.money()
-    cancellation: CancellationPolicy
+    cancellation: CancellationPolicy = fields.instance(CancellationPolicy)
     hold_until: datetime | None = fields.instant(optional=True)
     checked_in_at: datetime | None = fields.instant(optional=True)
     checked_out_at: datetime | None = fields.instant(optional=True)
@@ -115,7 +115,7 @@ class Booking:
     no_show_on: date | None = fields.day(optional=True)
     created_at: datetime = fields.instant()
     attributes: fields.Attributes = fields.attributes()
-    version: int = 1
+    version: int = fields.version()
 
     def is_due_in(self, business_date: date) -> bool:
         """Tell whether the guest is expected on ``business_date``."""
@@ -138,23 +138,23 @@ class BookingNight:
     after an upgrade. ``released`` nights went back to sale; ``posted`` ones stand on the folio.
     """
 
-    booking_id: BookingId
-    night: date
-    room_type_id: RoomTypeId
-    price: Money
-    room_id: RoomId | None = None
-    released: bool = False
-    posted: bool = False
+    booking_id: BookingId = fields.identifier()
+    night: date = fields.day()
+    room_type_id: RoomTypeId = fields.identifier()
+    price: Money = fields.money()
+    room_id: RoomId | None = fields.identifier(optional=True)
+    released: bool = fields.flag()
+    posted: bool = fields.flag()
 
 
 @frozen(kw_only=True)
 class RoomKey:
     """A key issued to a booking for a room, good until it is revoked or ``valid_until`` ends."""
 
-    id: RoomKeyId
-    hotel_id: HotelId
-    booking_id: BookingId
-    room_id: RoomId
+    id: RoomKeyId = fields.identifier()
+    hotel_id: HotelId = fields.identifier()
+    booking_id: BookingId = fields.identifier()
+    room_id: RoomId = fields.identifier()
     valid_until: date = fields.day()
     issued_at: datetime = fields.instant()
     revoked_at: datetime | None = fields.instant(optional=True)
@@ -164,9 +164,9 @@ class RoomKey:
 class CancellationOutcome:
     """A cancelled booking, the fee that was charged for it, and what was paid back."""
 
-    booking: Booking
-    fee: Money
-    refund: Money
+    booking: Booking = fields.instance(Booking)
+    fee: Money = fields.money()
+    refund: Money = fields.money()
 
 
 @frozen(kw_only=True)

@@ -23,16 +23,16 @@ class BusinessDay:
     Uniform System of Accounts for the Lodging Industry and in STR's supply.
     """
 
-    hotel_id: HotelId
-    date: date
-    rooms: int
-    out_of_inventory: int
-    out_of_order: int
-    rooms_sold: int
-    room_revenue: Money
-    arrivals: int
-    departures: int
-    no_shows: int
+    hotel_id: HotelId = fields.identifier()
+    date: date = fields.day()
+    rooms: int = fields.count(0, fields.MOST)
+    out_of_inventory: int = fields.count(0, fields.MOST)
+    out_of_order: int = fields.count(0, fields.MOST)
+    rooms_sold: int = fields.count(0, fields.MOST)
+    room_revenue: Money = fields.money()
+    arrivals: int = fields.count(0, fields.MOST)
+    departures: int = fields.count(0, fields.MOST)
+    no_shows: int = fields.count(0, fields.MOST)
     closed_at: datetime = fields.instant()
     closed_by: str = fields.text(200)
 

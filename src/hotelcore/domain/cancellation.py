@@ -32,7 +32,7 @@ class Fee:
     ``basis_points`` says how much of it: 10,000 is all of it, 2,500 a quarter.
     """
 
-    kind: FeeKind = fields.choice("kind", FeeKind, default=FeeKind.NONE)
+    kind: FeeKind = fields.choice(FeeKind, default=FeeKind.NONE)
     basis_points: int = fields.count(0, _WHOLE, default=_WHOLE)
 
     def of(self, first_night: Money, total: Money) -> Money:

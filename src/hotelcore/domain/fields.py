@@ -6,12 +6,14 @@ Every entity validates itself when it is built, so no layer above or below needs
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from datetime import UTC, date, datetime
 from enum import StrEnum
+from types import NoneType
 from typing import Any, TypeAlias, TypeVar
+from uuid import UUID
 
-from attrs import Attribute, field
+from attrs import NOTHING, Attribute, Converter, Factory, field
 
 from hotelcore.domain.money import Money
 from hotelcore.errors import InvalidInput
@@ -23,18 +25,26 @@ __all__ = [
     "attributes",
     "check_day",
     "choice",
+    "choices",
     "count",
     "day",
+    "flag",
+    "identifier",
     "instance",
+    "instances",
     "instant",
     "member",
     "money",
     "text",
+    "version",
 ]
 
 E = TypeVar("E", bound=StrEnum)
 
 EARLIEST, LATEST = date(1900, 1, 1), date(2199, 12, 31)
+MOST = 2**31 - 1
+"""The most that a stored counter holds."""
+
 _MOST_ATTRIBUTE_BYTES = 8_192
 _MOST_ATTRIBUTE_DEPTH = 8
 
@@ -139,7 +149,7 @@ def count(low: int, high: int, *, default: int | None = None) -> Checked:
     return field(validator=check) if default is None else field(default=default, validator=check)
 
 
-def member(name: str, kind: type[E], value: str) -> E:
+def member(name: str, kind: type[E], value: object) -> E:
     """Return the member of ``kind`` that ``value`` is, or whose value it is."""
     try:
         return kind(value)
@@ -147,25 +157,81 @@ def member(name: str, kind: type[E], value: str) -> E:
         raise InvalidInput(name, f"must be one of {', '.join(kind)}") from None
 
 
-def choice(name: str, kind: type[E], *, default: E | None = None) -> Checked:
-    """Give the field called ``name`` for a member of ``kind``, which may be given as its value."""
+def choice(kind: type[E], *, default: E | None = None, optional: bool = False) -> Checked:
+    """Give a field for a member of ``kind``, which may be given as its value."""
 
-    def convert(value: Checked) -> E:
-        return member(name, kind, value)
+    def convert(value: object, attribute: Attribute[Checked]) -> E | None:
+        if isinstance(value, kind) or (optional and value is None):
+            return value
+        return member(attribute.name, kind, value)
 
-    if default is None:
-        return field(converter=convert)
-    return field(default=default, converter=convert)
+    unless_given = default if optional or default is not None else NOTHING
+    return field(default=unless_given, converter=Converter(convert, takes_field=True))
 
 
-def instance(kind: type, *, default: bool = False) -> Checked:
+def choices(kind: type[StrEnum]) -> Checked:
+    """Give an optional field for a set of members of ``kind``, which may be given as values."""
+
+    def convert(values: object, attribute: Attribute[Checked]) -> frozenset[StrEnum] | None:
+        if values is None:
+            return None
+        items = _collected(attribute.name, values)
+        return frozenset(member(attribute.name, kind, item) for item in items)
+
+    return field(default=None, converter=Converter(convert, takes_field=True))
+
+
+def _collected(name: str, values: object) -> Collection[object]:
+    """Return ``values`` if they are several; nobody means a text's letters or a mapping's keys."""
+    if isinstance(values, str | bytes | Mapping) or not isinstance(values, Collection):
+        raise InvalidInput(name, "must be a list, a set or another collection")
+    return values
+
+
+def instance(kind: type, *, default: bool = False, optional: bool = False) -> Checked:
     """Give a field for a value of the class ``kind``; ``default`` makes one where none is given."""
+    return _instance(
+        kind, kind.__name__, optional=optional, default=Factory(kind) if default else NOTHING
+    )
+
+
+def instances(kind: type) -> Checked:
+    """Give a field for a tuple of values of the class ``kind``; other collections become one."""
+
+    def convert(values: object, attribute: Attribute[Checked]) -> tuple[object, ...]:
+        items = tuple(_collected(attribute.name, values))
+        if not all(isinstance(item, kind) for item in items):
+            raise InvalidInput(attribute.name, f"each must be {kind.__name__}")
+        return items
+
+    return field(converter=Converter(convert, takes_field=True))
+
+
+def identifier(*, optional: bool = False) -> Checked:
+    """Give a field for a record's id; the text of a UUID is none."""
+    return _instance(UUID, "a UUID", optional=optional)
+
+
+def flag(*, optional: bool = False) -> Checked:
+    """Give a field for True or False; False, or None if it is optional, where it is not given."""
+    return _instance(bool, "True or False", optional=optional, default=False)
+
+
+def version() -> Checked:
+    """Give the field that counts how often a record was stored, from 1."""
+    return count(1, MOST, default=1)
+
+
+def _instance(
+    kind: type, name: str, *, optional: bool = False, default: object = NOTHING
+) -> Checked:
+    accepted = (kind, NoneType) if optional else kind
 
     def check(_: object, attribute: Attribute[Checked], value: object) -> None:
-        if not isinstance(value, kind):
-            raise InvalidInput(attribute.name, f"must be {kind.__name__}")
+        if not isinstance(value, accepted):
+            raise InvalidInput(attribute.name, f"must be {name}")
 
-    return field(factory=kind, validator=check) if default else field(validator=check)
+    return field(default=None if optional else default, validator=check)
 
 
 def check_day(name: str, value: object) -> date:
@@ -209,12 +275,7 @@ def instant(*, optional: bool = False) -> Checked:
 
 def money(*, optional: bool = False) -> Checked:
     """Give a field for an amount; floats and bare numbers are refused."""
-
-    def check(_: object, attribute: Attribute[Checked], value: object) -> None:
-        if not isinstance(value, Money) and not (optional and value is None):
-            raise InvalidInput(attribute.name, "must be Money")
-
-    return field(default=None, validator=check) if optional else field(validator=check)
+    return instance(Money, optional=optional)
 
 
 def attributes(*, personal: bool = False) -> Checked:

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from datetime import date, datetime
 from enum import StrEnum
 
-from attrs import field, frozen
+from attrs import frozen
 
 from hotelcore.domain import fields
 from hotelcore.domain.money import Money
@@ -58,16 +58,16 @@ _CREDIT = frozenset({LineKind.ALLOWANCE, LineKind.PAYMENT})
 class Folio:
     """One bill of a booking. ``balance`` is what is still owed; negative means credit."""
 
-    id: FolioId
-    hotel_id: HotelId
-    booking_id: BookingId
-    guest_id: GuestId
-    status: FolioStatus = field(default=FolioStatus.OPEN, converter=FolioStatus)
+    id: FolioId = fields.identifier()
+    hotel_id: HotelId = fields.identifier()
+    booking_id: BookingId = fields.identifier()
+    guest_id: GuestId = fields.identifier()
+    status: FolioStatus = fields.choice(FolioStatus, default=FolioStatus.OPEN)
     balance: Money = fields.money()
     opened_at: datetime = fields.instant()
     closed_at: datetime | None = fields.instant(optional=True)
     attributes: fields.Attributes = fields.attributes()
-    version: int = 1
+    version: int = fields.version()
 
 
 @frozen(kw_only=True)
@@ -79,18 +79,18 @@ class FolioLine:
     refunds or moves. ``night`` is set on room charges only.
     """
 
-    id: FolioLineId
-    hotel_id: HotelId
-    folio_id: FolioId
-    booking_id: BookingId
-    kind: LineKind = field(converter=LineKind)
+    id: FolioLineId = fields.identifier()
+    hotel_id: HotelId = fields.identifier()
+    folio_id: FolioId = fields.identifier()
+    booking_id: BookingId = fields.identifier()
+    kind: LineKind = fields.choice(LineKind)
     code: str = fields.text(50)
     description: str = fields.text(500, least=0)
     amount: Money = fields.money()
     business_date: date = fields.day()
     service_date: date = fields.day()
     night: date | None = fields.day(optional=True)
-    refers_to: FolioLineId | None = None
+    refers_to: FolioLineId | None = fields.identifier(optional=True)
     posted_at: datetime = fields.instant()
     posted_by: str = fields.text(200)
 

@@ -36,18 +36,18 @@ def phone_key(phone: str) -> str:
 class Guest:
     """A person or company that books or stays. All texts are as given, up to their limits."""
 
-    id: GuestId
-    hotel_id: HotelId
+    id: GuestId = fields.identifier()
+    hotel_id: HotelId = fields.identifier()
     last_name: str = fields.text(200, personal=True)
     first_name: str = fields.text(200, least=0, personal=True)
     email: str | None = fields.text(320, optional=True, personal=True)
     phone: str | None = fields.text(50, optional=True, personal=True)
     country: str | None = fields.text(3, optional=True, personal=True)
-    vip: bool = False
+    vip: bool = fields.flag()
     attributes: fields.Attributes = fields.attributes(personal=True)
     created_at: datetime = fields.instant()
     anonymised_at: datetime | None = fields.instant(optional=True)
-    version: int = 1
+    version: int = fields.version()
 
     def __repr__(self) -> str:
         """Show no personal data: reprs end up in logs."""

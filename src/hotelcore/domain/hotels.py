@@ -44,14 +44,12 @@ class HouseRules:
     inspected). The night audit follows ``unresolved_arrival`` and ``overdue_departure``.
     """
 
-    ready_condition: RoomCondition = fields.choice(
-        "ready_condition", RoomCondition, default=RoomCondition.CLEAN
-    )
+    ready_condition: RoomCondition = fields.choice(RoomCondition, default=RoomCondition.CLEAN)
     unresolved_arrival: UnresolvedArrival = fields.choice(
-        "unresolved_arrival", UnresolvedArrival, default=UnresolvedArrival.NO_SHOW
+        UnresolvedArrival, default=UnresolvedArrival.NO_SHOW
     )
     overdue_departure: OverdueDeparture = fields.choice(
-        "overdue_departure", OverdueDeparture, default=OverdueDeparture.BLOCK
+        OverdueDeparture, default=OverdueDeparture.BLOCK
     )
     cancellation: CancellationPolicy = fields.instance(CancellationPolicy, default=True)
 
@@ -72,14 +70,14 @@ def _zone_name(name: str) -> str:
 class Hotel:
     """One hotel. ``business_date`` moves only by the night audit, one day at a time."""
 
-    id: HotelId
+    id: HotelId = fields.identifier()
     name: str = fields.text(200)
     time_zone: str = field(converter=_zone_name)
     currency: str = field(converter=currency)
     business_date: date = fields.day()
-    rules: HouseRules = field(factory=HouseRules)
+    rules: HouseRules = fields.instance(HouseRules, default=True)
     stripe_customer_id: str | None = fields.text(255, optional=True)
     stripe_subscription_id: str | None = fields.text(255, optional=True)
     attributes: fields.Attributes = fields.attributes()
     created_at: datetime = fields.instant()
-    version: int = 1
+    version: int = fields.version()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import date, datetime
 from enum import StrEnum
 
-from attrs import field, frozen
+from attrs import frozen
 
 from hotelcore.domain import fields
 from hotelcore.domain.rooms import RoomCondition
@@ -35,21 +35,21 @@ class TaskStatus(StrEnum):
 class HousekeepingTask:
     """Work on one room, due on a business date. ``priority`` 1 is most urgent, 9 least."""
 
-    id: TaskId
-    hotel_id: HotelId
-    room_id: RoomId
-    kind: TaskKind = field(converter=TaskKind)
-    status: TaskStatus = field(default=TaskStatus.OPEN, converter=TaskStatus)
+    id: TaskId = fields.identifier()
+    hotel_id: HotelId = fields.identifier()
+    room_id: RoomId = fields.identifier()
+    kind: TaskKind = fields.choice(TaskKind)
+    status: TaskStatus = fields.choice(TaskStatus, default=TaskStatus.OPEN)
     priority: int = fields.count(1, 9, default=5)
     assignee: str | None = fields.text(200, optional=True)
     due: date = fields.day()
-    booking_id: BookingId | None = None
+    booking_id: BookingId | None = fields.identifier(optional=True)
     note: str | None = fields.text(500, optional=True)
     created_at: datetime = fields.instant()
     completed_at: datetime | None = fields.instant(optional=True)
     completed_by: str | None = fields.text(200, optional=True)
     attributes: fields.Attributes = fields.attributes()
-    version: int = 1
+    version: int = fields.version()
 
 
 def condition_after(kind: TaskKind, condition: RoomCondition) -> RoomCondition:

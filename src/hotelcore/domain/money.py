@@ -11,6 +11,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from decimal import ROUND_HALF_EVEN, Context, Decimal
 from types import MappingProxyType
+from typing import Never
 
 from attrs import frozen
 
@@ -60,9 +61,9 @@ def exponent(currency: str) -> int:
     """
     try:
         decimals = EXPONENTS[currency]
-    except (KeyError, TypeError) as error:  # Unknown, or not even hashable.
+    except (KeyError, TypeError):  # Unknown, or not even hashable.
         reason = "must be an ISO 4217 code in upper case, such as EUR"
-        raise InvalidInput("currency", reason) from error
+        raise InvalidInput("currency", reason) from None
     if decimals is None:
         raise InvalidInput("currency", f"{currency} has no minor unit, so nothing is priced in it")
     return decimals
@@ -186,6 +187,10 @@ class Money:
     def __add__(self, other: Money) -> Money:
         return Money(self.minor + self._minor_of(other), self.currency)
 
+    def __radd__(self, other: Never) -> Never:
+        # `sum` begins with the number 0, which has no currency.
+        raise InvalidInput("amount", f"{_kind(other)} is not Money: add up with sum_money")
+
     def __sub__(self, other: Money) -> Money:
         return Money(self.minor - self._minor_of(other), self.currency)
 
@@ -223,10 +228,13 @@ class Money:
 def sum_money(values: Iterable[Money], currency: str) -> Money:
     """Return the sum of `values` in `currency`; zero when there are none.
 
-    Raises `CurrencyMismatch` at the first value of another currency.
+    Raises `CurrencyMismatch` at the first value of another currency, and `InvalidInput` at the
+    first that is not `Money`.
     """
     total = 0
     for value in values:
+        if not isinstance(value, Money):
+            raise InvalidInput("values", f"must be Money, not {_kind(value)}")
         if value.currency != currency:
             raise CurrencyMismatch(currency, value.currency)
         total += value.minor

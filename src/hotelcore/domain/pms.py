@@ -6,7 +6,7 @@ from datetime import datetime
 from enum import StrEnum
 from uuid import UUID
 
-from attrs import field, frozen
+from attrs import frozen
 
 from hotelcore.domain import fields
 from hotelcore.ids import HotelId, PmsConfigId
@@ -27,14 +27,14 @@ class PmsResource(StrEnum):
 class ExternalPMSConfig:
     """The one PMS that a hotel is connected to. It never holds the PMS's key."""
 
-    id: PmsConfigId
-    hotel_id: HotelId
+    id: PmsConfigId = fields.identifier()
+    hotel_id: HotelId = fields.identifier()
     vendor: str = fields.text(50)
     external_hotel_id: str = fields.text(200)
     connected_at: datetime = fields.instant()
     last_synced_at: datetime | None = fields.instant(optional=True)
     attributes: fields.Attributes = fields.attributes()
-    version: int = 1
+    version: int = fields.version()
 
 
 @frozen(kw_only=True)
@@ -44,9 +44,9 @@ class ExternalMapping:
     ``fingerprint`` is that of the record as last taken over, so an unchanged one is recognised.
     """
 
-    hotel_id: HotelId
-    config_id: PmsConfigId
-    resource: PmsResource = field(converter=PmsResource)
+    hotel_id: HotelId = fields.identifier()
+    config_id: PmsConfigId = fields.identifier()
+    resource: PmsResource = fields.choice(PmsResource)
     external_id: str = fields.text(200)
-    internal_id: UUID
+    internal_id: UUID = fields.identifier()
     fingerprint: str = fields.text(64)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from enum import StrEnum
 
-from attrs import field, frozen
+from attrs import frozen
 
 from hotelcore.domain import fields
 from hotelcore.domain.money import Money
@@ -50,15 +50,15 @@ class RoomType:
     the number of units that may be sold beyond the rooms that exist.
     """
 
-    id: RoomTypeId
-    hotel_id: HotelId
+    id: RoomTypeId = fields.identifier()
+    hotel_id: HotelId = fields.identifier()
     code: str = fields.text(20)
     name: str = fields.text(200)
     base_rate: Money = fields.money()
     max_occupancy: int = fields.count(1, 100, default=2)
     overbooking_limit: int = fields.count(0, 10_000, default=0)
     attributes: fields.Attributes = fields.attributes()
-    version: int = 1
+    version: int = fields.version()
 
     def __attrs_post_init__(self) -> None:
         if self.base_rate.minor < 0:
@@ -69,14 +69,14 @@ class RoomType:
 class Room:
     """One physical room. Whether somebody is in it is derived from bookings, never stored here."""
 
-    id: RoomId
-    hotel_id: HotelId
-    room_type_id: RoomTypeId
+    id: RoomId = fields.identifier()
+    hotel_id: HotelId = fields.identifier()
+    room_type_id: RoomTypeId = fields.identifier()
     number: str = fields.text(20)
     floor: str | None = fields.text(20, optional=True)
-    condition: RoomCondition = field(default=RoomCondition.CLEAN, converter=RoomCondition)
+    condition: RoomCondition = fields.choice(RoomCondition, default=RoomCondition.CLEAN)
     attributes: fields.Attributes = fields.attributes()
-    version: int = 1
+    version: int = fields.version()
 
 
 @frozen(kw_only=True)
@@ -86,15 +86,15 @@ class MaintenancePeriod:
     ``released_at`` is set when the room came back early; the nights already past stay blocked.
     """
 
-    id: MaintenanceId
-    hotel_id: HotelId
-    room_id: RoomId
-    kind: MaintenanceKind = field(converter=MaintenanceKind)
-    period: Stay
+    id: MaintenanceId = fields.identifier()
+    hotel_id: HotelId = fields.identifier()
+    room_id: RoomId = fields.identifier()
+    kind: MaintenanceKind = fields.choice(MaintenanceKind)
+    period: Stay = fields.instance(Stay)
     reason: str = fields.text(500)
     created_at: datetime = fields.instant()
     released_at: datetime | None = fields.instant(optional=True)
-    version: int = 1
+    version: int = fields.version()
 
     def __attrs_post_init__(self) -> None:
         if self.period.is_day_use:

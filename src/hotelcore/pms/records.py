@@ -78,7 +78,7 @@ class RemoteBooking:
     confirmation_number: str = fields.text(40)
     guest_external_id: str = fields.text(200)
     room_type_external_id: str = fields.text(200)
-    status: RemoteBookingStatus = fields.choice("status", RemoteBookingStatus)
+    status: RemoteBookingStatus = fields.choice(RemoteBookingStatus)
     stay: Stay = fields.instance(Stay)
     nightly_prices: tuple[Money, ...]
     adults: int = fields.count(0, 999, default=1)
