@@ -12,10 +12,11 @@ from sqlalchemy import Connection, Engine, text
 from hotelcore import HotelCore, Money, Stay, TableNames
 from hotelcore.core import Desk
 from hotelcore.domain.folios import FolioLine
-from hotelcore.domain.rooms import MaintenanceKind
+from hotelcore.domain.rooms import MaintenanceKind, RoomCondition
 from hotelcore.ids import FolioId
 from hotelcore.operations import (
     block_room,
+    bulk_update_room_status,
     cancel_booking_with_refund,
     check_in_guest,
     check_out_guest,
@@ -156,6 +157,7 @@ COUNTERS = "every counter equals its recomputation"
 OVERSOLD = "no night is sold beyond its limit"
 TWICE = "no room-night is taken twice"
 ROOMS = "every night spent has its one room"
+OFF_SALE = "no guest entered a room that is off sale"
 RELEASED = "no released night keeps a room"
 CHARGED = "every night spent is charged once, at its price"
 EVENTS = "the events of each record are numbered without gaps"
@@ -204,6 +206,11 @@ DAMAGE: Mapping[str, tuple[str, set[str]]] = {
         "UPDATE hc_booking_night SET room_type_id = booking_id WHERE " + SPENT,
         {ROOMS, COUNTERS},
     ),
+    "a guest in a blocked room": (
+        "UPDATE hc_booking SET status = 'in_house', room_id = (SELECT room_id FROM hc_room_night"
+        " WHERE maintenance_id IS NOT NULL LIMIT 1) WHERE status = 'checked_out'",
+        {OFF_SALE, COUNTERS},
+    ),
     "a room kept": (
         f"UPDATE hc_booking_night SET released = true WHERE {SPENT}",
         {RELEASED, COUNTERS},
@@ -226,6 +233,9 @@ DAMAGE: Mapping[str, tuple[str, set[str]]] = {
 # What stands in the way of a damage that the schema makes impossible.
 MADE_POSSIBLE: Mapping[str, tuple[str, ...]] = {
     "a night charged twice": ("DROP INDEX uq_hc_folio_line_night",),
+    "a guest in a blocked room": (
+        f"UPDATE hc_room_night SET night = '{TODAY + NIGHTS * DAY}' WHERE booking_id IS NULL",
+    ),
 }
 
 
@@ -245,6 +255,19 @@ def test_a_room_night_taken_twice_is_found(house: Worked) -> None:
         f"CREATE TABLE hc_room_night AS {twice}",
     )
     assert TWICE in failures(found)
+
+
+def test_maintenance_may_wait_for_a_departure(house: Worked) -> None:
+    """A guest who leaves on the day from which the room is off sale is no fault."""
+    desk, room = house.hotel.desk, house.hotel.rooms[0]
+    booking, _ = house.hotel.booked(arrival=TODAY + NIGHTS * DAY)
+    desk.run(bulk_update_room_status, room_ids=[room.id], condition=RoomCondition.CLEAN)
+    desk.run(check_in_guest, booking_id=booking.id, room_id=room.id)
+    period = Stay(booking.stay.departure, booking.stay.departure + DAY)
+    kind = MaintenanceKind.OUT_OF_ORDER
+    desk.run(block_room, room_id=room.id, kind=kind, period=period, reason="paint")
+    desk.run(close_business_day, business_date=booking.stay.arrival)
+    assert house.core.prove(house.hotel.hotel_id).ok
 
 
 def test_an_entry_too_many_is_found(house: Worked) -> None:

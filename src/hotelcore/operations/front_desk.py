@@ -29,7 +29,9 @@ from hotelcore.operations.keys import issue_keys, reissue_keys, revoke_keys, roo
 from hotelcore.operations.nights import (
     claim_room,
     give_room,
+    nights_to_come,
     note_room,
+    refuse_unless_empty,
     release_nights,
     total_of,
 )
@@ -92,9 +94,13 @@ def check_in_guest(
 
 
 def _judge_locked(uow: UnitOfWork, booking: Booking, room: Room) -> None:
-    """Lock the room, after its nights, and judge again if housekeeping was there meanwhile."""
+    """Lock the room, after its nights, and judge again if somebody was there meanwhile.
+
+    Housekeeping changes the room itself; maintenance does not, and a day use holds no night that
+    would keep it away.
+    """
     (locked,) = uow.rooms.lock([room.id])
-    if locked != room:
+    if locked != room or booking.stay.is_day_use:
         judge(uow, Action.CHECK_IN, booking, locked)
 
 
@@ -115,17 +121,20 @@ def move_room(uow: UnitOfWork, *, booking_id: BookingId, room_id: RoomId, reason
     guest is in already, `NotFound`.
     """
     uow.reason(reason)
-    before, _ = lock_booking(uow, booking_id)
+    before, business_date = lock_booking(uow, booking_id)
     judge(uow, Action.MOVE_ROOM, before)
     left = room_in_use(before)
     if room_id == left:
         raise InvalidInput("room_id", "must be another room than the guest is in")
     room = uow.rooms.get(room_id)
     _refuse_unfit(uow, room)
-    give_room(uow, before, uow.bookings.nights(before.id), room)
+    nights = uow.bookings.nights(before.id)
+    give_room(uow, before, nights, room)
     rooms = {room.id: room for room in uow.rooms.lock([left, room_id])}
     if rooms[room_id] != room:  # housekeeping was there meanwhile
         _refuse_unfit(uow, rooms[room_id])
+    if not nights_to_come(nights, business_date):  # nor was maintenance, which no night keeps away
+        refuse_unless_empty(uow, before, room)
     after = uow.bookings.update(attrs.evolve(before, room_id=room_id))
     note_room(uow, before, after)
     reissue_keys(uow, after)
@@ -140,7 +149,7 @@ def _refuse_unfit(uow: UnitOfWork, room: Room) -> None:
     }
     if any(reasons.values()):
         found = tuple(reason for reason, holds in reasons.items() if holds)
-        raise ActionRefused(action=Action.MOVE_ROOM, reasons=found)
+        raise ActionRefused(Action.MOVE_ROOM, found, BookingStatus.IN_HOUSE)
 
 
 def _make_dirty(uow: UnitOfWork, room: Room) -> None:

@@ -41,6 +41,7 @@ __all__ = [
     "no_show",
     "note_room",
     "note_update",
+    "refuse_unless_empty",
     "release_nights",
     "sell_again",
     "total_of",
@@ -193,7 +194,7 @@ def give_room(
     """
     coming = nights_to_come(nights, uow.hotel.business_date)
     if not coming:
-        _refuse_unless_empty(uow, booking, room)
+        refuse_unless_empty(uow, booking, room)
     elif any(night.room_id != room.id for night in coming):
         changing = [n for n in coming if n.room_type_id != room.room_type_id]
         changed = [_restated(n, room.room_type_id, released=False) for n in changing]
@@ -219,7 +220,7 @@ def claim_room(
     It is the room named by ``room_id``, else the one that the booking has, else the first free
     one. Raises `ActionRefused` by the table, and whatever `give_room` raises for a named room.
     """
-    known = room_id or booking.room_id
+    known = booking.room_id if room_id is None else room_id
     if known is None:
         return _give_first_free_room(uow, action, booking, nights)
     room = uow.rooms.get(known)
@@ -246,10 +247,14 @@ def _give_first_free_room(
         else:
             return room
     judge(uow, action, booking)
-    raise ActionRefused(action=action, reasons=(Reason.NO_ROOM,))
+    raise ActionRefused(action, (Reason.NO_ROOM,), booking.status)
 
 
-def _refuse_unless_empty(uow: UnitOfWork, booking: Booking, room: Room) -> None:
+def refuse_unless_empty(uow: UnitOfWork, booking: Booking, room: Room) -> None:
+    """Raise `RoomTaken` if somebody is in the room, or it is off sale on the day it is for.
+
+    The answer holds to the end of the transaction only if the room is locked.
+    """
     day = max(booking.stay.arrival, uow.hotel.business_date)
     if uow.rooms.is_occupied(room.id) or is_blocked(uow, room.id, day):
         raise RoomTaken(room.id, (day,))

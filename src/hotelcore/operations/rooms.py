@@ -113,7 +113,9 @@ def _take_off_sale(uow: UnitOfWork, room: Room, blocked: MaintenancePeriod, *, f
         room.room_type_id, period.nights, off_count=_off_count(blocked), force=force
     )
     uow.room_nights.block(room.id, blocked.id, period)
-    # A guest who should leave today has no night to come, and is in the room all the same.
+    # A guest who should leave today has no night to come, and is in the room all the same. Only
+    # the room's lock keeps such a guest from entering it meanwhile.
+    uow.rooms.lock([room.id])
     if business_date in period and uow.rooms.is_occupied(room.id):
         raise RoomTaken(room.id, (business_date,))
 

@@ -262,6 +262,22 @@ _ROOM_OF_NIGHT = _sql(
                    AND given.room_type_id = kept.room_type_id
     """
 )
+# A guest without nights to come holds none that keeps maintenance away. Who slept in the room and
+# leaves today is no fault: maintenance may have been waiting for that.
+_OFF_SALE = _sql(
+    """
+    SELECT count(*) AS seen,
+           count(*) FILTER (WHERE x.night = h.business_date AND EXISTS (
+               SELECT 1 FROM hc_booking b WHERE b.hotel_id = :hotel
+                  AND b.status = 'in_house' AND b.room_id = x.room_id
+                  AND NOT EXISTS (SELECT 1 FROM hc_room_night slept
+                                  WHERE slept.hotel_id = :hotel AND slept.booking_id = b.id
+                                    AND slept.room_id = x.room_id
+                                    AND slept.night < h.business_date))) AS wrong
+    FROM hc_room_night x JOIN hc_hotel h ON h.hotel_id = x.hotel_id
+    WHERE x.hotel_id = :hotel AND x.maintenance_id IS NOT NULL
+    """
+)
 _RELEASED = _sql(
     """
     SELECT count(*) AS seen,
@@ -310,6 +326,7 @@ _COUNTING = (
     ("no night is sold beyond its limit", "type-nights", _OVERSOLD),
     ("no room-night is taken twice", "room-nights", _TAKEN_TWICE),
     ("every night spent has its one room", "nights", _ROOM_OF_NIGHT),
+    ("no guest entered a room that is off sale", "room-nights off sale", _OFF_SALE),
     ("no released night keeps a room", "released nights", _RELEASED),
     ("every night spent is charged once, at its price", "nights", _CHARGED),
     ("the events of each record are numbered without gaps", "events", _SEQUENCES),
