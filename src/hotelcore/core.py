@@ -150,7 +150,8 @@ class HotelCore(_Core):
     ``database`` is a URL (``sqlite:///hotel.db``, ``postgresql://…``) or an `Engine` of the
     host's, which is prepared with event hooks (`hotelcore.sql.engine`) and stays the host's.
     ``names`` puts the tables under another prefix or schema, ``limits`` are the defaults of every
-    unit of work, ``clock`` tells the time. Raises `InvalidInput` for anything else.
+    unit of work, ``clock`` tells the time. Raises `InvalidInput` for anything else. A connection
+    of a host's engine is waited for as long as the host's pool says (``pool_timeout``).
 
     ``events`` is the bus on which listeners in this process subscribe.
     """
@@ -194,7 +195,7 @@ class HotelCore(_Core):
         """
         with (
             translated(self._limits),
-            self.engine.connect() as connection,
+            self._connection(Deadline.start(self._clock, self._limits)) as connection,
             snapshot(connection, self._names) as seen,
         ):
             return prove(seen, hotel_id, commands=commands)

@@ -29,7 +29,11 @@ def async_engine(database: str | URL | AsyncEngine) -> AsyncEngine:
         url = url.set(drivername="sqlite+aiosqlite")
     try:
         return create_async_engine(
-            url, pool_size=places_for(url), max_overflow=0, poolclass=AsyncAdaptedQueuePool
+            url,
+            pool_size=places_for(url),
+            max_overflow=0,
+            poolclass=AsyncAdaptedQueuePool,
+            hide_parameters=True,
         )
     except (ModuleNotFoundError, ImportError, InvalidRequestError):
         raise MissingExtra("AsyncHotelCore", "async") from None

@@ -88,7 +88,7 @@ def parsed_url(database: str | URL) -> URL:
     """Return the URL, refusing what is none or names a database that is not supported."""
     try:
         url = make_url(database)
-    except ArgumentError:
+    except (ArgumentError, ValueError):  # the latter for a port that is no number
         raise InvalidInput("database", "must be a URL like sqlite:///hotel.db") from None
     backend = url.get_backend_name()
     if backend == "postgres":
@@ -112,6 +112,7 @@ def new_engine(database: str | URL) -> Engine:
         "pool_size": places_for(url),
         "max_overflow": 0,
         "poolclass": QueuePool,
+        "hide_parameters": True,  # SQLAlchemy's own errors show no values, wherever they end up
     }
     if url.get_backend_name() == "sqlite":
         arguments["connect_args"] = {"check_same_thread": False}

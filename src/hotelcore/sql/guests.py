@@ -22,13 +22,20 @@ from sqlalchemy import (
 from hotelcore import wire
 from hotelcore.domain.fields import Attributes
 from hotelcore.domain.guests import Guest, email_key, name_key, phone_key
-from hotelcore.errors import NotFound, StaleVersion
+from hotelcore.errors import NotFound
 from hotelcore.ids import GuestId, HotelId
 from hotelcore.repositories import GuestFilter, Page
 from hotelcore.sql import schema
-from hotelcore.sql.idempotency import IDEMPOTENCY
+from hotelcore.sql.idempotency import ERASED, IDEMPOTENCY
 from hotelcore.sql.pages import read_page
-from hotelcore.sql.statements import AnyRow, Statements, acting_hotel, insert_into
+from hotelcore.sql.statements import (
+    AnyRow,
+    Statements,
+    acting_hotel,
+    insert_into,
+    versioned_update,
+    write_next_version,
+)
 
 __all__ = ["GUEST", "SqlGuests"]
 
@@ -67,23 +74,15 @@ Index("ix_hc_guest_phone", _c.hotel_id, _c.phone_key, _c.last_name_key, _c.id)
 _ALL = select(GUEST).where(_c.hotel_id == acting_hotel())
 _ONE = _ALL.where(_c.id == bindparam("key"))
 _INSERT = insert_into(GUEST)
-_UPDATE = (
-    update(GUEST)
-    .where(
-        _c.hotel_id == acting_hotel(),
-        _c.id == bindparam("key"),
-        _c.version == bindparam("known_version"),
-    )
-    .values({c.name: bindparam(c.name) for c in _c if not c.primary_key})
-)
+_UPDATE = versioned_update(GUEST)
 
 
-# Both operations return the guest alone; any other result names a guest by id at most.
+# These operations return the guest alone; any other result names a guest by id at most.
 _ERASE_RESULTS = (
     update(IDEMPOTENCY)
     .where(
         IDEMPOTENCY.c.hotel_id == acting_hotel(),
-        IDEMPOTENCY.c.operation.in_(("register_guest", "amend_guest")),
+        IDEMPOTENCY.c.operation.in_(ERASED),
         IDEMPOTENCY.c.result["id"].as_string() == bindparam("guest_key"),
     )
     .values(result=bindparam("erased"))
@@ -143,17 +142,10 @@ class SqlGuests:
 
     def update(self, guest: Guest) -> Guest:
         """Store the guest if nobody changed it since."""
-        later = attrs.evolve(guest, version=guest.version + 1)
-        changed = self._run.write(
-            _UPDATE,
-            key=guest.id,
-            known_version=guest.version,
-            version=later.version,
-            **_values(guest),
+        version = write_next_version(
+            self._run, _UPDATE, "guest", guest.id, guest.version, _values(guest)
         )
-        if not changed:
-            raise StaleVersion("guest", guest.id)
-        return later
+        return attrs.evolve(guest, version=version)
 
     def erase(self, guest: Guest) -> Guest:
         """Store an anonymised guest, also over the results kept under idempotency keys."""

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime
 from uuid import UUID
 
+import attrs
 from sqlalchemy import (
     Column,
     ForeignKeyConstraint,
@@ -18,11 +20,14 @@ from sqlalchemy import (
 from sqlalchemy.dialects import postgresql, sqlite
 
 from hotelcore import wire
-from hotelcore.errors import IdempotencyConflict
+from hotelcore.errors import IdempotencyConflict, InvalidInput
 from hotelcore.sql import schema
 from hotelcore.sql.statements import Statements, acting_hotel
 
-__all__ = ["IDEMPOTENCY", "claim", "settle"]
+__all__ = ["ERASED", "IDEMPOTENCY", "claim", "settle"]
+
+ERASED = ("register_guest", "amend_guest", "anonymise_guest")
+"""The operations whose stored results are erased with the guest that they return."""
 
 
 class IdempotencyColumns(TypedColumns):
@@ -88,6 +93,24 @@ def claim(
     return [found[1]]
 
 
-def settle(run: Statements, *, operation: str, key: str, result: wire.Json) -> None:
-    """Store the result under the claimed key."""
-    run.write(_SETTLE, its_operation=operation, its_key=key, result=result)
+def settle(run: Statements, *, operation: str, key: str, result: object) -> None:
+    """Store the result under the claimed key.
+
+    Raises `InvalidInput` for personal data that `hotelcore.operations.anonymise_guest` would not
+    find again.
+    """
+    if operation not in ERASED and _is_personal(result):
+        raise InvalidInput("operation", "returns a guest's data under a key: return the id instead")
+    run.write(_SETTLE, its_operation=operation, its_key=key, result=wire.encode(result))
+
+
+def _is_personal(value: object) -> bool:
+    if isinstance(value, tuple | list | frozenset):
+        return any(_is_personal(item) for item in value)
+    if isinstance(value, Mapping):
+        return any(_is_personal(item) for item in value.values())
+    kind = type(value)
+    return attrs.has(kind) and any(
+        "personal" in field.metadata or _is_personal(getattr(value, field.name))
+        for field in attrs.fields(kind)
+    )

@@ -104,8 +104,12 @@ class Deadline:
 
     def begin(self, connection: Connection) -> None:
         """Tell the database the limits at the begin of an attempt."""
-        self._told = float("inf")
+        self.forget_told()
         self.enforce(connection)
+
+    def forget_told(self) -> None:
+        """Tell the limits anew with the next statement: a rollback took back what was told."""
+        self._told = float("inf")
 
     def _tell_postgresql(self, connection: Connection) -> None:
         self._told = max(0.001, self.left)

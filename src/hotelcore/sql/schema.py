@@ -88,6 +88,11 @@ class Id(TypeDecorator[UUID]):
     impl = Uuid
     cache_ok = True
 
+    @property
+    def python_type(self) -> type[UUID]:
+        """The type of the values, by which a cursor is read."""
+        return UUID
+
     def process_bind_param(self, value: UUID | None, dialect: Dialect) -> UUID | None:
         """Let nothing but a UUID reach the database."""
         if value is not None and not isinstance(value, UUID):
@@ -100,6 +105,11 @@ class Day(TypeDecorator[date]):
 
     impl = Date
     cache_ok = True
+
+    @property
+    def python_type(self) -> type[date]:
+        """The type of the values, by which a cursor is read."""
+        return date
 
     def process_bind_param(self, value: date | None, dialect: Dialect) -> date | None:
         """Let nothing but a date reach the database."""

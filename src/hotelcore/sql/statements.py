@@ -14,16 +14,19 @@ from uuid import UUID
 
 from sqlalchemy import (
     BindParameter,
+    ColumnElement,
     Connection,
     CursorResult,
     Insert,
     Row,
     Table,
     Transaction,
+    Update,
     and_,
     bindparam,
     insert,
     true,
+    update,
 )
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine.interfaces import CoreExecuteOptionsParameter
@@ -31,12 +34,21 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.sql.base import Executable
 from sqlalchemy.sql.dml import UpdateBase
 
-from hotelcore.errors import InvalidInput, ReadOnly
+from hotelcore.errors import InvalidInput, ReadOnly, StaleVersion
 from hotelcore.ids import HotelId
 from hotelcore.sql.limits import Deadline
 from hotelcore.sql.translation import translated
 
-__all__ = ["Statements", "acting_hotel", "insert_into", "undo", "upsert_into"]
+__all__ = [
+    "Statements",
+    "acting_hotel",
+    "as_known",
+    "insert_into",
+    "undo",
+    "upsert_into",
+    "versioned_update",
+    "write_next_version",
+]
 
 T = TypeVar("T")
 
@@ -75,6 +87,27 @@ def upsert_into(
             where=and_(true(), *(table.c[name] == new[name] for name in keeping)),
         )
     return statements
+
+
+def as_known(table: Table) -> tuple[ColumnElement[bool], ...]:
+    """Build the conditions that a row is the record ``key``, still in its ``known_version``."""
+    *_, own_key = table.primary_key
+    return (
+        table.c.hotel_id == acting_hotel(),
+        own_key == bindparam("key"),
+        table.c.version == bindparam("known_version"),
+    )
+
+
+def versioned_update(table: Table, *, leaving: Collection[str] = ()) -> Update:
+    """Build the UPDATE of one row that nobody changed; `write_next_version` runs it.
+
+    It sets every column outside the primary key but those of ``leaving``.
+    """
+    changing = (c.name for c in table.c if not c.primary_key and c.name not in leaving)
+    return (
+        update(table).where(*as_known(table)).values({name: bindparam(name) for name in changing})
+    )
 
 
 def _row_of(table: Table) -> dict[str, BindParameter[Any]]:
@@ -121,18 +154,18 @@ class Statements:
         self, statement: Executable, build: Callable[[AnyRow], T], /, **values: object
     ) -> list[T]:
         """Run a statement that gives rows and build one ``T`` of each."""
-        return [build(row) for row in self._execute(statement, values).all()]
+        return [build(row) for row in self._execute(statement, values, _all_rows)]
 
     def first(
         self, statement: Executable, build: Callable[[AnyRow], T], /, **values: object
     ) -> T | None:
         """Run a statement and build a ``T`` of its first row; None if there is no row."""
-        row = self._execute(statement, values).first()
+        row = self._execute(statement, values, _first_row)
         return None if row is None else build(row)
 
     def write(self, statement: UpdateBase, /, **values: object) -> int:
         """Run a statement that changes rows and return how many it changed."""
-        return self._execute(statement, values).rowcount
+        return self._execute(statement, values, _row_count)
 
     def write_many(self, statement: UpdateBase, rows: Sequence[Parameters]) -> int:
         """Run one statement with many parameter sets, in their order; return the rows changed.
@@ -141,7 +174,7 @@ class Statements:
         """
         if not rows:
             return 0
-        return self._execute(statement, [{**row, **self._acting} for row in rows]).rowcount
+        return self._execute(statement, [{**row, **self._acting} for row in rows], _row_count)
 
     def refuse_if_read_only(self) -> None:
         """Raise `ReadOnly` in a reading unit, where there is nothing to write or to undo."""
@@ -160,11 +193,15 @@ class Statements:
                 savepoint.commit()
         except BaseException:
             undo(self._connection, savepoint)
+            self._deadline.forget_told()
             raise
 
     def _execute(
-        self, statement: Executable, values: Parameters | list[Parameters]
-    ) -> CursorResult[Any]:
+        self,
+        statement: Executable,
+        values: Parameters | list[Parameters],
+        taking: Callable[[CursorResult[Any]], T],
+    ) -> T:
         if not self.may_write and isinstance(statement, UpdateBase):
             self.refuse_if_read_only()
             raise ReadOnly(_WHY_NO_COMMAND)
@@ -173,7 +210,35 @@ class Statements:
         parameters = values if isinstance(values, list) else {**values, **self._acting}
         with translated(self._deadline.limits):
             self._deadline.enforce(self._connection)
-            return self._connection.execute(statement, parameters, execution_options=self._options)
+            # Taken here, since SQLite executes while it is fetched from.
+            return taking(
+                self._connection.execute(statement, parameters, execution_options=self._options)
+            )
+
+
+def _all_rows(result: CursorResult[Any]) -> Sequence[AnyRow]:
+    return result.all()
+
+
+def _first_row(result: CursorResult[Any]) -> AnyRow | None:
+    return result.first()
+
+
+def _row_count(result: CursorResult[Any]) -> int:
+    return result.rowcount
+
+
+def write_next_version(
+    run: Statements, statement: Update, kind: str, key: UUID, version: int, values: Parameters
+) -> int:
+    """Store a record over its ``version``, by a `versioned_update`, and return its next version.
+
+    Raises `StaleVersion`, naming the ``kind`` of record, if another version is stored.
+    """
+    later = version + 1
+    if not run.write(statement, key=key, known_version=version, version=later, **values):
+        raise StaleVersion(kind, key)
+    return later
 
 
 def undo(connection: Connection, transaction: Transaction) -> None:

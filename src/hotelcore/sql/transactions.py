@@ -12,7 +12,7 @@ from inspect import iscoroutinefunction, isgeneratorfunction
 from typing import Any, TypeVar, get_type_hints
 
 from attrs import frozen
-from sqlalchemy import Connection
+from sqlalchemy import Connection, Transaction
 
 from hotelcore import wire
 from hotelcore.access import Permission, authorize
@@ -96,41 +96,56 @@ def write(
     What the body raises reaches the caller as it is, a host's own database errors too.
     """
     limits = unit.deadline.limits
-    connection.info[DEADLINE] = unit.deadline
     if connection.dialect.name == "postgresql":
         connection = connection.execution_options(isolation_level=limits.isolation)
-    try:
+    with _begun(connection, unit) as transaction, unit.over(connection, read_only=False) as uow:
+        yield uow
+        written.events = uow.flush()
+        unit.deadline.check()
         with translated(limits):
-            transaction = connection.begin()
-        try:
-            with translated(limits):
-                unit.deadline.begin(connection)
-            with unit.over(connection, read_only=False) as uow:
-                yield uow
-                written.events = uow.flush()
-            unit.deadline.check()
-            with translated(limits):
-                transaction.commit()
-        except BaseException:
-            undo(connection, transaction)
-            raise
-    finally:
-        connection.info.pop(DEADLINE, None)
+            transaction.commit()
 
 
 @contextmanager
 def read(connection: Connection, unit: Unit) -> Generator[SqlUnitOfWork, None, None]:
-    """Read on ``connection`` in autocommit: no transaction is opened and none has to end."""
+    """Read on ``connection``, each statement for itself, where the server too refuses writes."""
     if connection.dialect.name == "sqlite":
         connection = connection.execution_options(**{READING: True})
     else:
-        connection = connection.execution_options(isolation_level="AUTOCOMMIT")
-    connection.info[DEADLINE] = unit.deadline
+        connection = connection.execution_options(
+            isolation_level="READ COMMITTED", postgresql_readonly=True
+        )
+    with _begun(connection, unit) as transaction, unit.over(connection, read_only=True) as uow:
+        yield uow
+        undo(connection, transaction)
+
+
+@contextmanager
+def _begun(connection: Connection, unit: Unit) -> Generator[Transaction, None, None]:
+    """Begin a transaction under the unit's limits; undo what the body did not end."""
+    with _watched(connection, unit):
+        with translated(unit.deadline.limits):
+            transaction = connection.begin()
+        try:
+            with translated(unit.deadline.limits):
+                unit.deadline.begin(connection)
+            yield transaction
+        except BaseException:
+            undo(connection, transaction)
+            raise
+
+
+@contextmanager
+def _watched(connection: Connection, unit: Unit) -> Generator[None, None, None]:
+    """Let SQLite's progress handler know the unit's deadline for the time of the body."""
+    # Asked for once: a connection that was lost meanwhile would open another to answer.
+    info = connection.info
+    before = info.get(DEADLINE)
+    info[DEADLINE] = unit.deadline
     try:
-        with unit.over(connection, read_only=True) as uow:
-            yield uow
+        yield
     finally:
-        connection.info.pop(DEADLINE, None)
+        info[DEADLINE] = before
 
 
 @contextmanager
@@ -139,20 +154,21 @@ def joined(
 ) -> Generator[SqlUnitOfWork, None, None]:
     """Work inside the host's open transaction; a failure undoes our part, the end is the host's."""
     limits = unit.deadline.limits
-    with translated(limits):
-        savepoint = connection.begin_nested()
-        limits_of_host = told_limits(connection)
-    try:
-        with unit.over(connection, read_only=False) as uow:
-            yield uow
-            written.events = uow.flush()
+    with _watched(connection, unit):
         with translated(limits):
-            # A rollback to the savepoint would do this by itself.
-            tell_again(connection, limits_of_host)
-            savepoint.commit()
-    except BaseException:
-        undo(connection, savepoint)
-        raise
+            savepoint = connection.begin_nested()
+            limits_of_host = told_limits(connection)
+        try:
+            with unit.over(connection, read_only=False) as uow:
+                yield uow
+                written.events = uow.flush()
+            with translated(limits):
+                # A rollback to the savepoint would do this by itself.
+                tell_again(connection, limits_of_host)
+                savepoint.commit()
+        except BaseException:
+            undo(connection, savepoint)
+            raise
 
 
 @frozen
@@ -173,10 +189,9 @@ def perform(
     refuse_unless_plain(work)
     if once is None:
         return work(uow, *args, **kwargs)
-    permission, name = permission_of(work), getattr(work, "__name__", "work")
-    if permission is not None:
+    name, kind = _name_of(work), _result_type(work)
+    if permission := permission_of(work):
         uow.require(permission, name)
-    kind = _result_type(work)
     fingerprint = wire.fingerprint((args, dict(kwargs)))
     with uow.own_writing() as run:
         stored = claim(run, operation=name, key=once.key, fingerprint=fingerprint, at=uow.now())
@@ -185,8 +200,18 @@ def perform(
         return wire.decode(stored[0], kind)  # type: ignore[return-value]  # typed by annotation
     result = work(uow, *args, **kwargs)
     with uow.own_writing() as run:
-        settle(run, operation=name, key=once.key, result=wire.encode(result))
+        settle(run, operation=name, key=once.key, result=result)
     return result
+
+
+def _name_of(work: Work[Any]) -> str:
+    """Return the name under which a key is kept: an operation's own, else where the function is."""
+    if permission_of(work) is not None:
+        return work.__name__
+    qualified = getattr(work, "__qualname__", "<lambda>")
+    if "<lambda>" in qualified:
+        raise InvalidInput("operation", "needs a name of its own to be run under a key")
+    return f"{work.__module__}.{qualified}"[-100:]
 
 
 def refuse_unless_plain(work: Work[Any]) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
-from datetime import datetime
+from datetime import date, datetime
 from secrets import choice
 from uuid import UUID
 
@@ -58,6 +58,7 @@ class _Command:
     """The command that is running, and what it has noted so far."""
 
     name: str
+    business_date: date | None = None
     changes: list[Change] = field(factory=list)
     reason: str | None = None
 
@@ -107,7 +108,10 @@ class SqlUnitOfWork:
     @property
     def hotel(self) -> Hotel:
         """The acting hotel's record, read once."""
-        return self.hotels.current()
+        hotel = self.hotels.current()
+        if self._command is not None and self._command.business_date is None:
+            self._command.business_date = hotel.business_date
+        return hotel
 
     def now(self) -> datetime:
         """Return the instant of this unit, UTC."""
@@ -212,7 +216,7 @@ class SqlUnitOfWork:
             id=AuditEntryId(self.new_id()),
             hotel_id=self.hotel_id,
             at=self._now,
-            business_date=None,
+            business_date=command.business_date,
             subject=self.actor.subject,
             role=self.actor.role,
             operation=command.name,
