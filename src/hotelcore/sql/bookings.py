@@ -31,7 +31,7 @@ from hotelcore.domain.cancellation import CancellationPolicy
 from hotelcore.domain.fields import Attributes
 from hotelcore.domain.money import Money
 from hotelcore.domain.stays import MOST_NIGHTS, Stay
-from hotelcore.errors import AlreadyExists, Conflict, NotFound, RoomTaken, StaleVersion
+from hotelcore.errors import AlreadyExists, Conflict, NotFound, RoomTaken
 from hotelcore.ids import BookingId, GuestId, HotelId, RoomId, RoomKeyId, RoomTypeId
 from hotelcore.repositories import BookingFilter, Page
 from hotelcore.sql import schema
@@ -43,6 +43,8 @@ from hotelcore.sql.statements import (
     acting_hotel,
     insert_into,
     upsert_into,
+    versioned_update,
+    write_next_version,
 )
 from hotelcore.sql.translation import UniqueViolation
 from hotelcore.text import clean_text
@@ -193,15 +195,7 @@ _ONE = _ALL.where(_b.id == bindparam("key"))
 _ONE_LOCKED = _LOCKED.where(_b.id == bindparam("key"))
 _BY_CONFIRMATION = _ALL.where(_b.confirmation_number == bindparam("number"))
 _INSERT = insert_into(BOOKING)
-_UPDATE = (
-    update(BOOKING)
-    .where(
-        _b.hotel_id == acting_hotel(),
-        _b.id == bindparam("key"),
-        _b.version == bindparam("known_version"),
-    )
-    .values({c.name: bindparam(c.name) for c in _b if not c.primary_key})
-)
+_UPDATE = versioned_update(BOOKING)
 _UNRESOLVED_ARRIVALS = _LOCKED.where(
     _is(BookingStatus.CONFIRMED), _b.arrival <= bindparam("until")
 ).order_by(_b.id)
@@ -427,20 +421,13 @@ class SqlBookings:
 
     def update(self, booking: Booking) -> Booking:
         """Store the booking if nobody changed it since and nobody else is in its room."""
-        later = attrs.evolve(booking, version=booking.version + 1)
         try:
-            changed = self._run.write(
-                _UPDATE,
-                key=booking.id,
-                known_version=booking.version,
-                version=later.version,
-                **_values(booking),
+            version = write_next_version(
+                self._run, _UPDATE, "booking", booking.id, booking.version, _values(booking)
             )
         except UniqueViolation:
             raise _already_taken(booking) from None
-        if not changed:
-            raise StaleVersion("booking", booking.id)
-        return later
+        return attrs.evolve(booking, version=version)
 
     def nights(self, booking_id: BookingId) -> tuple[BookingNight, ...]:
         """Return all nights in order, each with its room."""

@@ -8,7 +8,6 @@ from uuid import UUID
 
 import attrs
 from sqlalchemy import (
-    BindParameter,
     Column,
     Index,
     Select,
@@ -16,17 +15,23 @@ from sqlalchemy import (
     Table,
     TypedColumns,
     bindparam,
-    insert,
     select,
     update,
 )
 
 from hotelcore.domain.fields import Attributes
 from hotelcore.domain.hotels import Hotel, HouseRules
-from hotelcore.errors import AlreadyExists, NotFound, StaleVersion
+from hotelcore.errors import AlreadyExists, NotFound
 from hotelcore.ids import HotelId
 from hotelcore.sql import schema
-from hotelcore.sql.statements import AnyRow, Statements, acting_hotel
+from hotelcore.sql.statements import (
+    AnyRow,
+    Statements,
+    acting_hotel,
+    insert_into,
+    versioned_update,
+    write_next_version,
+)
 from hotelcore.sql.translation import UniqueViolation
 
 __all__ = ["HOTEL", "SqlHotels"]
@@ -65,15 +70,9 @@ for _stripe_id in _STRIPE:
 _CURRENT = select(HOTEL).where(_c.hotel_id == acting_hotel())
 _SHARED = _CURRENT.with_for_update(read=True)
 _LOCKED = _CURRENT.with_for_update(key_share=True)
-_PLAIN: dict[str, BindParameter[Any]] = {  # Any: each of its column's type
-    c.name: bindparam(c.name) for c in _c if not c.primary_key and c not in set(_STRIPE)
-}
-_INSERT = insert(HOTEL).values(hotel_id=acting_hotel(), **_PLAIN)
-_UPDATE = (
-    update(HOTEL)
-    .where(_c.hotel_id == acting_hotel(), _c.version == bindparam("known_version"))
-    .values(_PLAIN)
-)
+_INSERT = insert_into(HOTEL)
+_UPDATE = versioned_update(HOTEL, leaving=[c.name for c in _STRIPE])
+_NO_STRIPE = {c.name: None for c in _STRIPE}
 _SET_STRIPE = {
     c.name: update(HOTEL)
     .where(_c.hotel_id == acting_hotel(), c.is_distinct_from(bindparam("stripe_id")))
@@ -123,7 +122,7 @@ class SqlHotels:
     def add(self, hotel: Hotel) -> None:
         """Store a new hotel."""
         try:
-            self._run.write(_INSERT, version=hotel.version, **_values(hotel))
+            self._run.write(_INSERT, version=hotel.version, **_NO_STRIPE, **_values(hotel))
         except UniqueViolation:
             raise AlreadyExists("hotel", "id") from None
         self._set_stripe_ids(hotel)
@@ -138,15 +137,12 @@ class SqlHotels:
 
     def update(self, hotel: Hotel) -> Hotel:
         """Store the hotel if nobody changed it since."""
-        later = attrs.evolve(hotel, version=hotel.version + 1)
-        changed = self._run.write(
-            _UPDATE, known_version=hotel.version, version=later.version, **_values(hotel)
+        version = write_next_version(
+            self._run, _UPDATE, "hotel", hotel.id, hotel.version, _values(hotel)
         )
-        if not changed:
-            raise StaleVersion("hotel", hotel.id)
         self._set_stripe_ids(hotel)
-        self._known = later
-        return later
+        self._known = attrs.evolve(hotel, version=version)
+        return self._known
 
     def _read(self, statement: Select[Any]) -> Hotel:  # Any: of all columns
         found = self._run.first(statement, _hotel)

@@ -16,17 +16,23 @@ from sqlalchemy import (
     bindparam,
     select,
     text,
-    update,
 )
 
 from hotelcore.domain.fields import Attributes
 from hotelcore.domain.housekeeping import HousekeepingTask, TaskKind, TaskStatus
-from hotelcore.errors import AlreadyExists, NotFound, StaleVersion
+from hotelcore.errors import AlreadyExists, NotFound
 from hotelcore.ids import HotelId, TaskId
 from hotelcore.repositories import Page, TaskFilter
 from hotelcore.sql import schema
 from hotelcore.sql.pages import read_page
-from hotelcore.sql.statements import AnyRow, Statements, acting_hotel, insert_into
+from hotelcore.sql.statements import (
+    AnyRow,
+    Statements,
+    acting_hotel,
+    insert_into,
+    versioned_update,
+    write_next_version,
+)
 from hotelcore.sql.translation import UniqueViolation
 
 __all__ = ["HOUSEKEEPING_TASK", "SqlHousekeeping"]
@@ -81,15 +87,7 @@ Index(
 _ALL = select(HOUSEKEEPING_TASK).where(_c.hotel_id == acting_hotel())
 _LOCK = _ALL.where(_c.id == bindparam("key")).with_for_update(key_share=True)
 _INSERT = insert_into(HOUSEKEEPING_TASK)
-_UPDATE = (
-    update(HOUSEKEEPING_TASK)
-    .where(
-        _c.hotel_id == acting_hotel(),
-        _c.id == bindparam("key"),
-        _c.version == bindparam("known_version"),
-    )
-    .values({c.name: bindparam(c.name) for c in _c if not c.primary_key})
-)
+_UPDATE = versioned_update(HOUSEKEEPING_TASK)
 
 
 def _task(row: AnyRow) -> HousekeepingTask:
@@ -151,17 +149,10 @@ class SqlHousekeeping:
 
     def update(self, task: HousekeepingTask) -> HousekeepingTask:
         """Store the task if nobody changed it since."""
-        later = attrs.evolve(task, version=task.version + 1)
-        changed = self._run.write(
-            _UPDATE,
-            key=task.id,
-            known_version=task.version,
-            version=later.version,
-            **_values(task),
+        version = write_next_version(
+            self._run, _UPDATE, "housekeeping task", task.id, task.version, _values(task)
         )
-        if not changed:
-            raise StaleVersion("housekeeping task", task.id)
-        return later
+        return attrs.evolve(task, version=version)
 
     def page(
         self, which: TaskFilter, *, after: str | None = None, limit: int = 50

@@ -17,7 +17,6 @@ from sqlalchemy import (
     bindparam,
     delete,
     select,
-    update,
 )
 
 from hotelcore.domain.fields import Attributes
@@ -25,7 +24,16 @@ from hotelcore.domain.pms import ExternalMapping, ExternalPMSConfig, PmsResource
 from hotelcore.errors import AlreadyExists, NotFound, StaleVersion
 from hotelcore.ids import HotelId, PmsConfigId
 from hotelcore.sql import schema
-from hotelcore.sql.statements import AnyRow, Statements, acting_hotel, insert_into, upsert_into
+from hotelcore.sql.statements import (
+    AnyRow,
+    Statements,
+    acting_hotel,
+    as_known,
+    insert_into,
+    upsert_into,
+    versioned_update,
+    write_next_version,
+)
 from hotelcore.sql.translation import UniqueViolation
 
 __all__ = ["EXTERNAL_MAPPING", "PMS_CONFIG", "SqlPmsConnections"]
@@ -88,17 +96,8 @@ _CHUNK = 500
 _CURRENT = select(PMS_CONFIG).where(_c.hotel_id == acting_hotel())
 _CURRENT_LOCKED = _CURRENT.with_for_update(key_share=True)
 _INSERT = insert_into(PMS_CONFIG)
-_OURS = (
-    _c.hotel_id == acting_hotel(),
-    _c.id == bindparam("key"),
-    _c.version == bindparam("known_version"),
-)
-_UPDATE = (
-    update(PMS_CONFIG)
-    .where(*_OURS)
-    .values({c.name: bindparam(c.name) for c in _c if not c.primary_key})
-)
-_DELETE = delete(PMS_CONFIG).where(*_OURS)
+_UPDATE = versioned_update(PMS_CONFIG)
+_DELETE = delete(PMS_CONFIG).where(*as_known(PMS_CONFIG))
 
 _CURRENT_ID = select(_c.id).where(_c.hotel_id == acting_hotel()).scalar_subquery()
 _MAPPINGS = select(EXTERNAL_MAPPING).where(
@@ -178,17 +177,10 @@ class SqlPmsConnections:
 
     def update(self, config: ExternalPMSConfig) -> ExternalPMSConfig:
         """Store the connection if nobody changed it since."""
-        later = attrs.evolve(config, version=config.version + 1)
-        changed = self._run.write(
-            _UPDATE,
-            key=config.id,
-            known_version=config.version,
-            version=later.version,
-            **_values(config),
+        version = write_next_version(
+            self._run, _UPDATE, "PMS connection", config.id, config.version, _values(config)
         )
-        if not changed:
-            raise StaleVersion("PMS connection", config.id)
-        return later
+        return attrs.evolve(config, version=version)
 
     def remove(self, config: ExternalPMSConfig) -> None:
         """Remove the connection with its mappings if nobody changed it since."""

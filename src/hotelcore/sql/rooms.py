@@ -34,14 +34,21 @@ from hotelcore.domain.rooms import (
     RoomType,
 )
 from hotelcore.domain.stays import Stay
-from hotelcore.errors import AlreadyExists, NotFound, StaleVersion
+from hotelcore.errors import AlreadyExists, NotFound
 from hotelcore.ids import HotelId, MaintenanceId, RoomId, RoomTypeId
 from hotelcore.repositories import Page, RoomFilter
 from hotelcore.sql import schema
 from hotelcore.sql.bookings import BOOKING
 from hotelcore.sql.pages import read_page
 from hotelcore.sql.room_nights import ROOM_NIGHT
-from hotelcore.sql.statements import AnyRow, Statements, acting_hotel, insert_into
+from hotelcore.sql.statements import (
+    AnyRow,
+    Statements,
+    acting_hotel,
+    insert_into,
+    versioned_update,
+    write_next_version,
+)
 from hotelcore.sql.translation import UniqueViolation
 
 __all__ = [
@@ -167,15 +174,7 @@ _ONE_ROOM = _ALL_ROOMS.where(_r.id == bindparam("key"))
 _SOME_ROOMS = _r.id.in_(bindparam("keys", expanding=True))
 _LOCK_ROOMS = _ALL_ROOMS.where(_SOME_ROOMS).order_by(_r.id).with_for_update(key_share=True)
 _INSERT_ROOM = insert_into(ROOM)
-_UPDATE_ROOM = (
-    update(ROOM)
-    .where(
-        _r.hotel_id == acting_hotel(),
-        _r.id == bindparam("key"),
-        _r.version == bindparam("known_version"),
-    )
-    .values({c.name: bindparam(c.name) for c in _r if not c.primary_key})
-)
+_UPDATE_ROOM = versioned_update(ROOM)
 _SET_CONDITION = (
     update(ROOM)
     .where(_r.hotel_id == acting_hotel(), _SOME_ROOMS)
@@ -258,17 +257,10 @@ class SqlRooms:
 
     def update(self, room: Room) -> Room:
         """Store the room if nobody changed it since."""
-        later = attrs.evolve(room, version=room.version + 1)
-        changed = self._run.write(
-            _UPDATE_ROOM,
-            key=room.id,
-            known_version=room.version,
-            version=later.version,
-            **_room_values(room),
+        version = write_next_version(
+            self._run, _UPDATE_ROOM, "room", room.id, room.version, _room_values(room)
         )
-        if not changed:
-            raise StaleVersion("room", room.id)
-        return later
+        return attrs.evolve(room, version=version)
 
     def set_condition(self, room_ids: Collection[RoomId], condition: RoomCondition) -> None:
         """Set the condition of locked rooms at once, each with its next version."""
@@ -348,15 +340,7 @@ _OVERLAPPING = _ALL_PERIODS.where(
     _m.released_at.is_(None), _m.ends > bindparam("first"), _m.begins < bindparam("until")
 ).order_by(_m.room_id, _m.begins)
 _INSERT_PERIOD = insert_into(MAINTENANCE)
-_UPDATE_PERIOD = (
-    update(MAINTENANCE)
-    .where(
-        _m.hotel_id == acting_hotel(),
-        _m.id == bindparam("key"),
-        _m.version == bindparam("known_version"),
-    )
-    .values({c.name: bindparam(c.name) for c in _m if not c.primary_key})
-)
+_UPDATE_PERIOD = versioned_update(MAINTENANCE)
 
 
 def _period(row: AnyRow) -> MaintenancePeriod:
@@ -405,17 +389,15 @@ class SqlMaintenance:
 
     def update(self, period: MaintenancePeriod) -> MaintenancePeriod:
         """Store the period if nobody changed it since."""
-        later = attrs.evolve(period, version=period.version + 1)
-        changed = self._run.write(
+        version = write_next_version(
+            self._run,
             _UPDATE_PERIOD,
-            key=period.id,
-            known_version=period.version,
-            version=later.version,
-            **_period_values(period),
+            "maintenance period",
+            period.id,
+            period.version,
+            _period_values(period),
         )
-        if not changed:
-            raise StaleVersion("maintenance period", period.id)
-        return later
+        return attrs.evolve(period, version=version)
 
     def overlapping(self, stay: Stay) -> tuple[MaintenancePeriod, ...]:
         """Return the unreleased periods that cover a night of ``stay``, by room and begin."""
