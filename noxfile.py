@@ -33,10 +33,18 @@ def install(session: nox.Session, *groups: str) -> None:
     session.install("-e", ".[all]", *nox.project.dependency_groups(PROJECT, *groups))
 
 
-def run_tests(session: nox.Session) -> None:
-    """Run all tests, or those that the arguments behind `--` choose."""
+def run_tests(session: nox.Session, *, thorough: bool = True) -> None:
+    """Run all tests, or those that the arguments behind `--` choose.
+
+    Not thorough means with few generated examples and without the races: that tells whether the
+    code works with another Python, which the thorough run on the first one need not tell again.
+    """
     if session.posargs:
         session.run("pytest", *session.posargs)
+        return
+    if not thorough:
+        few = {"HYPOTHESIS_PROFILE": "smoke"}
+        session.run("pytest", "-n", "2", "-m", "not race", env=few)
         return
     session.log("Races first: they need the machine to themselves.")
     session.run("pytest", "-m", "race")
@@ -84,9 +92,9 @@ def examples(session: nox.Session) -> None:
 
 @nox.session(python=PYTHONS)
 def tests(session: nox.Session) -> None:
-    """Run all tests and every code block of the documentation."""
+    """Run all tests and every code block of the documentation; thoroughly on the first Python."""
     install(session, "test")
-    run_tests(session)
+    run_tests(session, thorough=session.python == PYTHONS[0])
 
 
 @nox.session(python=PYTHONS[0])
@@ -98,7 +106,7 @@ def lowest(session: nox.Session) -> None:
     session.run(*compile_pins, "--all-extras", "--output-file", str(pins), "pyproject.toml")
     session.env["PIP_CONSTRAINT"] = str(pins)
     install(session, "test")
-    run_tests(session)
+    run_tests(session, thorough=False)
 
 
 @nox.session

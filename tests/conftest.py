@@ -9,7 +9,7 @@ Fixtures
 Environment
     `HOTELCORE_TEST_POSTGRES`   SQLAlchemy URL of a server to use instead of an embedded one
     `HOTELCORE_SHARED`          the folder of `shared_data`; default `../shared` beside the checkout
-    `HYPOTHESIS_PROFILE`        `dev`, `ci` (default where `CI` is set) or `nightly`
+    `HYPOTHESIS_PROFILE`        `dev`, `ci` (default where `CI` is set), `smoke`, `nightly`
     `CI`                        where it is `true`, missing shared data is a failure
 """
 
@@ -39,6 +39,8 @@ settings.register_profile(
 )
 # The seed of each test is derived from its code: the same commit tries the same examples.
 settings.register_profile("ci", settings.get_profile("dev"), derandomize=True, print_blob=True)
+# For a further Python or other dependencies: whether it works, not whether it is right.
+settings.register_profile("smoke", settings.get_profile("ci"), max_examples=5)
 settings.register_profile("nightly", settings.get_profile("dev"), max_examples=2_000)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci" if IN_CI else "dev"))
 
