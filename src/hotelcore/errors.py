@@ -7,8 +7,10 @@ pickling, so they cross process borders whole.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
 from datetime import date
+from types import MappingProxyType
 from uuid import UUID
 
 from attrs import define
@@ -103,6 +105,8 @@ class NotFound(HotelcoreError, LookupError):
 
     def message(self) -> str:
         """Name the kind of record and the id that was asked for."""
+        if self.kind == "hotel":  # A unit asks for no other than its own.
+            return "this hotel is not registered: run register_hotel"
         return f"this hotel has no {self.kind} {self.id}"
 
 
@@ -135,17 +139,59 @@ class TenantMismatch(Refused):
 
 # -- refusals of the trade -------------------------------------------------------------------
 
+_WHAT_TO_DO: Mapping[str, str] = MappingProxyType(
+    {
+        # of a booking
+        "wrong_status": "its status does not allow that; possible_actions tells what it allows",
+        "arrival_not_reached": "the business date is before the arrival; wait, or amend the stay",
+        "arrival_not_passed": "the guest may still come; wait until the arrival day is closed",
+        "stay_is_over": "its last day has passed; make a new booking",
+        "hold_expired": "its hold has ended; make a new booking",
+        "no_room": "no room of its type is free on all its nights; name another, or amend the stay",
+        "room_occupied": "somebody is in the room; check that guest out, or name another room",
+        "room_not_ready": "the room is not clean enough, or off sale; see to it, or name another",
+        "balance_open": "a folio is not at zero; settle it, or give an unsettled_reason",
+        "sold_out": "a night is full; amend the stay, or give a force_reason",
+        "not_permitted": "the actor's role does not have the permission",
+        # of a guest
+        "anonymised": "the guest was erased for good; register a new one",
+        "booking_open": "the guest is in house or expected; end those bookings first",
+        # of rooms and tasks
+        "task_not_open": "the task is done or cancelled already; create a new one",
+        "room_not_clean": "only a clean room can be inspected; complete a cleaning task first",
+        "already_released": "the room came back before; nothing is left to do",
+        "period_is_over": "the period has ended by itself; nothing is left to do",
+        # of a business day
+        "local_date_not_reached": "the day is not over in the hotel's time zone; wait until it is",
+        "departure_overdue": "check the guest out, or amend the stay",
+        "arrival_unresolved": "check the guest in, or amend or cancel the booking",
+        "room_taken": "the room is another's next night; move one of the two",
+        "no_open_folio": "open a folio for the booking",
+    }
+)
+
+
+def _explained(code: str) -> str:
+    """Return a reason's code with what it means; a host's own codes stand alone."""
+    return f"{code} ({_WHAT_TO_DO[code]})" if code in _WHAT_TO_DO else code
+
 
 @define(slots=False, eq=False)
 class ActionRefused(Refused):
-    """The booking's state or surroundings do not allow the action; reasons are stable codes."""
+    """The booking's state or surroundings do not allow the action; reasons are stable codes.
+
+    ``status`` is the booking's, None for what is refused to a guest, a room or a task.
+    """
 
     action: str
     reasons: tuple[str, ...]
+    status: str | None = None
 
     def message(self) -> str:
-        """Name the action and every reason code."""
-        return f"{self.action} is not possible: {', '.join(self.reasons)}"
+        """Name the action, the booking's status, and every reason with what to do."""
+        state = "" if self.status is None else f" for a booking that is {self.status}"
+        why = "; ".join(map(_explained, self.reasons))
+        return f"{self.action} is not possible{state}: {why}"
 
 
 @define(slots=False, eq=False)
@@ -196,14 +242,25 @@ class AmountRefused(Refused):
 
 @define(slots=False, eq=False)
 class BusinessDayBlocked(Refused):
-    """The business day cannot close before these matters are settled."""
+    """The business day cannot close before these matters are settled.
+
+    A reason is a stable code, where it is about a booking with its confirmation number behind it.
+    ``local_date`` is the date in the hotel's time zone where that is the reason.
+    """
 
     business_date: date
     reasons: tuple[str, ...]
+    local_date: date | None = None
 
     def message(self) -> str:
-        """Name the day and every open matter."""
-        return f"{self.business_date} cannot close: {'; '.join(self.reasons)}"
+        """Name the day and every open matter, with what to do."""
+        numbers = defaultdict[str, list[str]](list)
+        for reason in self.reasons:
+            code, *number = reason.split(maxsplit=1)
+            numbers[code] += number
+        matters = (f"{_explained(code)} {', '.join(n)}".strip() for code, n in numbers.items())
+        today = f" while it is {self.local_date} there" if self.local_date else ""
+        return f"{self.business_date} cannot close{today}: {'; '.join(matters)}"
 
 
 # -- conflicts -------------------------------------------------------------------------------
@@ -230,6 +287,8 @@ class AlreadyExists(Conflict):
 
     def message(self) -> str:
         """Name the record and the field, never the value."""
+        if (self.kind, self.field) == ("hotel", "id"):  # The actor names it, so it is its own.
+            return "this hotel is registered already"
         return f"another {self.kind} already has this {self.field}"
 
 

@@ -81,6 +81,7 @@ class Reason(StrEnum):
     ROOM_NOT_READY = "room_not_ready"
     BALANCE_OPEN = "balance_open"
     SOLD_OUT = "sold_out"
+    NOT_PERMITTED = "not_permitted"
 
 
 @frozen(kw_only=True)
@@ -239,9 +240,10 @@ def reasons_against(
 def allowed_actions(
     booking: Booking, business_date: date, around: Surroundings
 ) -> Mapping[Action, tuple[Reason, ...]]:
-    """Give each action with the reasons against it; an empty tuple means that it succeeds.
+    """Give each action with the reasons against it; none means that the booking allows it.
 
     Actions that take further arguments (new dates, another room) may still be refused for them.
+    Who acts is not asked here.
     """
     return MappingProxyType(
         {action: reasons_against(action, booking, business_date, around) for action in Action}
@@ -253,4 +255,4 @@ def refuse_unless_allowed(
 ) -> None:
     """Raise `ActionRefused` with the reasons of the table, if there are any."""
     if reasons := reasons_against(action, booking, business_date, around):
-        raise ActionRefused(action=action, reasons=reasons)
+        raise ActionRefused(action=action, reasons=reasons, status=booking.status)

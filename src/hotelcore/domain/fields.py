@@ -9,6 +9,7 @@ import json
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from datetime import UTC, date, datetime
 from enum import StrEnum
+from inspect import isasyncgenfunction, iscoroutinefunction, isgeneratorfunction
 from types import NoneType
 from typing import Any, TypeAlias, TypeVar
 from uuid import UUID
@@ -24,6 +25,7 @@ __all__ = [
     "JsonValue",
     "attributes",
     "check_day",
+    "check_plain",
     "choice",
     "choices",
     "count",
@@ -149,7 +151,7 @@ def count(low: int, high: int, *, default: int | None = None) -> Checked:
     return field(validator=check) if default is None else field(default=default, validator=check)
 
 
-def member(name: str, kind: type[E], value: object) -> E:
+def member(name: str, kind: type[E], value: Checked) -> E:
     """Return the member of ``kind`` that ``value`` is, or whose value it is."""
     try:
         return kind(value)
@@ -241,6 +243,18 @@ def check_day(name: str, value: object) -> date:
     if not EARLIEST <= value <= LATEST:
         raise InvalidInput(name, f"must lie between {EARLIEST} and {LATEST}")
     return value
+
+
+_UNSTARTED = (iscoroutinefunction, isasyncgenfunction, isgeneratorfunction)
+
+
+def check_plain(name: str, function: object) -> None:
+    """Refuse what does not run to its end when it is called: ``async def``, a generator."""
+    if not callable(function):
+        raise InvalidInput(name, "must be a function")
+    forms = (function, type(function).__call__)
+    if any(is_unstarted(form) for is_unstarted in _UNSTARTED for form in forms):
+        raise InvalidInput(name, "must be a plain function, neither async nor a generator")
 
 
 def day(*, optional: bool = False) -> Checked:

@@ -47,7 +47,8 @@ class RoomType:
     """A class of rooms that are sold as one: its code, price and overbooking limit.
 
     ``base_rate`` is the price of one night when a booking names none. ``overbooking_limit`` is
-    the number of units that may be sold beyond the rooms that exist.
+    the number of units that may be sold beyond the rooms that exist. ``max_occupancy`` is for the
+    host to show or to check: a booking of more guests is not refused.
     """
 
     id: RoomTypeId = fields.identifier()

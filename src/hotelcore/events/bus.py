@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 
 from blinker import Signal
 
+from hotelcore.domain import fields
 from hotelcore.errors import InvalidInput
 from hotelcore.events.catalogue import CATALOGUE, Event
 
@@ -38,9 +39,14 @@ class EventBus:
         self._listeners: defaultdict[type[Event], list[Listener[Any]]] = defaultdict(list)
 
     def subscribe(self, kind: type[E], listener: Listener[E]) -> None:
-        """Call ``listener`` with every committed event of exactly ``kind``."""
+        """Call ``listener`` with every committed event of exactly ``kind``.
+
+        Raises `InvalidInput` for a class that is no event, and for a listener that is no plain
+        function: an ``async def`` or a generator would never run.
+        """
         if kind not in CATALOGUE.values():
             raise InvalidInput("kind", "must be an event class of the catalogue")
+        fields.check_plain("listener", listener)
         self._listeners[kind].append(listener)
 
     def on(self, kind: type[E]) -> Callable[[Listener[E]], Listener[E]]:

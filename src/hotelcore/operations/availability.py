@@ -9,6 +9,7 @@ from hotelcore.domain.money import Money, sum_money
 from hotelcore.domain.stays import Stay
 from hotelcore.ids import RoomTypeId
 from hotelcore.operations.arguments import checked
+from hotelcore.operations.declaring import check_unit
 from hotelcore.operations.nights import checked_prices
 from hotelcore.unit_of_work import UnitOfWork
 
@@ -26,6 +27,7 @@ def search_availability(
     bookings be assigned anew. A day use has no nights; only its free rooms count. Raises
     `NotFound` for an unknown type.
     """
+    check_unit(uow)
     only = None if room_type_id is None else uow.room_types.get(room_type_id)
     nights = uow.inventory.nights(stay, room_type_id)
     return tuple(
@@ -53,6 +55,7 @@ def quote(
     the type's base rate for each. A booking made with the same arguments costs exactly this.
     Raises `InvalidInput` for prices that do not fit, and `NotFound`.
     """
+    check_unit(uow)
     hotel, room_type = uow.hotel, uow.room_types.get(room_type_id)
     given = [room_type.base_rate] * len(stay) if nightly_prices is None else nightly_prices
     prices = checked_prices(given, len(stay), hotel.currency)

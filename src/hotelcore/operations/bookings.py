@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Container, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Container, Iterator, Mapping, Sequence
 from datetime import date, datetime, timedelta
+from types import MappingProxyType
 
 import attrs
 
-from hotelcore.access import Permission
+from hotelcore.access import POLICY, Permission
 from hotelcore.domain.availability import plan_rooms
 from hotelcore.domain.bookings import (
     Action,
@@ -30,7 +31,8 @@ from hotelcore.errors import InvalidInput
 from hotelcore.events.catalogue import BookingCancelled, BookingCreated, BookingReinstated
 from hotelcore.ids import BookingId, GuestId, RoomId, RoomTypeId
 from hotelcore.operations.arguments import checked
-from hotelcore.operations.declaring import operation
+from hotelcore.operations.declaring import check_unit, operation, permission_of
+from hotelcore.operations.front_desk import check_in_guest, check_out_guest, move_room
 from hotelcore.operations.judging import (
     judge,
     lock_booking,
@@ -475,10 +477,38 @@ def _open_a_folio(uow: UnitOfWork, booking: Booking) -> None:
 def possible_actions(
     uow: UnitOfWork, *, booking_id: BookingId
 ) -> Mapping[Action, tuple[Reason, ...]]:
-    """Tell what can be done with a booking now: each action with the reasons against it.
+    """Tell what the actor can do with a booking now: each action with the reasons against it.
 
-    An action without reasons succeeds when it is called with the booking alone. New dates, another
-    room or a reason to override may change the answer. Reads only. Raises `NotFound`.
+    An action without reasons succeeds if what it takes beside the booking is right: the new dates
+    of an amendment, the other room of a move, the reason of a cancellation. The others need
+    nothing more. Another room or a reason to override may change the answer. ``not_permitted``
+    says that the actor's role may not do it. Reads only. Raises `NotFound`.
     """
+    check_unit(uow)
     booking = uow.bookings.get(booking_id)
-    return allowed_actions(booking, uow.hotel.business_date, surroundings(uow, booking))
+    found = allowed_actions(booking, uow.hotel.business_date, surroundings(uow, booking))
+    held = POLICY[uow.actor.role]
+    return MappingProxyType(
+        {
+            action: reasons
+            if permission_of(_COMMANDS[action]) in held
+            else (*reasons, Reason.NOT_PERMITTED)
+            for action, reasons in found.items()
+        }
+    )
+
+
+# The commands differ in their arguments; only what they need to be called is asked of them.
+_COMMANDS: Mapping[Action, Callable[..., object]] = MappingProxyType(
+    {
+        Action.CONFIRM: confirm_booking,
+        Action.AMEND: amend_stay,
+        Action.ASSIGN_ROOM: assign_room,
+        Action.CHECK_IN: check_in_guest,
+        Action.MOVE_ROOM: move_room,
+        Action.CHECK_OUT: check_out_guest,
+        Action.CANCEL: cancel_booking_with_refund,
+        Action.MARK_NO_SHOW: mark_no_show,
+        Action.REINSTATE: reinstate_booking,
+    }
+)

@@ -8,10 +8,12 @@ from types import MappingProxyType
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
 from hotelcore.access import Permission
+from hotelcore.domain.fields import check_plain, member
+from hotelcore.errors import InvalidInput
 from hotelcore.operations.arguments import checked
 from hotelcore.unit_of_work import UnitOfWork
 
-__all__ = ["OPERATIONS", "operation", "permission_of"]
+__all__ = ["OPERATIONS", "check_unit", "operation", "permission_of"]
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -32,23 +34,38 @@ def operation(
     Each call is one command: it is refused without the permission, and a successful one leaves
     exactly one audit entry, in its own transaction. A keyword argument of another type than it is
     declared with is `InvalidInput`. The function's name names the operation.
+
+    Raises `InvalidInput` for what is no permission, and for a function that does not run when it
+    is called (``async def``, a generator): the command would be over before it began.
     """
+    if callable(permission):
+        raise InvalidInput("permission", "is missing: write @operation(Permission.…)")
+    needed = member("permission", Permission, permission)
 
     def declare(
         function: Callable[Concatenate[UnitOfWork, P], R],
     ) -> Callable[Concatenate[UnitOfWork, P], R]:
+        check_plain("function", function)
         name, work = function.__name__, checked(function)
 
         @wraps(function)
         def perform(uow: UnitOfWork, /, *args: P.args, **kwargs: P.kwargs) -> R:
-            with uow.command(name, permission):
+            check_unit(uow)
+            with uow.command(name, needed):
                 return work(uow, *args, **kwargs)
 
         _functions[name] = perform
-        _permissions[perform] = permission
+        _permissions[perform] = needed
         return perform
 
     return declare
+
+
+def check_unit(uow: object) -> None:
+    """Refuse what is no unit of work, such as the handle that gives one."""
+    if not hasattr(uow, "command"):
+        reason = "must be a unit of work: call desk.run(operation, …), or use desk.transaction()"
+        raise InvalidInput("uow", reason)
 
 
 def permission_of(function: Callable[..., Any]) -> Permission | None:

@@ -116,9 +116,9 @@ def record_payment(
     here or in the description. More than is owed may be paid: the folio is then in credit. The
     line's ``amount`` is its effect on the balance, so it is negative.
     """
-    paid = in_hotel_currency(uow, amount)
+    how, paid = clean_text("method", method, most=50), in_hotel_currency(uow, amount)
     folio = lock_open_folio(uow, folio_id)
-    line = new_line(uow, folio, LineKind.PAYMENT, method, -paid, description=description)
+    line = new_line(uow, folio, LineKind.PAYMENT, how, -paid, description=description)
     post_lines(uow, folio, [line])
     return line
 

@@ -35,11 +35,11 @@ def register_guest(
 
     Names have up to 200 characters, the e-mail address 320, the phone number 50, ``country`` is
     an ISO 3166 code of up to 3. None is checked beyond that, and two guests may be alike. Raises
-    `InvalidInput`.
+    `InvalidInput`, and `NotFound` for a hotel that is not registered.
     """
     guest = Guest(
         id=GuestId(uow.new_id()),
-        hotel_id=uow.hotel_id,
+        hotel_id=uow.hotel.id,  # read, so that a hotel that is not registered is named
         last_name=last_name,
         first_name=first_name,
         email=email,

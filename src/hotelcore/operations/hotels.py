@@ -48,7 +48,7 @@ def register_hotel(
         time_zone=time_zone,
         currency=currency,
         business_date=business_date,
-        rules=_house_rules(rules or HouseRules()),
+        rules=HouseRules() if rules is None else rules,
         stripe_customer_id=stripe_customer_id,
         stripe_subscription_id=stripe_subscription_id,
         attributes=Attributes(attributes),
@@ -67,9 +67,8 @@ def change_house_rules(uow: UnitOfWork, *, rules: HouseRules) -> Hotel:
 
     Raises `InvalidInput` for anything but `HouseRules`.
     """
-    checked = _house_rules(rules)
     hotel = uow.hotels.lock()
-    changed = uow.hotels.update(attrs.evolve(hotel, rules=checked))
+    changed = uow.hotels.update(attrs.evolve(hotel, rules=rules))
     uow.changed("hotel", hotel.id, hotel, changed)
     return changed
 
@@ -89,7 +88,8 @@ def add_room_type(
 
     ``code`` (1 to 20 characters) is unique in the hotel: `AlreadyExists`. ``base_rate``, zero or
     more and in the hotel's currency, is a night's price where a booking names none.
-    ``overbooking_limit`` units may be sold beyond the rooms that exist. Raises `InvalidInput` and
+    ``overbooking_limit`` units may be sold beyond the rooms that exist. ``max_occupancy`` is kept
+    for the host, and refuses no booking of more guests. Raises `InvalidInput` and
     `CurrencyMismatch`.
     """
     hotel = uow.hotel
@@ -148,9 +148,3 @@ def add_rooms(
     for room in rooms:
         uow.changed("room", room.id, None, room)
     return rooms
-
-
-def _house_rules(rules: object) -> HouseRules:
-    if not isinstance(rules, HouseRules):
-        raise InvalidInput("rules", "must be HouseRules")
-    return rules

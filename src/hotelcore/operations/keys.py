@@ -46,5 +46,5 @@ def reissue_keys(uow: UnitOfWork, booking: Booking) -> None:
 def room_in_use(booking: Booking) -> RoomId:
     """Return the room of a booking in house; `ActionRefused` for one that has none."""
     if booking.room_id is None:
-        raise ActionRefused(action="use_room", reasons=(Reason.NO_ROOM,))
+        raise ActionRefused("use_room", (Reason.NO_ROOM,), booking.status)
     return booking.room_id

@@ -83,8 +83,9 @@ def close_business_day(uow: UnitOfWork, *, business_date: date) -> BusinessDay:
 def _refuse_unless_over(uow: UnitOfWork, hotel: Hotel, business_date: date) -> None:
     if business_date != hotel.business_date:
         raise InvalidInput("business_date", f"must be the open day, {hotel.business_date}")
-    if business_date >= clock.local_date(uow.now(), hotel.time_zone):
-        raise BusinessDayBlocked(business_date, ("local_date_not_reached",))
+    local_date = clock.local_date(uow.now(), hotel.time_zone)
+    if business_date >= local_date:
+        raise BusinessDayBlocked(business_date, ("local_date_not_reached",), local_date)
 
 
 # -- who should have left, who should have come -----------------------------------------------

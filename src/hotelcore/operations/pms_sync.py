@@ -86,7 +86,7 @@ def connect_pms(
     """
     config = ExternalPMSConfig(
         id=PmsConfigId(uow.new_id()),
-        hotel_id=uow.hotel_id,
+        hotel_id=uow.hotel.id,  # read, so that a hotel that is not registered is named
         vendor=vendor,
         external_hotel_id=external_hotel_id,
         connected_at=uow.now(),
