@@ -17,12 +17,11 @@ from sqlalchemy import (
     select,
     update,
 )
-from sqlalchemy.dialects import postgresql, sqlite
 
 from hotelcore import wire
 from hotelcore.errors import IdempotencyConflict, InvalidInput
 from hotelcore.sql import schema
-from hotelcore.sql.statements import Statements, acting_hotel
+from hotelcore.sql.statements import Statements, acting_hotel, insert_unless_there
 
 __all__ = ["ERASED", "IDEMPOTENCY", "claim", "settle"]
 
@@ -51,14 +50,7 @@ IDEMPOTENCY = Table(
     ),
 )
 _c = IDEMPOTENCY.c
-_NEW = {
-    column.name: acting_hotel() if column.name == "hotel_id" else bindparam(column.name)
-    for column in _c
-}
-_CLAIMS = {
-    "sqlite": sqlite.insert(IDEMPOTENCY).values(_NEW).on_conflict_do_nothing(),
-    "postgresql": postgresql.insert(IDEMPOTENCY).values(_NEW).on_conflict_do_nothing(),
-}
+_CLAIMS = insert_unless_there(IDEMPOTENCY)
 _THIS = (
     _c.hotel_id == acting_hotel(),
     _c.operation == bindparam("its_operation"),

@@ -15,7 +15,6 @@ from sqlalchemy import (
     UniqueConstraint,
     bindparam,
     func,
-    insert,
     select,
 )
 
@@ -24,7 +23,7 @@ from hotelcore.errors import DatabaseBusy
 from hotelcore.events.envelope import Envelope
 from hotelcore.ids import EventId, HotelId
 from hotelcore.sql import schema
-from hotelcore.sql.statements import AnyRow, Statements, acting_hotel
+from hotelcore.sql.statements import AnyRow, Statements, acting_hotel, insert_into
 from hotelcore.sql.translation import UniqueViolation
 
 __all__ = ["OUTBOX", "read_events", "write_events"]
@@ -57,10 +56,7 @@ _NEXT = (
     .where(_last.c.hotel_id == acting_hotel(), _last.c.key == bindparam("key"))
     .scalar_subquery()
 )
-_INSERT = insert(OUTBOX).values(
-    {column.name: bindparam(column.name) for column in _c}
-    | {"hotel_id": acting_hotel(), "sequence": _NEXT}
-)
+_INSERT = insert_into(OUTBOX).values(sequence=_NEXT)
 _OF_KEY = (
     select(OUTBOX)
     .where(_c.hotel_id == acting_hotel(), _c.key == bindparam("wanted"))

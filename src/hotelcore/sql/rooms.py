@@ -18,12 +18,10 @@ from sqlalchemy import (
     TypedColumns,
     bindparam,
     exists,
-    literal_column,
     select,
     update,
 )
 
-from hotelcore.domain.bookings import BookingStatus
 from hotelcore.domain.fields import Attributes
 from hotelcore.domain.money import Money
 from hotelcore.domain.rooms import (
@@ -38,7 +36,7 @@ from hotelcore.errors import AlreadyExists, NotFound
 from hotelcore.ids import HotelId, MaintenanceId, RoomId, RoomTypeId
 from hotelcore.repositories import Page, RoomFilter
 from hotelcore.sql import schema
-from hotelcore.sql.bookings import BOOKING
+from hotelcore.sql.bookings import BOOKING, IN_HOUSE
 from hotelcore.sql.pages import read_page
 from hotelcore.sql.room_nights import ROOM_NIGHT
 from hotelcore.sql.statements import (
@@ -185,8 +183,7 @@ _b, _n = BOOKING.c, ROOM_NIGHT.c
 _SOMEBODY_IN = exists().where(
     _b.hotel_id == acting_hotel(),
     _b.room_id == _r.id,
-    # A literal, so that the index of the bookings in house serves it.
-    _b.status == literal_column(f"'{BookingStatus.IN_HOUSE.value}'"),
+    IN_HOUSE,
 )
 _NIGHT_OF_ROOM = exists().where(_n.hotel_id == acting_hotel(), _n.room_id == _r.id)
 _OF_TYPE = _ALL_ROOMS.where(_r.room_type_id == bindparam("of_type")).order_by(_r.number)

@@ -44,6 +44,7 @@ __all__ = [
     "acting_hotel",
     "as_known",
     "insert_into",
+    "insert_unless_there",
     "undo",
     "upsert_into",
     "versioned_update",
@@ -57,6 +58,10 @@ AnyRow: TypeAlias = Row[Any]
 Parameters: TypeAlias = Mapping[str, Any]
 
 _ACTING_HOTEL = "acting_hotel"
+_INSERTS: Mapping[str, Callable[[Table], sqlite.Insert | postgresql.Insert]] = {
+    "sqlite": sqlite.insert,
+    "postgresql": postgresql.insert,
+}
 
 
 def acting_hotel() -> BindParameter[UUID]:
@@ -69,6 +74,14 @@ def insert_into(table: Table) -> Insert:
     return insert(table).values(_row_of(table))
 
 
+def insert_unless_there(table: Table) -> Mapping[str, Insert]:
+    """Build, by dialect, the INSERT of one row that leaves a stored row with its key as it is."""
+    return {
+        dialect: insert_there(table).values(_row_of(table)).on_conflict_do_nothing()
+        for dialect, insert_there in _INSERTS.items()
+    }
+
+
 def upsert_into(
     table: Table, *, changing: Collection[str], keeping: Collection[str] = ()
 ) -> Mapping[str, Insert]:
@@ -78,7 +91,7 @@ def upsert_into(
     ``keeping`` is left as it is and not counted among the rows changed.
     """
     statements: dict[str, Insert] = {}
-    for dialect, insert_there in (("sqlite", sqlite.insert), ("postgresql", postgresql.insert)):
+    for dialect, insert_there in _INSERTS.items():
         statement = insert_there(table).values(_row_of(table))
         new = statement.excluded
         statements[dialect] = statement.on_conflict_do_update(
