@@ -9,7 +9,7 @@ a record and keep it unchanged by others until the transaction ends.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from datetime import date, datetime
 from typing import Generic, Protocol, TypeVar
 from uuid import UUID
@@ -62,6 +62,7 @@ __all__ = [
     "RoomTypes",
     "Rooms",
     "TaskFilter",
+    "every",
 ]
 
 T = TypeVar("T")
@@ -77,6 +78,15 @@ class Page(Generic[T]):
 
     items: tuple[T, ...]
     next: str | None
+
+
+def every(read: Callable[[str | None], Page[T]]) -> Iterator[T]:
+    """Read a whole list; ``read`` gives the page behind a cursor, at first behind None."""
+    page = read(None)
+    yield from page.items
+    while page.next is not None:
+        page = read(page.next)
+        yield from page.items
 
 
 # -- filters: every field narrows, None leaves open; bad text and dates are `InvalidInput` ------

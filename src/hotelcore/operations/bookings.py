@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Collection, Container, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Container, Mapping, Sequence
 from datetime import date, datetime, timedelta
 from types import MappingProxyType
 
@@ -25,7 +25,6 @@ from hotelcore.domain.cancellation import CancellationPolicy
 from hotelcore.domain.fields import Attributes, JsonValue, check_day
 from hotelcore.domain.folios import Folio, FolioStatus
 from hotelcore.domain.money import Money, sum_money
-from hotelcore.domain.rooms import Room
 from hotelcore.domain.stays import MOST_NIGHTS, Stay
 from hotelcore.errors import InvalidInput
 from hotelcore.events.catalogue import BookingCancelled, BookingCreated, BookingReinstated
@@ -59,7 +58,7 @@ from hotelcore.operations.posting import (
     close_settled_folios,
     refund_credit,
 )
-from hotelcore.repositories import RoomFilter
+from hotelcore.repositories import RoomFilter, every
 from hotelcore.text import clean_text
 from hotelcore.unit_of_work import UnitOfWork
 
@@ -300,21 +299,13 @@ def assign_rooms(
         if booking.stay.departure > business_date and not booking.stay.is_day_use
     }
     stays = {key: booking.stay.from_day(business_date) for key, booking in waiting.items()}
-    rooms = {room.id: room for room in _rooms_of(uow, room_type.id)}
+    which = RoomFilter(room_type_id=room_type.id)
+    listed = every(lambda after: uow.rooms.page(which, after=after, limit=1_000))
+    rooms = {room.id: room for room in listed}
     plan = plan_rooms(stays.items(), list(rooms), _taken(uow, stays.values(), rooms))
     for key, room_id in plan.items():
         give_room(uow, waiting[key], uow.bookings.nights(key), rooms[room_id])
     return tuple(_assigned(uow, waiting[key], room_id) for key, room_id in plan.items())
-
-
-def _rooms_of(uow: UnitOfWork, room_type_id: RoomTypeId) -> Iterator[Room]:
-    cursor: str | None = None
-    while True:
-        page = uow.rooms.page(RoomFilter(room_type_id=room_type_id), after=cursor, limit=1_000)
-        yield from page.items
-        cursor = page.next
-        if cursor is None:
-            return
 
 
 def _taken(

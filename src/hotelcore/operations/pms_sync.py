@@ -44,7 +44,7 @@ from hotelcore.pms.records import (
     RemoteRoom,
     RemoteRoomType,
 )
-from hotelcore.repositories import RoomFilter
+from hotelcore.repositories import RoomFilter, every
 from hotelcore.unit_of_work import UnitOfWork
 
 __all__ = ["SyncReport", "Taken", "connect_pms", "disconnect_pms", "sync_pms_data"]
@@ -369,13 +369,8 @@ def _brought_over(
 
 
 def _rooms_by_number(uow: UnitOfWork) -> dict[str, RoomId]:
-    rooms: dict[str, RoomId] = {}
-    after: str | None = None
-    while True:
-        page = uow.rooms.page(RoomFilter(), after=after, limit=1_000)
-        rooms.update((room.number, room.id) for room in page.items)
-        if (after := page.next) is None:
-            return rooms
+    rooms = every(lambda after: uow.rooms.page(RoomFilter(), after=after, limit=1_000))
+    return {room.number: room.id for room in rooms}
 
 
 def _prices_of_new_nights(record: RemoteBooking, booking: Booking) -> tuple[Money, ...]:

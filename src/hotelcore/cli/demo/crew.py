@@ -14,11 +14,10 @@ from hotelcore.access import Role
 from hotelcore.core import Desk, HotelCore
 from hotelcore.errors import Refused
 from hotelcore.ids import HotelId
-from hotelcore.repositories import Page
 from hotelcore.tenancy import Actor
 from hotelcore.unit_of_work import UnitOfWork
 
-__all__ = ["Crew", "Shift", "Tally", "every"]
+__all__ = ["Crew", "Shift", "Tally"]
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -26,7 +25,6 @@ T = TypeVar("T")
 
 # Enough steps to share the price of a commit, few enough that nobody waits long for the database.
 _STEPS_A_TRANSACTION = 100
-_LARGEST_PAGE = 1_000
 
 
 @frozen
@@ -125,13 +123,3 @@ class Crew:
             with self.shift(desk) as shift:
                 results += [step(shift, item) for item in batch]
         return results
-
-
-def every(read: Callable[[str | None, int], Page[T]]) -> list[T]:
-    """Read all pages of a list; ``read`` is given the cursor and the size of a page."""
-    page = read(None, _LARGEST_PAGE)
-    items = list(page.items)
-    while page.next is not None:
-        page = read(page.next, _LARGEST_PAGE)
-        items += page.items
-    return items

@@ -14,7 +14,7 @@ from typing import TypeVar
 from attrs import frozen
 
 from hotelcore.cli.demo import steps
-from hotelcore.cli.demo.crew import Crew, Shift, every
+from hotelcore.cli.demo.crew import Crew, Shift
 from hotelcore.cli.demo.demand import Request
 from hotelcore.cli.demo.houses import HotelSetUp, prices
 from hotelcore.clock import FixedClock
@@ -37,7 +37,7 @@ from hotelcore.operations import (
     register_guest,
     release_room,
 )
-from hotelcore.repositories import BookingFilter, RoomFilter, TaskFilter
+from hotelcore.repositories import BookingFilter, RoomFilter, TaskFilter, every
 
 __all__ = ["LivingHotel"]
 
@@ -123,11 +123,11 @@ class LivingHotel:
         self.crew.each(desk, self._some(stayers, 5), steps.ask_for_cleaning)
         with desk.reading() as uow:
             open_ones = TaskFilter(status=TaskStatus.OPEN)
-            tasks = every(
-                lambda after, size: uow.housekeeping.page(open_ones, after=after, limit=size)
+            tasks = list(
+                every(lambda after: uow.housekeeping.page(open_ones, after=after, limit=1_000))
             )
             to_clean = RoomFilter(conditions=_TO_CLEAN)
-            untidy = every(lambda after, size: uow.rooms.page(to_clean, after=after, limit=size))
+            untidy = list(every(lambda after: uow.rooms.page(to_clean, after=after, limit=1_000)))
         cleaned = self.crew.each(desk, tasks, steps.complete)
         with self.crew.shift(self.crew.office) as shift:
             # A room was visited once, whatever was done there.
@@ -265,7 +265,7 @@ class LivingHotel:
             departing_until=departing_until,
         )
         with self.crew.front_desk.reading() as uow:
-            return every(lambda after, size: uow.bookings.page(which, after=after, limit=size))
+            return list(every(lambda after: uow.bookings.page(which, after=after, limit=1_000)))
 
     def _open_folios(self) -> Mapping[BookingId, Folio]:
         with self.crew.front_desk.reading() as uow:

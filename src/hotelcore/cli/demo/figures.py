@@ -7,14 +7,14 @@ from datetime import date, timedelta
 
 from attrs import frozen
 
-from hotelcore.cli.demo.crew import Tally, every
+from hotelcore.cli.demo.crew import Tally
 from hotelcore.domain.business_day import BusinessDay
 from hotelcore.domain.money import Money, sum_money
 from hotelcore.domain.rooms import Room
 from hotelcore.domain.stays import Stay
 from hotelcore.ids import RoomId
 from hotelcore.operations import cancel_booking_with_refund, create_booking_with_folio
-from hotelcore.repositories import FolioFilter, RoomFilter, RoomNight
+from hotelcore.repositories import FolioFilter, RoomFilter, RoomNight, every
 from hotelcore.unit_of_work import UnitOfWork
 
 __all__ = ["Cell", "ChartRow", "DayFigures", "TapeChart", "day_figures", "tape_chart"]
@@ -44,7 +44,7 @@ def day_figures(uow: UnitOfWork, day: BusinessDay, done: Tally) -> DayFigures:
     currency = uow.hotel.currency
     nothing = Money.zero(currency)
     unsettled = FolioFilter(unsettled=True)
-    folios = every(lambda after, size: uow.folios.page(unsettled, after=after, limit=size))
+    folios = list(every(lambda after: uow.folios.page(unsettled, after=after, limit=1_000)))
     return DayFigures(
         day=day,
         booked=done.performed[create_booking_with_folio.__name__],
@@ -98,7 +98,7 @@ def tape_chart(uow: UnitOfWork, rooms: int) -> TapeChart:
     week = Stay(first, first + timedelta(days=_WEEK))
     taken = {(night.room_id, night.night): night for night in uow.room_nights.chart(week)}
     codes = {kind.id: kind.code for kind in uow.room_types.all()}
-    house = every(lambda after, size: uow.rooms.page(RoomFilter(), after=after, limit=size))
+    house = list(every(lambda after: uow.rooms.page(RoomFilter(), after=after, limit=1_000)))
     rows = (
         ChartRow(room, codes[room.room_type_id], tuple(_cells(uow, room.id, week, taken)))
         for room in house[:: max(1, len(house) // rooms)][:rooms]

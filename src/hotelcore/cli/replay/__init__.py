@@ -21,14 +21,13 @@ from hotelcore.cli.replay.life import Life, live
 from hotelcore.cli.replay.rows import CURRENCY, Outcome, Row, agendas, read_rows
 from hotelcore.clock import FixedClock
 from hotelcore.core import HotelCore
-from hotelcore.domain.bookings import Booking, BookingStatus
+from hotelcore.domain.bookings import BookingStatus
 from hotelcore.domain.business_day import BusinessDay
 from hotelcore.domain.money import Money, sum_money
 from hotelcore.errors import InvalidInput
-from hotelcore.repositories import BookingFilter
+from hotelcore.repositories import BookingFilter, every
 from hotelcore.sql.limits import Limits
 from hotelcore.sql.proofs import Check, Proofs
-from hotelcore.unit_of_work import UnitOfWork
 
 __all__ = ["add_arguments", "run"]
 
@@ -37,7 +36,6 @@ _STATUS_OF = {
     Outcome.CANCELED: BookingStatus.CANCELLED,
     Outcome.NO_SHOW: BookingStatus.NO_SHOW,
 }
-_PAGE = 1_000
 # A whole day of the front desk is one transaction here, on whatever machine.
 _A_DAY = Limits(time_limit=timedelta(hours=1))
 
@@ -141,21 +139,14 @@ class _Figures:
 def _figures(life: Life) -> _Figures:
     with life.desk.reading() as uow:
         figures = _Figures(uow.business_days.between(*life.days))
-        for booking in _all_bookings(uow):
+        bookings = every(lambda after: uow.bookings.page(BookingFilter(), after=after, limit=1_000))
+        for booking in bookings:
             figures.statuses[booking.status] += 1
             figures.months[f"{booking.stay.arrival:%Y-%m}"] += 1
             if booking.status is BookingStatus.CHECKED_OUT:
                 figures.nights.update(booking.stay)
                 figures.total += booking.total
     return figures
-
-
-def _all_bookings(uow: UnitOfWork) -> Iterator[Booking]:
-    page = uow.bookings.page(BookingFilter(), limit=_PAGE)
-    yield from page.items
-    while page.next is not None:
-        page = uow.bookings.page(BookingFilter(), after=page.next, limit=_PAGE)
-        yield from page.items
 
 
 # -- what only a replay can check -------------------------------------------------------------
