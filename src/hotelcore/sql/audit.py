@@ -37,7 +37,7 @@ class AuditColumns(TypedColumns):
     role: Column[str] = Column(String(20), nullable=False)
     operation: Column[str] = Column(String(100), nullable=False)
     resource: Column[str] = Column(String(50), nullable=False)
-    resource_id: Column[UUID] = schema.reference_column("resource_id")
+    resource_id: Column[UUID] = Column(schema.Id, nullable=False)
     changes: Column[wire.Json] = Column(schema.Json, nullable=False)
     reason: Column[str | None] = Column(String(500))
     correlation_id: Column[str | None] = Column(String(200))

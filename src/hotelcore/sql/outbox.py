@@ -35,7 +35,7 @@ class OutboxColumns(TypedColumns):
     hotel_id: Column[UUID] = schema.hotel_column()
     id: Column[UUID] = schema.id_column()
     name: Column[str] = Column(String(100), nullable=False)
-    key: Column[UUID] = schema.reference_column("key")
+    key: Column[UUID] = Column(schema.Id, nullable=False)
     sequence: Column[int] = Column(Integer, nullable=False)
     occurred_at: Column[datetime] = Column(schema.Instant, nullable=False)
     correlation_id: Column[str | None] = Column(String(200))

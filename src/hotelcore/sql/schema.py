@@ -59,7 +59,6 @@ __all__ = [
     "of_hotel",
     "one_of",
     "ordered_text",
-    "reference_column",
     "version_column",
 ]
 
@@ -225,11 +224,6 @@ def id_column(name: str = "id") -> Column[UUID]:
     return Column(name, Id(), primary_key=True)
 
 
-def reference_column(name: str, *, optional: bool = False) -> Column[UUID]:
-    """Make a column that names another record."""
-    return Column(name, Id(), nullable=optional)
-
-
 def minor_column(name: str) -> Column[int]:
     """Make a column for an amount in minor units of the row's currency."""
     return Column(name, BigInteger(), nullable=False)
@@ -250,13 +244,11 @@ def attributes_column() -> Column[Attributes]:
     return Column("attributes", AttributesJson(), nullable=False)
 
 
-def of_hotel(
-    table: str, column: str, *, key: str = "id", cascade: bool = False
-) -> ForeignKeyConstraint:
+def of_hotel(table: str, column: str, *, cascade: bool = False) -> ForeignKeyConstraint:
     """Make a reference to another record of the same hotel."""
     return ForeignKeyConstraint(
         ["hotel_id", column],
-        [f"{_PREFIX}{table}.hotel_id", f"{_PREFIX}{table}.{key}"],
+        [f"{_PREFIX}{table}.hotel_id", f"{_PREFIX}{table}.id"],
         ondelete="CASCADE" if cascade else None,
     )
 
