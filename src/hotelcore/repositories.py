@@ -272,6 +272,10 @@ class Inventory(Protocol):
         """Count ``number`` more rooms on every night, future ones too."""
         ...
 
+    def lock(self, room_type_id: RoomTypeId, nights: Collection[date]) -> None:
+        """Lock the counters of the nights before several of the calls below move some of them."""
+        ...
+
     def sell(
         self, room_type_id: RoomTypeId, nights: Collection[date], *, held: bool, force: bool = False
     ) -> None:
@@ -363,6 +367,14 @@ class Guests(Protocol):
         """Return one guest."""
         ...
 
+    def lock(self, guest_id: GuestId) -> Guest:
+        """Return one guest, locked."""
+        ...
+
+    def share(self, guest_id: GuestId) -> Guest:
+        """Return one guest, who stays unchanged meanwhile; many may share a guest at once."""
+        ...
+
     def update(self, guest: Guest) -> Guest:
         """Store the guest; see the module's words on versions."""
         ...
@@ -421,8 +433,8 @@ class Bookings(Protocol):
         """Return bookings in house that should have left by ``until``, locked, by id."""
         ...
 
-    def expired_holds(self, at: datetime) -> tuple[Booking, ...]:
-        """Return tentative bookings whose hold ended by ``at``, locked, by id."""
+    def expired_holds(self, at: datetime, *, limit: int) -> tuple[Booking, ...]:
+        """Return at most ``limit`` tentative bookings with a hold until ``at``, locked, by id."""
         ...
 
     def unassigned(self, room_type_id: RoomTypeId, arriving_until: date) -> tuple[Booking, ...]:

@@ -194,6 +194,19 @@ def test_a_hold_counts_as_held_until_it_is_confirmed(hotel: SmallHotel) -> None:
     assert hotel.desk().run(op.expire_holds) == ()
 
 
+def test_holds_expire_a_few_at_a_time(hotel: SmallHotel) -> None:
+    """At most so many end in one transaction, and repeating it ends the others."""
+    until = NOON + timedelta(hours=1)
+    held = [book(hotel, stay(day, 1), hold_until=until)[0].id for day in range(3)]
+    hotel.clock.advance(timedelta(hours=1))
+    for number in (0, 1_001):
+        with pytest.raises(InvalidInput):
+            hotel.desk().run(op.expire_holds, limit=number)
+    ended = [hotel.desk().run(op.expire_holds, limit=2) for _ in range(3)]
+    assert [len(bookings) for bookings in ended] == [2, 1, 0]
+    assert [booking.id for bookings in ended for booking in bookings] == held
+
+
 def test_an_expired_hold_gives_back_its_nights_and_what_was_paid_once(hotel: SmallHotel) -> None:
     """Only holds whose instant has come expire, without a fee; a second run finds nothing."""
     strict = CancellationPolicy(free_days=99, late_fee=ALL_OF_IT)

@@ -481,3 +481,15 @@ def test_two_moves_into_one_room_move_one_guest(core: HotelCore, clock: FixedClo
     assert isinstance(next(filter(None, refused)), RoomTaken | ActionRefused)
     assert [room_of(hotel, guest) for guest in guests].count(free) == 1
     assert misplaced_nights(hotel) == []
+
+
+def test_a_revoked_key_is_audited_as_revoked(hotel: SmallHotel) -> None:
+    """The entry of a check-out shows of each key only that it is revoked, not that it is new."""
+    booking, _ = hotel.move_in()
+    hotel.desk().run(op.check_out_guest, booking_id=booking.id)
+    with hotel.desk().reading() as uow:
+        entry = uow.audit.page(AuditFilter(operation="check_out_guest")).items[0]
+    (change,) = [change for change in entry.changes if change.resource == "room_key"]
+    assert change.before == {"revoked_at": None}
+    assert isinstance(change.after, dict)
+    assert set(change.after) == {"revoked_at"}

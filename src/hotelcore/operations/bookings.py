@@ -33,6 +33,7 @@ from hotelcore.operations.arguments import checked
 from hotelcore.operations.declaring import check_unit, operation, permission_of
 from hotelcore.operations.front_desk import check_in_guest, check_out_guest, move_room
 from hotelcore.operations.judging import (
+    expected_guest,
     judge,
     lock_booking,
     overrides,
@@ -45,6 +46,7 @@ from hotelcore.operations.nights import (
     claim_room,
     commit_nights,
     give_room,
+    lock_counters,
     no_show,
     note_room,
     note_update,
@@ -80,6 +82,7 @@ CANCELLATION_FEE = "cancellation_fee"
 """The code of the charge that a booking's policy asks for when it is cancelled late."""
 
 _HOLD_EXPIRED = "the hold expired"
+_MOST_HOLDS = 1_000
 
 
 # -- making and confirming --------------------------------------------------------------------
@@ -113,8 +116,9 @@ def create_booking_with_folio(
     ``force_reason`` (1 to 500 characters, needs `Permission.RULES_OVERRIDE`) says why to sell
     beyond the limit, or a stay that began before the business date.
 
-    Raises `SoldOut` with the full nights, `NotFound` for the guest or the type, `AlreadyExists`
-    for a taken confirmation number, `InvalidInput` for whatever is out of its range.
+    Raises `SoldOut` with the full nights, `NotFound` for the guest or the type, `ActionRefused` for
+    a guest who was anonymised (``anonymised``), `AlreadyExists` for a taken confirmation number,
+    `InvalidInput` for whatever is out of its range.
     """
     hotel = uow.hotel
     force = overrides(uow, force_reason, "create_booking_with_folio with force_reason")
@@ -128,7 +132,7 @@ def create_booking_with_folio(
         confirmation_number=(
             uow.new_confirmation_number() if confirmation_number is None else confirmation_number
         ),
-        guest_id=uow.guests.get(guest_id).id,
+        guest_id=expected_guest(uow, guest_id),
         room_type_id=room_type.id,
         stay=stay,
         status=BookingStatus.CONFIRMED if hold_until is None else BookingStatus.TENTATIVE,
@@ -383,16 +387,23 @@ def _cancelled(
 
 
 @operation(Permission.FRONT_DESK)
-def expire_holds(uow: UnitOfWork) -> tuple[Booking, ...]:
-    """Cancel every tentative booking whose ``hold_until`` has come, and return them by id.
+def expire_holds(uow: UnitOfWork, *, limit: int = 100) -> tuple[Booking, ...]:
+    """Cancel tentative bookings whose ``hold_until`` has come, and return them by id.
 
-    No fee is charged; what was paid is refunded. Nothing happens when there is none, so a host
-    may run it as often as it likes.
+    At most ``limit`` of them, 1 to 1,000, so that one transaction stays short: repeat it while it
+    returns some. No fee is charged; what was paid is refunded. Nothing happens when there is
+    none, so a host may run it as often as it likes. Raises `InvalidInput`.
     """
+    if not 1 <= limit <= _MOST_HOLDS:
+        raise InvalidInput("limit", f"must be from 1 to {_MOST_HOLDS:,}")
     nothing = Money.zero(uow.hotel.currency)
+    held = [
+        (hold, uow.bookings.nights(hold.id))
+        for hold in uow.bookings.expired_holds(uow.now(), limit=limit)
+    ]
+    lock_counters(uow, (night for _, nights in held for night in nights if not night.released))
     return tuple(
-        _cancelled(uow, hold, uow.bookings.nights(hold.id), nothing, _HOLD_EXPIRED).booking
-        for hold in uow.bookings.expired_holds(uow.now())
+        _cancelled(uow, hold, nights, nothing, _HOLD_EXPIRED).booking for hold, nights in held
     )
 
 

@@ -103,7 +103,8 @@ def anonymise_guest(uow: UnitOfWork, *, guest_id: GuestId) -> Guest:
     this. Raises `ActionRefused` while the guest has a booking that is tentative, confirmed or in
     house (``booking_open``), and `NotFound`.
     """
-    guest = uow.guests.get(guest_id)
+    # Locked, so that nobody books for the guest between the question below and the end.
+    guest = uow.guests.lock(guest_id)
     if guest.anonymised_at is not None:
         return guest
     open_bookings = BookingFilter(guest_id=guest.id, statuses=_EXPECTED)

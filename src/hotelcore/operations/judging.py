@@ -17,11 +17,13 @@ from hotelcore.domain.bookings import (
 )
 from hotelcore.domain.rooms import Room
 from hotelcore.domain.stays import Stay
-from hotelcore.ids import BookingId, RoomId
+from hotelcore.errors import ActionRefused
+from hotelcore.ids import BookingId, GuestId, RoomId
 from hotelcore.operations.posting import unsettled_folios
 from hotelcore.unit_of_work import UnitOfWork
 
 __all__ = [
+    "expected_guest",
     "free_rooms",
     "is_blocked",
     "judge",
@@ -52,6 +54,17 @@ def lock_booking(uow: UnitOfWork, booking_id: BookingId) -> tuple[Booking, date]
     """Lock a booking, and before it the hotel's day; return the booking and the business date."""
     business_date = uow.hotel.business_date
     return uow.bookings.lock(booking_id), business_date
+
+
+def expected_guest(uow: UnitOfWork, guest_id: GuestId) -> GuestId:
+    """Return the id of a guest for whom one may book, and who is not anonymised meanwhile.
+
+    Raises `ActionRefused` for a guest who was anonymised (``anonymised``), and `NotFound`.
+    """
+    guest = uow.guests.share(guest_id)
+    if guest.anonymised_at is not None:
+        raise ActionRefused("book", ("anonymised",))
+    return guest.id
 
 
 def judge(uow: UnitOfWork, action: Action, booking: Booking, room: Room | None = None) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import attrs
+
 from hotelcore.domain.bookings import Booking, Reason, RoomKey
 from hotelcore.errors import ActionRefused
 from hotelcore.ids import RoomId, RoomKeyId
@@ -34,7 +36,7 @@ def revoke_keys(uow: UnitOfWork, booking: Booking) -> tuple[RoomKey, ...]:
     """Revoke every valid key of the booking and return them as they are now."""
     revoked = uow.keys.revoke_all(booking.id, at=uow.now())
     for key in revoked:
-        uow.changed("room_key", key.id, None, key)
+        uow.changed("room_key", key.id, attrs.evolve(key, revoked_at=None), key)
     return revoked
 
 

@@ -37,6 +37,7 @@ __all__ = [
     "claim_room",
     "commit_nights",
     "give_room",
+    "lock_counters",
     "nights_to_come",
     "no_show",
     "note_room",
@@ -101,14 +102,28 @@ def _taken(nights: Iterable[BookingNight]) -> list[_Move]:
 def _move_counters(
     uow: UnitOfWork, booking: Booking, moves: Iterable[_Move], *, force: bool = False
 ) -> None:
-    """Move the counters in the order of type and night, in which everybody locks them."""
-    held = booking.status is BookingStatus.TENTATIVE
-    for (room_type_id, taking), run in groupby(sorted(moves), key=itemgetter(0, 2)):
+    """Move the counters, all locked before the first, as everybody locks them."""
+    held, ordered = booking.status is BookingStatus.TENTATIVE, sorted(moves)
+    _lock_counters(uow, (move[:2] for move in ordered))
+    by_run = itemgetter(0, 2)
+    for (room_type_id, taking), run in groupby(sorted(ordered, key=by_run), key=by_run):
         nights = [night for _, night, _ in run]
         if taking:
             uow.inventory.sell(room_type_id, nights, held=held, force=force)
         else:
             uow.inventory.release(room_type_id, nights, held=held)
+
+
+def lock_counters(uow: UnitOfWork, nights: Iterable[BookingNight]) -> None:
+    """Lock the counters of nights of several bookings, before the first of them moves."""
+    _lock_counters(uow, {(night.room_type_id, night.night) for night in nights})
+
+
+def _lock_counters(uow: UnitOfWork, counters: Iterable[tuple[RoomTypeId, date]]) -> None:
+    """Lock by type, all nights of one at once: they are locked in order, made where missing."""
+    by_type = itemgetter(0)
+    for room_type_id, of_type in groupby(sorted(counters), key=by_type):
+        uow.inventory.lock(room_type_id, [night for _, night in of_type])
 
 
 def commit_nights(uow: UnitOfWork, nights: Iterable[BookingNight]) -> None:

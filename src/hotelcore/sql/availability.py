@@ -193,6 +193,11 @@ class SqlInventory:
         self._run.all(_LOCK_TYPE_NIGHTS, _availability, of_type=room_type_id)
         self._run.write(_ADD_ROOMS, of_type=room_type_id, more=number)
 
+    def lock(self, room_type_id: RoomTypeId, nights: Collection[date]) -> None:
+        """Lock the row of each night, in order, making the missing ones."""
+        if nights:
+            self._locked(room_type_id, nights)
+
     def sell(
         self, room_type_id: RoomTypeId, nights: Collection[date], *, held: bool, force: bool = False
     ) -> None:

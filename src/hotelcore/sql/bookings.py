@@ -200,7 +200,11 @@ _UNRESOLVED_ARRIVALS = _LOCKED.where(
     _is(BookingStatus.CONFIRMED), _b.arrival <= bindparam("until")
 ).order_by(_b.id)
 _OVERDUE_DEPARTURES = _LOCKED.where(IN_HOUSE, _b.departure <= bindparam("until")).order_by(_b.id)
-_EXPIRED_HOLDS = _LOCKED.where(_TENTATIVE, _b.hold_until <= bindparam("at")).order_by(_b.id)
+_EXPIRED_HOLDS = (
+    _LOCKED.where(_TENTATIVE, _b.hold_until <= bindparam("at"))
+    .order_by(_b.id)
+    .limit(bindparam("number"))
+)
 _UNASSIGNED = _LOCKED.where(
     _is(BookingStatus.CONFIRMED),
     _b.room_id.is_(None),
@@ -455,9 +459,9 @@ class SqlBookings:
         """Return the bookings in house that should have left by then, locked."""
         return tuple(self._run.all(_OVERDUE_DEPARTURES, _booking, until=until))
 
-    def expired_holds(self, at: datetime) -> tuple[Booking, ...]:
-        """Return the tentative bookings whose hold is over, locked."""
-        return tuple(self._run.all(_EXPIRED_HOLDS, _booking, at=at))
+    def expired_holds(self, at: datetime, *, limit: int) -> tuple[Booking, ...]:
+        """Return at most ``limit`` tentative bookings whose hold is over, locked."""
+        return tuple(self._run.all(_EXPIRED_HOLDS, _booking, at=at, number=limit))
 
     def unassigned(self, room_type_id: RoomTypeId, arriving_until: date) -> tuple[Booking, ...]:
         """Return the type's confirmed bookings without a room, locked, by arrival."""

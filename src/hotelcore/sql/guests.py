@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
 import attrs
@@ -11,6 +12,7 @@ from sqlalchemy import (
     Column,
     ForeignKeyConstraint,
     Index,
+    Select,
     String,
     Table,
     TypedColumns,
@@ -73,6 +75,8 @@ Index("ix_hc_guest_phone", _c.hotel_id, _c.phone_key, _c.last_name_key, _c.id)
 
 _ALL = select(GUEST).where(_c.hotel_id == acting_hotel())
 _ONE = _ALL.where(_c.id == bindparam("key"))
+_LOCKED = _ONE.with_for_update(key_share=True)
+_SHARED = _ONE.with_for_update(read=True)
 _INSERT = insert_into(GUEST)
 _UPDATE = versioned_update(GUEST)
 
@@ -135,7 +139,18 @@ class SqlGuests:
 
     def get(self, guest_id: GuestId) -> Guest:
         """Return one guest."""
-        found = self._run.first(_ONE, _guest, key=guest_id)
+        return self._one(_ONE, guest_id)
+
+    def lock(self, guest_id: GuestId) -> Guest:
+        """Return one guest, locked."""
+        return self._one(_LOCKED, guest_id)
+
+    def share(self, guest_id: GuestId) -> Guest:
+        """Return one guest, whom nobody changes before the transaction ends."""
+        return self._one(_SHARED, guest_id)
+
+    def _one(self, statement: Select[Any], guest_id: GuestId) -> Guest:  # Any: of all columns
+        found = self._run.first(statement, _guest, key=guest_id)
         if found is None:
             raise NotFound("guest", guest_id)
         return found
