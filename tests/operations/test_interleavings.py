@@ -8,20 +8,31 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import closing
+from datetime import timedelta
 from functools import partial
 
+import attrs
 import pytest
 from sqlalchemy import text
 
 from hotelcore import operations as op
 from hotelcore.clock import FixedClock
 from hotelcore.core import HotelCore
-from hotelcore.domain.rooms import MaintenanceKind
-from hotelcore.errors import HotelcoreError, Refused
-from hotelcore.ids import RoomId
+from hotelcore.domain.bookings import Booking, BookingStatus
+from hotelcore.domain.rooms import MaintenanceKind, RoomCondition
+from hotelcore.errors import ActionRefused, HotelcoreError, Refused
+from hotelcore.ids import BookingId, RoomId
+from hotelcore.pms import (
+    PmsSnapshot,
+    RemoteBooking,
+    RemoteBookingStatus,
+    RemoteGuest,
+    RemoteRoom,
+    RemoteRoomType,
+)
 from hotelcore.unit_of_work import UnitOfWork
 from tests.operations.reservations import book, stay
-from tests.operations.small_hotel import NOON, SmallHotel, open_hotel, refusal
+from tests.operations.small_hotel import NOON, SmallHotel, eur, open_hotel, refusal
 
 Work = Callable[[UnitOfWork], object]
 
@@ -119,3 +130,121 @@ def test_a_room_is_never_entered_and_taken_off_sale_at_once(
     first, second = works if entering_first else reversed(works)
     assert isinstance(overtaken(hotel, first, second), Refused)
     assert hotel.core.prove(hotel.hotel_id).ok
+
+
+# -- counters are locked in one order ---------------------------------------------------------
+
+
+def selling(hotel: SmallHotel, begins: int, nights: int) -> Work:
+    """Return the sale of a stay that begins so many days after the first business date."""
+    return partial(
+        op.create_booking_with_folio,
+        guest_id=hotel.guest_id,
+        room_type_id=hotel.type_id,
+        stay=stay(begins, nights),
+    )
+
+
+def test_an_amendment_holds_no_counter_while_it_waits_for_the_type(hotel: SmallHotel) -> None:
+    """Nights dropped and nights nobody sold before are locked at once, so that nobody deadlocks."""
+    booking, _ = book(hotel, stay(1, 2))
+    amending = partial(op.amend_stay, booking_id=booking.id, stay=stay(8, 2))
+    adding = partial(op.add_rooms, room_type_id=hotel.type_id, numbers=["new"])
+    assert queued(hotel, adding, selling(hotel, 2, 4), amending) == [None, None]
+    assert hotel.core.prove(hotel.hotel_id).ok
+
+
+def hold(hotel: SmallHotel, begins: int) -> Booking:
+    """Hold one night for an hour."""
+    until = hotel.clock.now() + timedelta(hours=1)
+    return book(hotel, stay(begins, 1), hold_until=until)[0]
+
+
+def test_holds_expire_in_the_order_of_nights(hotel: SmallHotel) -> None:
+    """The counters of all holds are locked by night, whichever of the holds was made first."""
+    book(hotel, stay(1, 8))
+    holds = [hold(hotel, 6), hold(hotel, 2)]
+    hotel.clock.advance(timedelta(hours=1))
+    ended = queued(hotel, selling(hotel, 2, 1), selling(hotel, 1, 8), op.expire_holds)
+    assert ended == [None, None]
+    assert {hotel.booking(each.id).status for each in holds} == {BookingStatus.CANCELLED}
+    assert hotel.core.prove(hotel.hotel_id).ok
+
+
+# -- a guest who is forgotten ------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("booking_first", [True, False])
+def test_nobody_books_for_a_guest_who_is_being_anonymised(
+    hotel: SmallHotel, booking_first: bool
+) -> None:
+    """Either the booking keeps the guest from being anonymised, or it is refused itself."""
+    works: list[Work] = [
+        selling(hotel, 0, 1),
+        partial(op.anonymise_guest, guest_id=hotel.guest_id),
+    ]
+    first, second = works if booking_first else reversed(works)
+    refused = overtaken(hotel, first, second)
+    assert isinstance(refused, ActionRefused)
+    assert refused.reasons == ("booking_open",) if booking_first else ("anonymised",)
+
+
+# -- taking over another system's records ------------------------------------------------------
+
+
+def taking_over(hotel: SmallHotel, rooms: tuple[RemoteRoom, ...] = ()) -> Work:
+    """Return a run that lengthens two bookings, the later made one first, and changes rooms."""
+    room_type = RemoteRoomType(external_id="t", code="DBL", name="Double", base_rate=eur(1))
+    guest = RemoteGuest(external_id="g", last_name="Guest", first_name="")
+    bookings = [
+        RemoteBooking(
+            external_id=number,
+            confirmation_number=number,
+            guest_external_id="g",
+            room_type_external_id="t",
+            status=RemoteBookingStatus.CONFIRMED,
+            stay=stay(0, 1),
+            nightly_prices=(eur(1),),
+            channel="pms",
+        )
+        for number in ("first", "second")
+    ]
+    hotel.desk().run(op.connect_pms, vendor="scripted", external_hotel_id="H")
+    known = PmsSnapshot(room_types=(room_type,), guests=(guest,), bookings=tuple(bookings))
+    hotel.desk().run(op.sync_pms_data, snapshot=known)
+    longer = [
+        attrs.evolve(record, stay=stay(0, 2), nightly_prices=(eur(1), eur(1)))
+        for record in reversed(bookings)
+    ]
+    changed = attrs.evolve(known, bookings=tuple(longer), rooms=rooms)
+    return partial(op.sync_pms_data, snapshot=changed)
+
+
+def imported(hotel: SmallHotel) -> list[BookingId]:
+    """Return the ids of the bookings that were taken over, oldest first."""
+    with hotel.desk().reading() as uow:
+        return [uow.bookings.by_confirmation(number).id for number in ("first", "second")]
+
+
+def test_a_sync_takes_rooms_after_bookings(hotel: SmallHotel) -> None:
+    """A check-in to a room whose condition is told too neither waits in a ring nor fails."""
+    told = RemoteRoom(
+        external_id="r", room_type_external_id="t", number="000", condition=RoomCondition.DIRTY
+    )
+    syncing = taking_over(hotel, (told,))
+    first, _ = imported(hotel)
+    arriving = partial(op.check_in_guest, booking_id=first, room_id=hotel.room_ids[0])
+    assert queued(hotel, lambda uow: uow.bookings.lock(first), arriving, syncing) == [None, None]
+    assert hotel.core.prove(hotel.hotel_id).ok
+
+
+def test_a_sync_locks_bookings_in_the_order_of_their_ids(hotel: SmallHotel) -> None:
+    """Whatever the order in which they are sent, nobody who locks them by id is in the way."""
+    syncing = taking_over(hotel)
+    first, second = imported(hotel)
+
+    def rival(uow: UnitOfWork) -> None:
+        for booking_id in (first, second):
+            uow.bookings.lock(booking_id)
+
+    assert queued(hotel, lambda uow: uow.bookings.lock(first), rival, syncing) == [None, None]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator
+from contextlib import closing
 from datetime import timedelta
 from random import Random
 
@@ -35,6 +36,7 @@ from hotelcore.pms import (
 )
 from hotelcore.repositories import BookingFilter, RoomFilter
 from hotelcore.testing import AsyncScriptedPms, ScriptedPms
+from tests.operations.reservations import KEEP
 from tests.operations.small_hotel import NOON, TODAY, SmallHotel, eur, open_hotel
 
 TYPE = RemoteRoomType(external_id="t1", code="DBL", name="Double", base_rate=eur(9_000))
@@ -199,6 +201,70 @@ def test_there_cancelled_is_cancelled_here_and_costs_nothing(hotel: SmallHotel) 
         nights = uow.inventory.nights(booking(0).stay, hotel.type_id)
     assert not folio.balance
     assert [night.committed for night in nights] == [2, 2]
+
+
+def test_there_a_no_show_is_one_here_when_its_day_is_over(core: HotelCore) -> None:
+    """On the day of arrival the guest may still come; a run after the night gives the booking up."""
+    clock = FixedClock(NOON)
+    with closing(HotelCore(core.engine, clock=clock)) as moving:
+        hotel = open_hotel(moving, clock, rules=KEEP)
+        hotel.desk().run(op.connect_pms, vendor="scripted", external_hotel_id="H-1")
+        pms = filled()
+        pms.put(booking(0, begins=0))
+        sync(hotel, pms)
+        pms.put(booking(0, begins=0, status=RemoteBookingStatus.NO_SHOW))
+        assert sync(hotel, pms).bookings.unchanged == 3
+        assert bookings_of(hotel)["PMS-0"].status is BookingStatus.CONFIRMED
+        hotel.close_day()
+        sync(hotel, pms)
+        assert bookings_of(hotel)["PMS-0"].status is BookingStatus.NO_SHOW
+
+
+def test_who_comes_follows_until_the_guest_is_here(hotel: SmallHotel) -> None:
+    """Guest, party and channel of a booking are taken over, its fixed prices stay."""
+    pms = filled()
+    pms.put(booking(0, begins=0))
+    sync(hotel, pms)
+    other = attrs.evolve(
+        booking(0, begins=0),
+        guest_external_id="g1",
+        adults=3,
+        children=2,
+        channel="web",
+        nightly_prices=(eur(1), eur(2)),
+    )
+    pms.put(other)
+    assert sync(hotel, pms).bookings.updated == 1
+    found = bookings_of(hotel)
+    taken = found["PMS-0"]
+    assert taken.guest_id == found["PMS-1"].guest_id
+    assert (taken.adults, taken.children, taken.channel) == (3, 2, "web")
+    assert taken.total == eur(16_001)
+    hotel.check_in(taken)
+    pms.put(attrs.evolve(other, adults=1))
+    sync(hotel, pms)
+    assert bookings_of(hotel)["PMS-0"].adults == 3
+
+
+@pytest.mark.parametrize(
+    "again",
+    [
+        attrs.evolve(TYPE, external_id="other"),
+        attrs.evolve(room(0), external_id="other"),
+        attrs.evolve(booking(0), external_id="other"),
+    ],
+)
+def test_two_records_there_that_are_one_here_are_refused(
+    hotel: SmallHotel, again: RemoteRoomType | RemoteRoom | RemoteBooking
+) -> None:
+    """A code, a room number or a confirmation number that comes under two external ids is named."""
+    pms = filled()
+    sync(hotel, pms)
+    before = hotel.rows()
+    pms.put(again)
+    with pytest.raises(PmsFailure, match="two records there"):
+        sync(hotel, pms)
+    assert hotel.rows() == before
 
 
 def test_guests_and_conditions_follow(hotel: SmallHotel) -> None:

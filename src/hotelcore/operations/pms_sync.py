@@ -17,7 +17,14 @@ from hotelcore.domain.fields import Attributes, JsonValue
 from hotelcore.domain.money import Money
 from hotelcore.domain.pms import ExternalMapping, ExternalPMSConfig, PmsResource
 from hotelcore.domain.rooms import RoomCondition
-from hotelcore.errors import HotelcoreError, InvalidInput, NotFound, PmsFailure, Refused
+from hotelcore.errors import (
+    AlreadyExists,
+    HotelcoreError,
+    InvalidInput,
+    NotFound,
+    PmsFailure,
+    Refused,
+)
 from hotelcore.events.catalogue import (
     PmsBookingSynced,
     PmsConnected,
@@ -35,6 +42,8 @@ from hotelcore.operations.bookings import (
 from hotelcore.operations.declaring import operation
 from hotelcore.operations.guests import amend_guest, register_guest
 from hotelcore.operations.hotels import add_room_type, add_rooms
+from hotelcore.operations.judging import expected_guest, lock_booking
+from hotelcore.operations.nights import note_update
 from hotelcore.operations.rooms import bulk_update_room_status
 from hotelcore.pms.records import (
     PmsSnapshot,
@@ -118,26 +127,33 @@ def sync_pms_data(uow: UnitOfWork, *, snapshot: PmsSnapshot) -> SyncReport:
     A record is known by its external id; one that did not change since it was last taken over is
     left alone, so a second run moves nothing but the connection's ``last_synced_at``. The system
     there is the master of what it sends: its bookings are sold whatever the limit, its
-    cancellations cost nothing here. Fetch first (`hotelcore.pms.fetch`), so that no network
+    cancellations cost nothing here. Until the guest is in house a booking's stay, guest, party and
+    channel follow; the prices of nights that it has already stay as they were fixed. A no-show is
+    one here when its day of arrival is over: until then it counts as confirmed, and the first run
+    afterwards that is sent it takes it up. Fetch first (`hotelcore.pms.fetch`), so that no network
     stands inside the transaction.
 
     Raises `NotFound` if the hotel is not connected, and `PmsFailure` with the record's kind and
     external id for one that names another that was never sent, or that asks for what the hotel's
-    rules refuse (a room that changes its type, a stay that rewrites the past).
+    rules refuse (a room that changes its type, a stay that rewrites the past, a guest who was
+    anonymised). So it does where two records there are one here, as two rooms of one number.
     """
     config = uow.pms.lock()
     uow.changed("pms_config", config.id, config, config)
     run = _Run(uow, config, _rooms_by_number(uow) if snapshot.rooms else {})
+    bookings = [run.as_of_today(record) for record in snapshot.bookings]
+    run.lock_bookings(bookings)
     room_types = run.take(
         PmsResource.ROOM_TYPE, snapshot.room_types, run.new_room_type, run.keep_room_type
     )
     run.add_missing_rooms(snapshot.rooms)
     report = SyncReport(
         room_types=room_types,
-        rooms=run.take(PmsResource.ROOM, snapshot.rooms, run.new_room, run.change_room),
         guests=run.take(PmsResource.GUEST, snapshot.guests, run.new_guest, run.change_guest),
-        bookings=run.take(
-            PmsResource.BOOKING, snapshot.bookings, run.new_booking, run.change_booking
+        bookings=run.take(PmsResource.BOOKING, bookings, run.new_booking, run.change_booking),
+        # Last, because everybody locks rooms after bookings.
+        rooms=run.take(
+            PmsResource.ROOM, run.in_our_order(snapshot.rooms), run.new_room, run.change_room
         ),
     )
     uow.pms.update(attrs.evolve(config, last_synced_at=uow.now()))
@@ -183,7 +199,12 @@ class _Run:
                 raise self._refused(resource, external_id, refusal) from refusal
             self.found[resource, external_id] = internal_id
             renewed.append(self._mapping(resource, external_id, internal_id, fingerprint))
-        self.uow.pms.put_mappings(renewed)
+        try:
+            self.uow.pms.put_mappings(renewed)
+        except AlreadyExists as twice:
+            raise PmsFailure(
+                self.config.vendor, f"two records there are one {resource} here"
+            ) from twice
         created = len(latest) - len(known)
         updated = len(renewed) - created
         return Taken(created=created, updated=updated, unchanged=len(known) - updated)
@@ -241,9 +262,14 @@ class _Run:
             if record.number not in self.rooms_by_number:
                 type_id = self.here(PmsResource.ROOM_TYPE, record.room_type_external_id)
                 missing[RoomTypeId(type_id)].append(record.number)
-        for type_id, numbers in missing.items():
+        for type_id, numbers in sorted(missing.items()):
             for room in add_rooms(self.uow, room_type_id=type_id, numbers=numbers):
                 self.rooms_by_number[room.number] = room.id
+
+    def in_our_order(self, records: Iterable[RemoteRoom]) -> list[RemoteRoom]:
+        """Return the latest record of each room by our room's id, in which everybody locks them."""
+        latest = {record.external_id: record for record in records}
+        return sorted(latest.values(), key=lambda record: self.rooms_by_number[record.number])
 
     def new_room(self, record: RemoteRoom) -> UUID:
         """Adopt our room of that number and take over its condition."""
@@ -300,6 +326,28 @@ class _Run:
 
     # -- bookings -----------------------------------------------------------------------------
 
+    def as_of_today(self, record: RemoteBooking) -> RemoteBooking:
+        """Take a no-show for confirmed until its day of arrival is over; the guest may come.
+
+        What is remembered is the record as it was taken, so a later run finds that it changed.
+        """
+        today = self.uow.hotel.business_date
+        if record.status is RemoteBookingStatus.NO_SHOW and record.stay.arrival >= today:
+            return attrs.evolve(record, status=RemoteBookingStatus.CONFIRMED)
+        return record
+
+    def lock_bookings(self, records: Iterable[RemoteBooking]) -> None:
+        """Lock the known bookings that changed, by id, before counters and rooms are locked."""
+        latest = {record.external_id: record for record in records}
+        known = self.uow.pms.mappings(PmsResource.BOOKING, latest)
+        changed = [
+            BookingId(mapping.internal_id)
+            for external_id, mapping in known.items()
+            if mapping.fingerprint != wire.fingerprint(latest[external_id])
+        ]
+        for booking_id in sorted(changed):
+            lock_booking(self.uow, booking_id)
+
     def new_booking(self, record: RemoteBooking) -> UUID:
         """Adopt our booking of that confirmation number, or make one; then bring it in line."""
         try:
@@ -329,7 +377,7 @@ class _Run:
 
         Only a difference is acted upon, so a change of ours that comes back changes nothing.
         """
-        booking = self.uow.bookings.get(BookingId(known))
+        booking, _ = lock_booking(self.uow, BookingId(known))
         if booking.status in (BookingStatus.TENTATIVE, BookingStatus.CONFIRMED):
             self._bring_in_line(record, booking)
         self.uow.emit(
@@ -346,7 +394,26 @@ class _Run:
             cancel_booking_with_refund(
                 self.uow, booking_id=booking.id, reason=_REASON, waive_fee=True
             )
-        elif record.stay != booking.stay:
+        else:
+            self._follow_party(record, booking)
+            self._follow_stay(record, booking)
+
+    def _follow_party(self, record: RemoteBooking, booking: Booking) -> None:
+        guest_id = GuestId(self.here(PmsResource.GUEST, record.guest_external_id))
+        if guest_id != booking.guest_id:
+            expected_guest(self.uow, guest_id)
+        told = attrs.evolve(
+            booking,
+            guest_id=guest_id,
+            adults=record.adults,
+            children=record.children,
+            channel=record.channel,
+        )
+        if told != booking:
+            note_update(self.uow, booking, self.uow.bookings.update(told))
+
+    def _follow_stay(self, record: RemoteBooking, booking: Booking) -> None:
+        if record.stay != booking.stay:
             amend_stay(
                 self.uow,
                 booking_id=booking.id,
