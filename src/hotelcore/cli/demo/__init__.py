@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import argparse
-import tempfile
 import time
 from argparse import ArgumentParser, Namespace
-from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from collections.abc import Callable
+from contextlib import closing
 from datetime import UTC, date, datetime, timedelta
-from pathlib import Path
 from random import Random
 
 from attrs import field, frozen
 
+from hotelcore.cli.database import database_at
 from hotelcore.cli.demo import report
 from hotelcore.cli.demo.crew import Crew
 from hotelcore.cli.demo.day import LivingHotel
@@ -71,21 +70,11 @@ def _from_one_to(most: int) -> Callable[[str], int]:
 def run(arguments: Namespace) -> int:
     """Let both hotels work, print what happened, and prove it; 0 if every proof holds."""
     output = Output(as_json=arguments.json)
-    with _database(arguments.database) as url:
+    with database_at(arguments.database) as url:
         story = _live(output, url, arguments.rooms, arguments.days, arguments.seed)
     report.show(output, story)
     output.document(report.as_json(story))
     return 0 if story.ok else 1
-
-
-@contextmanager
-def _database(url: str | None) -> Iterator[str]:
-    """Give the URL of the database that was asked for, or of one that lives as long as the body."""
-    if url is not None:
-        yield url
-        return
-    with tempfile.TemporaryDirectory(prefix="hotelcore-demo-") as folder:
-        yield f"sqlite:///{Path(folder) / 'demo.db'}"
 
 
 def _live(output: Output, url: str, rooms: int, days: int, seed: int) -> Story:

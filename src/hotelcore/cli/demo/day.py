@@ -14,9 +14,10 @@ from typing import TypeVar
 from attrs import frozen
 
 from hotelcore.cli.demo import steps
-from hotelcore.cli.demo.crew import Crew, Shift
+from hotelcore.cli.demo.crew import Crew
 from hotelcore.cli.demo.demand import Request
 from hotelcore.cli.demo.houses import HotelSetUp, prices
+from hotelcore.cli.shifts import Shift
 from hotelcore.clock import FixedClock
 from hotelcore.domain.bookings import Booking, BookingStatus
 from hotelcore.domain.business_day import BusinessDay

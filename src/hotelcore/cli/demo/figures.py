@@ -7,7 +7,7 @@ from datetime import date, timedelta
 
 from attrs import frozen
 
-from hotelcore.cli.demo.crew import Tally
+from hotelcore.cli.shifts import Tally
 from hotelcore.domain.business_day import BusinessDay
 from hotelcore.domain.money import Money, sum_money
 from hotelcore.domain.rooms import Room

@@ -8,7 +8,8 @@ from datetime import date
 
 from attrs import frozen
 
-from hotelcore.cli.demo.crew import Crew, Shift
+from hotelcore.cli.demo.crew import Crew
+from hotelcore.cli.shifts import Shift
 from hotelcore.domain.cancellation import CancellationPolicy, Fee, FeeKind
 from hotelcore.domain.hotels import HouseRules, UnresolvedArrival
 from hotelcore.domain.money import Money

@@ -7,10 +7,10 @@ from decimal import Decimal
 
 from attrs import frozen
 
-from hotelcore.cli.demo.crew import Tally
 from hotelcore.cli.demo.figures import Cell, ChartRow, DayFigures, TapeChart
 from hotelcore.cli.demo.refusals import Refusal
 from hotelcore.cli.output import Output
+from hotelcore.cli.shifts import Tally
 from hotelcore.sql.proofs import Check, Proofs
 
 __all__ = ["HotelStory", "Story", "as_json", "show"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from datetime import timedelta
 
-from hotelcore.cli.demo.crew import Shift
+from hotelcore.cli.shifts import Shift
 from hotelcore.domain.bookings import Booking
 from hotelcore.domain.folios import FolioLine, refunds_of
 from hotelcore.domain.housekeeping import HousekeepingTask, TaskKind

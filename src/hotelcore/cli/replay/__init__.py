@@ -6,16 +6,16 @@ of its own. All figures are read back from the database when everything has been
 
 from __future__ import annotations
 
-import tempfile
 from argparse import ArgumentParser, ArgumentTypeError, Namespace
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 from attrs import Factory, asdict, define, frozen
 
+from hotelcore.cli.database import database_at
 from hotelcore.cli.output import Output
 from hotelcore.cli.replay.life import Life, live
 from hotelcore.cli.replay.rows import CURRENCY, Outcome, Row, agendas, read_rows
@@ -64,7 +64,8 @@ def run(arguments: Namespace) -> int:
     """Replay the file and print what came of it; 0 if every check holds."""
     output = Output(as_json=arguments.json)
     hotels = _by_hotel(read_rows(arguments.csv, arguments.limit_rows))
-    with _database(arguments.database) as core:
+    with database_at(arguments.database) as url, closing(HotelCore(url)) as core:
+        core.create_schema()
         reports = [_replay(core, name, rows, output) for name, rows in hotels.items()]
     for report in reports:
         report.print(output)
@@ -79,18 +80,6 @@ def _by_hotel(rows: Iterator[Row]) -> dict[str, list[Row]]:
     if not hotels:
         raise InvalidInput("CSV", "holds no booking")
     return hotels
-
-
-@contextmanager
-def _database(url: str | None) -> Iterator[HotelCore]:
-    """Give a core over ``url``, its tables made, or over a database that lives as long as this."""
-    with tempfile.TemporaryDirectory(prefix="hotelcore-") as directory:
-        core = HotelCore(url or f"sqlite:///{directory}/replay.db")
-        try:
-            core.create_schema()
-            yield core
-        finally:
-            core.close()
 
 
 def _replay(core: HotelCore, name: str, rows: list[Row], output: Output) -> _Report:

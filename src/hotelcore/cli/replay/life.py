@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections import ChainMap
 from collections.abc import Callable, Mapping, MutableMapping
 from datetime import UTC, date, datetime, time, timedelta
-from typing import Concatenate, ParamSpec, TypeVar
 
 from attrs import Factory, frozen
 
 from hotelcore.access import Role
 from hotelcore.cli.replay.rows import CURRENCY, Agenda, Row, rooms_needed
+from hotelcore.cli.shifts import Shift, Tally
 from hotelcore.clock import FixedClock, SystemClock
 from hotelcore.core import Desk, HotelCore
 from hotelcore.domain.hotels import HouseRules, UnresolvedArrival
@@ -35,9 +35,6 @@ from hotelcore.tenancy import Actor
 from hotelcore.unit_of_work import UnitOfWork
 
 __all__ = ["Life", "live"]
-
-P = ParamSpec("P")
-R = TypeVar("R")
 
 _DAY = timedelta(days=1)
 _ZONE = "Europe/Lisbon"  # where both hotels of the data set are
@@ -100,32 +97,12 @@ def live(
     return Life(desk=desk, days=(first, last), commands=commands, seconds=seconds)
 
 
-class _Work:
-    """Performs commands in one transaction and counts them."""
-
-    def __init__(self, uow: UnitOfWork) -> None:
-        self.uow = uow
-        self.commands = 0
-
-    def do(
-        self,
-        operation: Callable[Concatenate[UnitOfWork, P], R],
-        /,
-        *args: P.args,
-        **kwargs: P.kwargs,
-    ) -> R:
-        """Perform one command."""
-        result = operation(self.uow, *args, **kwargs)
-        self.commands += 1
-        return result
-
-
 def _set_up(
     uow: UnitOfWork, name: str, first: date, rooms: Mapping[str, int]
 ) -> tuple[dict[str, RoomTypeId], int]:
     """Register the hotel with its rooms; return its types by code and the number of commands."""
-    work, types = _Work(uow), dict[str, RoomTypeId]()
-    work.do(
+    shift, types = Shift(uow, Tally()), dict[str, RoomTypeId]()
+    shift.do(
         register_hotel,
         name=name,
         time_zone=_ZONE,
@@ -134,7 +111,7 @@ def _set_up(
         rules=_RULES,
     )
     for code, number in rooms.items():
-        room_type = work.do(
+        room_type = shift.do(
             add_room_type,
             code=code,
             name=f"Room type {code}",
@@ -142,9 +119,9 @@ def _set_up(
             max_occupancy=_MOST_GUESTS,
         )
         numbers = [f"{code}{n:03}" for n in range(1, number + 1)]
-        work.do(add_rooms, room_type_id=room_type.id, numbers=numbers)
+        shift.do(add_rooms, room_type_id=room_type.id, numbers=numbers)
         types[code] = room_type.id
-    return types, work.commands
+    return types, shift.tally.commands
 
 
 # -- a day ------------------------------------------------------------------------------------
@@ -178,7 +155,7 @@ def _work(
     ``known`` is left alone, so that the day can be begun again.
     """
     booked: dict[int, _Known] = {}
-    desk = _FrontDesk(_Work(uow), day, types, ChainMap(booked, known))
+    desk = _FrontDesk(Shift(uow, Tally()), day, types, ChainMap(booked, known))
     for row in agenda.departures:
         desk.check_out(row)
     for row in agenda.bookings:
@@ -189,14 +166,14 @@ def _work(
         desk.accommodate(row)
     for row in agenda.arrivals:
         desk.check_in(row)
-    return _Diary(booked, desk.work.commands)
+    return _Diary(booked, desk.shift.tally.commands)
 
 
 @frozen
 class _FrontDesk:
     """The front desk on one day."""
 
-    work: _Work
+    shift: Shift
     day: date
     types: Mapping[str, RoomTypeId]
     known: MutableMapping[int, _Known]
@@ -204,8 +181,8 @@ class _FrontDesk:
 
     def book(self, row: Row) -> None:
         """Take a booking from a guest of its own."""
-        guest = self.work.do(register_guest, last_name=f"Guest {row.number:06}")
-        booking, folio = self.work.do(
+        guest = self.shift.do(register_guest, last_name=f"Guest {row.number:06}")
+        booking, folio = self.shift.do(
             create_booking_with_folio,
             guest_id=guest.id,
             room_type_id=self.types[row.reserved],
@@ -221,7 +198,7 @@ class _FrontDesk:
     def cancel(self, row: Row) -> None:
         """Cancel a booking."""
         booking_id = self.known[row.number].booking_id
-        self.work.do(
+        self.shift.do(
             cancel_booking_with_refund, booking_id=booking_id, reason="cancelled by the guest"
         )
 
@@ -229,22 +206,22 @@ class _FrontDesk:
         """Give the guest a free room of the assigned type and return it."""
         room_id = self._free_rooms(row.assigned).pop()
         booking_id = self.known[row.number].booking_id
-        self.work.do(check_in_guest, booking_id=booking_id, room_id=room_id)
+        self.shift.do(check_in_guest, booking_id=booking_id, room_id=room_id)
         return room_id
 
     def check_out(self, row: Row) -> None:
         """Settle the bill, let the guest go and have the room cleaned."""
         known = self.known[row.number]
-        balance = self.work.uow.folios.get(known.folio_id).balance
+        balance = self.shift.uow.folios.get(known.folio_id).balance
         if balance > _NOTHING:
-            self.work.do(record_payment, folio_id=known.folio_id, amount=balance, method="card")
+            self.shift.do(record_payment, folio_id=known.folio_id, amount=balance, method="card")
         elif balance < _NOTHING:
             # A rate below zero leaves the guest in credit: paid out in cash, as a debit.
-            self.work.do(
+            self.shift.do(
                 post_charge_to_folio, folio_id=known.folio_id, code="paid_out", amount=-balance
             )
-        _, task = self.work.do(check_out_guest, booking_id=known.booking_id)
-        self.work.do(complete_housekeeping_task, task_id=task.id)
+        _, task = self.shift.do(check_out_guest, booking_id=known.booking_id)
+        self.shift.do(complete_housekeeping_task, task_id=task.id)
 
     def accommodate(self, row: Row) -> None:
         """Let a guest in for a few hours and out again; the room is then free for the night."""
@@ -259,6 +236,6 @@ class _FrontDesk:
         """
         if code not in self.free:
             tonight = Stay(self.day, self.day + _DAY)
-            rooms = self.work.uow.rooms.free(self.types[code], tonight)
+            rooms = self.shift.uow.rooms.free(self.types[code], tonight)
             self.free[code] = [room.id for room in reversed(rooms)]
         return self.free[code]
