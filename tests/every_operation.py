@@ -103,10 +103,8 @@ def _cancelled(hotel: SmallHotel) -> BookingId:
 def _missed(hotel: SmallHotel) -> BookingId:
     """Return a booking whose guest did not come, and whom the night audit waits for."""
     booking, _ = hotel.booked(2)
-    hotel.desk.run(
-        OPERATIONS["change_house_rules"],
-        rules=HouseRules(unresolved_arrival=UnresolvedArrival.KEEP),
-    )
+    patient = HouseRules(unresolved_arrival=UnresolvedArrival.KEEP)
+    hotel.desk.run(change_house_rules, rules=patient)
     hotel.desk.run(close_business_day, business_date=TODAY)
     return booking.id
 

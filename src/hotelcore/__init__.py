@@ -18,17 +18,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from hotelcore.access import Permission, Role
-from hotelcore.domain.money import Money
-from hotelcore.domain.stays import Stay
-from hotelcore.errors import HotelcoreError
-from hotelcore.ids import HotelId, new_id
-from hotelcore.tenancy import Actor
-
 if TYPE_CHECKING:
+    from hotelcore.access import Permission, Role
     from hotelcore.core import AsyncHotelCore, HotelCore
+    from hotelcore.domain.money import Money
+    from hotelcore.domain.stays import Stay
+    from hotelcore.errors import HotelcoreError
+    from hotelcore.ids import HotelId, new_id
     from hotelcore.sql.limits import Limits
     from hotelcore.sql.schema import TableNames
+    from hotelcore.tenancy import Actor
 
 __all__ = [
     "Actor",
@@ -45,21 +44,31 @@ __all__ = [
     "new_id",
 ]
 
-# These bring SQLAlchemy with them, which a program that only handles values never needs.
-_LATER = {
+# Each is imported when it is first asked for, so that nobody pays for what he does not use: the
+# database for who only handles values, the values for a command line that only shows its help.
+_WHERE = {
+    "Actor": "hotelcore.tenancy",
     "AsyncHotelCore": "hotelcore.core",
     "HotelCore": "hotelcore.core",
+    "HotelId": "hotelcore.ids",
+    "HotelcoreError": "hotelcore.errors",
     "Limits": "hotelcore.sql.limits",
+    "Money": "hotelcore.domain.money",
+    "Permission": "hotelcore.access",
+    "Role": "hotelcore.access",
+    "Stay": "hotelcore.domain.stays",
     "TableNames": "hotelcore.sql.schema",
+    "new_id": "hotelcore.ids",
 }
 
 
 def __getattr__(name: str) -> object:
-    if name not in _LATER:
+    if name not in _WHERE:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     from importlib import import_module
 
-    return getattr(import_module(_LATER[name]), name)
+    found = globals()[name] = getattr(import_module(_WHERE[name]), name)
+    return found
 
 
 def __dir__() -> list[str]:

@@ -53,6 +53,7 @@ _MOST_ATTRIBUTE_DEPTH = 8
 JsonValue: TypeAlias = (
     "str | int | bool | tuple[JsonValue, ...] | list[JsonValue] | Mapping[str, JsonValue] | None"
 )
+"""What may stand in a host's own fields: JSON without floats."""
 
 
 class Attributes(Mapping[str, JsonValue]):

@@ -15,6 +15,7 @@ from hotelcore.errors import PmsFailure
 __all__ = ["ENTRY_POINT_GROUP", "adapter_of", "known_vendors"]
 
 ENTRY_POINT_GROUP = "hotelcore.pms"
+"""The group of entry points in which an adapter registers its vendor."""
 
 
 def known_vendors() -> tuple[str, ...]:

@@ -49,6 +49,7 @@ AUDIT_LOG = Table(
     AuditColumns,
     ForeignKeyConstraint(["hotel_id"], ["hc_hotel.hotel_id"]),
 )
+"""The table of audit entries; the database refuses to change or delete a row."""
 _c = AUDIT_LOG.c
 Index("ix_hc_audit_log_resource", _c.hotel_id, _c.resource, _c.resource_id, _c.id)
 Index("ix_hc_audit_log_operation", _c.hotel_id, _c.operation, _c.id)

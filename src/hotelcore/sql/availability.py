@@ -73,6 +73,7 @@ ROOM_AVAILABILITY = Table(
     ),
     *(CheckConstraint(f"{name} >= 0", name=name) for name in _COUNTERS),
 )
+"""The table of counters, one row a room type and night."""
 _c = ROOM_AVAILABILITY.c
 
 _OF_TYPE = (_c.hotel_id == acting_hotel(), _c.room_type_id == bindparam("of_type"))

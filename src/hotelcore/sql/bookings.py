@@ -96,6 +96,7 @@ BOOKING = Table(
     CheckConstraint("departure >= arrival", name="stay"),
     CheckConstraint("status <> 'in_house' OR room_id IS NOT NULL", name="in_house"),
 )
+"""The table of bookings."""
 _b = BOOKING.c
 
 
@@ -161,6 +162,7 @@ BOOKING_NIGHT = Table(
     schema.of_hotel("booking", "booking_id"),
     schema.of_hotel("room_type", "room_type_id"),
 )
+"""The table of the nights of bookings, each with its price."""
 _n = BOOKING_NIGHT.c
 
 
@@ -183,6 +185,7 @@ ROOM_KEY = Table(
     schema.of_hotel("booking", "booking_id"),
     schema.of_hotel("room", "room_id"),
 )
+"""The table of room keys."""
 _k = ROOM_KEY.c
 Index("ix_hc_room_key_booking", _k.hotel_id, _k.booking_id, _k.id)
 

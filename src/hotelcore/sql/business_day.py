@@ -52,6 +52,7 @@ BUSINESS_DAY = Table(
     BusinessDayColumns,
     ForeignKeyConstraint(["hotel_id"], ["hc_hotel.hotel_id"]),
 )
+"""The table of closed business days."""
 _c = BUSINESS_DAY.c
 
 _ALL = select(BUSINESS_DAY).where(_c.hotel_id == acting_hotel())

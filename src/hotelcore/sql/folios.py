@@ -77,6 +77,7 @@ FOLIO = Table(
     schema.one_of("status", FolioStatus),
     CheckConstraint("status = 'open' OR balance_minor = 0", name="settled"),
 )
+"""The table of folios."""
 _f = FOLIO.c
 _OPEN = _f.status == FolioStatus.OPEN.value
 Index("ix_hc_folio_booking", _f.hotel_id, _f.booking_id, _f.id)
@@ -114,6 +115,7 @@ FOLIO_LINE = Table(
     schema.of_hotel("folio_line", "refers_to"),
     schema.one_of("kind", LineKind),
 )
+"""The table of folio lines; the database refuses to change or delete a row."""
 _l = FOLIO_LINE.c
 # A charge that was moved from another folio refers to the one posted for the night.
 _ROOM_CHARGES = text("kind = 'charge' AND night IS NOT NULL AND refers_to IS NULL")

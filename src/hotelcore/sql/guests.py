@@ -68,6 +68,7 @@ GUEST = Table(
     GuestColumns,
     ForeignKeyConstraint(["hotel_id"], ["hc_hotel.hotel_id"]),
 )
+"""The table of guests."""
 _c = GUEST.c
 Index("ix_hc_guest_name", _c.hotel_id, _c.last_name_key, _c.id)
 Index("ix_hc_guest_email", _c.hotel_id, _c.email_key, _c.last_name_key, _c.id)

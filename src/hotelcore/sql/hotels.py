@@ -54,6 +54,7 @@ class HotelColumns(TypedColumns):
 
 
 HOTEL = Table("hc_hotel", schema.METADATA, HotelColumns)
+"""The table of hotels."""
 _c = HOTEL.c
 _STRIPE = (_c.stripe_customer_id, _c.stripe_subscription_id)
 # The only unique keys without hotel_id, for it is the hotel that they find: a customer or a

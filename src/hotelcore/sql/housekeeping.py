@@ -67,6 +67,7 @@ HOUSEKEEPING_TASK = Table(
     schema.one_of("kind", TaskKind),
     schema.one_of("status", TaskStatus),
 )
+"""The table of housekeeping tasks."""
 _c = HOUSEKEEPING_TASK.c
 _ORDER = (_c.due, _c.priority, _c.id)
 Index("ix_hc_housekeeping_task_due", _c.hotel_id, *_ORDER)

@@ -49,6 +49,7 @@ IDEMPOTENCY = Table(
         ["hotel_id"], ["hc_hotel.hotel_id"], deferrable=True, initially="DEFERRED"
     ),
 )
+"""The table of idempotency keys, each with its result."""
 _c = IDEMPOTENCY.c
 _CLAIMS = insert_unless_there(IDEMPOTENCY)
 _THIS = (

@@ -49,6 +49,7 @@ OUTBOX = Table(
     UniqueConstraint("hotel_id", "key", "sequence", name="uq_hc_outbox_key_sequence"),
     ForeignKeyConstraint(["hotel_id"], ["hc_hotel.hotel_id"]),
 )
+"""The table of events, written in the transactions that they report."""
 _c = OUTBOX.c
 _last = OUTBOX.alias("last")
 _NEXT = (

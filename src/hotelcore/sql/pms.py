@@ -58,6 +58,7 @@ PMS_CONFIG = Table(
     PmsConfigColumns,
     ForeignKeyConstraint(["hotel_id"], ["hc_hotel.hotel_id"]),
 )
+"""The table of connections to other systems, one a hotel at most."""
 _c = PMS_CONFIG.c
 Index("uq_hc_pms_config_hotel", _c.hotel_id, unique=True)
 
@@ -80,6 +81,7 @@ EXTERNAL_MAPPING = Table(
     schema.of_hotel("pms_config", "config_id", cascade=True),
     schema.one_of("resource", PmsResource),
 )
+"""The table of what a record in another system is here."""
 _m = EXTERNAL_MAPPING.c
 Index(
     "uq_hc_external_mapping_internal_id",

@@ -50,6 +50,7 @@ ROOM_NIGHT = Table(
     schema.of_hotel("maintenance", "maintenance_id"),
     CheckConstraint("(booking_id IS NULL) <> (maintenance_id IS NULL)", name="one_holder"),
 )
+"""The table of taken room-nights."""
 _c = ROOM_NIGHT.c
 Index("ix_hc_room_night_night", _c.hotel_id, _c.night)
 Index("ix_hc_room_night_booking", _c.hotel_id, _c.booking_id, _c.night)

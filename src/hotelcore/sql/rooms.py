@@ -82,6 +82,7 @@ ROOM_TYPE = Table(
     RoomTypeColumns,
     ForeignKeyConstraint(["hotel_id"], ["hc_hotel.hotel_id"]),
 )
+"""The table of room types."""
 _t = ROOM_TYPE.c
 Index("uq_hc_room_type_code", _t.hotel_id, _t.code, unique=True)
 
@@ -163,6 +164,7 @@ ROOM = Table(
     schema.of_hotel("room_type", "room_type_id"),
     schema.one_of("condition", RoomCondition),
 )
+"""The table of rooms."""
 _r = ROOM.c
 Index("uq_hc_room_number", _r.hotel_id, _r.number, unique=True)
 Index("ix_hc_room_type_number", _r.hotel_id, _r.room_type_id, _r.number)
@@ -321,6 +323,7 @@ MAINTENANCE = Table(
     schema.one_of("kind", MaintenanceKind),
     CheckConstraint("ends > begins", name="period"),
 )
+"""The table of maintenance periods."""
 _m = MAINTENANCE.c
 # By the end, so that the periods long past, which are most, are never looked at.
 Index(

@@ -25,6 +25,7 @@ from hotelcore.sql.translation import translated
 __all__ = ["Database", "check", "current", "not_ours", "upgrade"]
 
 Database = str | URL | Engine | Connection
+"""Where the tables are: a URL, the host's engine, or a connection of it."""
 
 
 def upgrade(database: Database, names: TableNames | None = None) -> None:
