@@ -344,7 +344,7 @@ def test_a_guest_in_house_keeps_the_arrival_and_leaves_today_at_the_earliest(
         with pytest.raises(InvalidInput):
             hotel.desk().run(op.amend_stay, booking_id=booking.id, stay=wrong)
     amended = hotel.desk().run(op.amend_stay, booking_id=booking.id, stay=stay(0, 1))
-    assert amended.is_due_out(hotel.today)
+    assert amended.stay.departure == hotel.today
     assert counted_units(hotel) == {("DBL", str(TODAY)): (1, 0)}
 
 

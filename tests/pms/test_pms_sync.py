@@ -204,7 +204,7 @@ def test_there_cancelled_is_cancelled_here_and_costs_nothing(hotel: SmallHotel) 
 
 
 def test_there_a_no_show_is_one_here_when_its_day_is_over(core: HotelCore) -> None:
-    """On the day of arrival the guest may still come; a run after the night gives the booking up."""
+    """On the day of arrival the guest may still come; a later run gives the booking up."""
     clock = FixedClock(NOON)
     with closing(HotelCore(core.engine, clock=clock)) as moving:
         hotel = open_hotel(moving, clock, rules=KEEP)

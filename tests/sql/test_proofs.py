@@ -164,6 +164,8 @@ EVENTS = "the events of each record are numbered without gaps"
 AUDIT = "every command left one audit entry"
 
 SPENT = "booking_id IN (SELECT id FROM hc_booking WHERE status = 'checked_out')"
+LEFT = "status = 'checked_out'"
+BLOCKED = "(SELECT room_id FROM hc_room_night WHERE booking_id IS NULL LIMIT 1)"
 DAMAGE: Mapping[str, tuple[str, set[str]]] = {
     "a balance moved": ("UPDATE hc_folio SET balance_minor = balance_minor + 1", {BALANCE, LEDGER}),
     "a line changed": (
@@ -207,8 +209,7 @@ DAMAGE: Mapping[str, tuple[str, set[str]]] = {
         {ROOMS, COUNTERS},
     ),
     "a guest in a blocked room": (
-        "UPDATE hc_booking SET status = 'in_house', room_id = (SELECT room_id FROM hc_room_night"
-        " WHERE maintenance_id IS NOT NULL LIMIT 1) WHERE status = 'checked_out'",
+        f"UPDATE hc_booking SET status = 'in_house', room_id = {BLOCKED} WHERE " + LEFT,
         {OFF_SALE, COUNTERS},
     ),
     "a room kept": (

@@ -118,18 +118,6 @@ class Booking:
     attributes: fields.Attributes = fields.attributes()
     version: int = fields.version()
 
-    def is_due_in(self, business_date: date) -> bool:
-        """Tell whether the guest is expected on ``business_date``."""
-        return self.status is BookingStatus.CONFIRMED and self.stay.arrival == business_date
-
-    def is_due_out(self, business_date: date) -> bool:
-        """Tell whether the guest in house should leave on ``business_date`` or should have."""
-        return self.status is BookingStatus.IN_HOUSE and self.stay.departure <= business_date
-
-    def is_stay_over(self, business_date: date) -> bool:
-        """Tell whether the guest in house stays for the coming night."""
-        return self.status is BookingStatus.IN_HOUSE and self.stay.departure > business_date
-
 
 @frozen(kw_only=True)
 class BookingNight:

@@ -18,7 +18,10 @@ __all__ = ["BusinessDay"]
 class BusinessDay:
     """One business day as the night audit closed it; there is one per hotel and date.
 
-    All figures come from one set of stays: the nights that were posted. The denominator is
+    All figures come from one set of stays: the nights that were posted when the day was closed.
+    Room revenue goes by the night, the ledger by the date of posting. So a night that a late guest
+    missed, charged at check-in under the rule `UnresolvedArrival.KEEP` after its own day was
+    closed, is in the ledger but in no business day. The denominator is
     ``rooms_available = rooms - out_of_inventory``; rooms out of order stay in it, as in the
     Uniform System of Accounts for the Lodging Industry and in STR's supply.
     """

@@ -8,9 +8,8 @@ from enum import StrEnum
 from attrs import frozen
 
 from hotelcore.domain import fields
-from hotelcore.domain.money import Money
+from hotelcore.domain.money import Money, sum_money
 from hotelcore.domain.stays import Stay
-from hotelcore.errors import InvalidInput
 
 __all__ = ["CancellationPolicy", "Fee", "FeeKind"]
 
@@ -61,14 +60,11 @@ class CancellationPolicy:
         if not prices:
             return None
         free = (stay.arrival - on).days >= self.free_days and on <= stay.arrival
-        return (Fee() if free else self.late_fee).of(prices[0], _total(prices))
+        fee = Fee() if free else self.late_fee
+        return fee.of(prices[0], sum_money(prices, prices[0].currency))
 
     def fee_for_no_show(self, prices: tuple[Money, ...]) -> Money | None:
         """Return the fee for a guest who never came; None for a stay without nights."""
-        return self.no_show_fee.of(prices[0], _total(prices)) if prices else None
-
-
-def _total(prices: tuple[Money, ...]) -> Money:
-    if any(price.currency != prices[0].currency for price in prices):
-        raise InvalidInput("prices", "must be in one currency")
-    return Money(sum(price.minor for price in prices), prices[0].currency)
+        if not prices:
+            return None
+        return self.no_show_fee.of(prices[0], sum_money(prices, prices[0].currency))

@@ -135,13 +135,13 @@ def void_of(original: FolioLine, referring: tuple[FolioLine, ...]) -> Money:
         raise AmountRefused("a void cannot be voided: post the line anew")
     if any(line.kind is LineKind.VOID and line.refers_to == original.id for line in referring):
         raise AmountRefused("the line is already voided")
-    if remaining(original, referring) != abs_if_payment(original):
+    if remaining(original, referring) != _abs_if_payment(original):
         raise AmountRefused("allowances or refunds refer to the line: void those first")
     return -original.amount
 
 
-def abs_if_payment(line: FolioLine) -> Money:
-    """Return the full size of ``line``, in the sense in which `remaining` counts it."""
+def _abs_if_payment(line: FolioLine) -> Money:
+    """Return the full size of a line, in the sense in which `remaining` counts it."""
     return abs(line.amount) if line.kind is LineKind.PAYMENT else line.amount
 
 

@@ -10,7 +10,7 @@ from hotelcore.domain.stays import Stay
 from hotelcore.ids import RoomTypeId
 from hotelcore.operations.arguments import checked
 from hotelcore.operations.declaring import check_unit
-from hotelcore.operations.nights import checked_prices
+from hotelcore.operations.nights import prices_of
 from hotelcore.unit_of_work import UnitOfWork
 
 __all__ = ["quote", "search_availability"]
@@ -57,8 +57,7 @@ def quote(
     """
     check_unit(uow)
     hotel, room_type = uow.hotel, uow.room_types.get(room_type_id)
-    given = [room_type.base_rate] * len(stay) if nightly_prices is None else nightly_prices
-    prices = checked_prices(given, len(stay), hotel.currency)
+    prices = prices_of(room_type, stay, nightly_prices, hotel.currency)
     return Quote(
         room_type_id=room_type_id,
         stay=stay,

@@ -41,7 +41,6 @@ from hotelcore.operations.judging import (
 )
 from hotelcore.operations.nights import (
     change_stay,
-    checked_prices,
     checked_stay,
     claim_room,
     commit_nights,
@@ -50,6 +49,7 @@ from hotelcore.operations.nights import (
     no_show,
     note_room,
     note_update,
+    prices_of,
     release_nights,
     sell_again,
     total_of,
@@ -122,10 +122,8 @@ def create_booking_with_folio(
     """
     hotel = uow.hotel
     force = overrides(uow, force_reason, "create_booking_with_folio with force_reason")
-    number = len(checked_stay(stay))
     room_type = uow.room_types.get(room_type_id)
-    prices = [room_type.base_rate] * number if nightly_prices is None else nightly_prices
-    prices = checked_prices(prices, number, hotel.currency)
+    prices = prices_of(room_type, checked_stay(stay), nightly_prices, hotel.currency)
     booking = Booking(
         id=BookingId(uow.new_id()),
         hotel_id=uow.hotel_id,
@@ -306,13 +304,13 @@ def assign_rooms(
     which = RoomFilter(room_type_id=room_type.id)
     listed = every(lambda after: uow.rooms.page(which, after=after, limit=1_000))
     rooms = {room.id: room for room in listed}
-    plan = plan_rooms(stays.items(), list(rooms), _taken(uow, stays.values(), rooms))
+    plan = plan_rooms(stays.items(), list(rooms), _nights_taken(uow, stays.values(), rooms))
     for key, room_id in plan.items():
         give_room(uow, waiting[key], uow.bookings.nights(key), rooms[room_id])
     return tuple(_assigned(uow, waiting[key], room_id) for key, room_id in plan.items())
 
 
-def _taken(
+def _nights_taken(
     uow: UnitOfWork, stays: Collection[Stay], rooms: Container[RoomId]
 ) -> dict[RoomId, list[Stay]]:
     """Return the nights of those stays on which some of the rooms are taken, each as a stay."""

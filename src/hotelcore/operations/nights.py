@@ -19,7 +19,7 @@ from attrs import frozen
 
 from hotelcore.domain.bookings import Action, Booking, BookingNight, BookingStatus, Reason
 from hotelcore.domain.money import Money, sum_money
-from hotelcore.domain.rooms import Room
+from hotelcore.domain.rooms import Room, RoomType
 from hotelcore.domain.stays import Stay
 from hotelcore.errors import ActionRefused, InvalidInput, RoomTaken
 from hotelcore.events.catalogue import BookingNoShow, BookingRoomAssigned, BookingUpdated
@@ -32,7 +32,6 @@ from hotelcore.unit_of_work import UnitOfWork
 __all__ = [
     "NO_SHOW_FEE",
     "change_stay",
-    "checked_prices",
     "checked_stay",
     "claim_room",
     "commit_nights",
@@ -42,6 +41,7 @@ __all__ = [
     "no_show",
     "note_room",
     "note_update",
+    "prices_of",
     "refuse_unless_empty",
     "release_nights",
     "sell_again",
@@ -71,6 +71,14 @@ def checked_stay(stay: object) -> Stay:
     if not isinstance(stay, Stay):
         raise InvalidInput("stay", "must be a Stay")
     return stay
+
+
+def prices_of(
+    room_type: RoomType, stay: Stay, prices: Sequence[Money] | None, currency: str
+) -> tuple[Money, ...]:
+    """Return a price for each night: ``prices`` if they fit, else the type's base rate."""
+    given = [room_type.base_rate] * len(stay) if prices is None else prices
+    return checked_prices(given, len(stay), currency)
 
 
 def checked_prices(prices: Sequence[Money], number: int, currency: str) -> tuple[Money, ...]:

@@ -31,7 +31,6 @@ from hotelcore.events.catalogue import (
     PaymentRefunded,
 )
 from hotelcore.ids import BookingId, FolioId, FolioLineId, GuestId
-from hotelcore.tenancy import same_hotel
 from hotelcore.unit_of_work import UnitOfWork
 
 __all__ = [
@@ -223,9 +222,8 @@ def add_folio(uow: UnitOfWork, booking: Booking, guest_id: GuestId) -> Folio:
 
 def lock_open_folio(uow: UnitOfWork, folio_id: FolioId) -> Folio:
     """Lock a folio that is about to get lines; `FolioClosed` if it accepts none."""
-    hotel_id = uow.hotel.id  # Read before the folio is locked: the order of locks.
+    _ = uow.hotel  # Read before the folio is locked: the order of locks.
     folio = uow.folios.lock(folio_id)
-    same_hotel(hotel_id, folio.hotel_id, "folio")
     if folio.status is not FolioStatus.OPEN:
         raise errors.FolioClosed(folio.id)
     return folio
