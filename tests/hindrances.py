@@ -129,15 +129,16 @@ _COUNT_LONG = (
     "WITH RECURSIVE c(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM c WHERE x < 1000000000)"
     " SELECT count(*) AS counted FROM c"
 )
-_SLOW = {
+_SLOW_READING = (
+    f"CREATE VIEW slow AS {_COUNT_LONG}",
+    "ALTER TABLE hc_business_day RENAME TO days",
+    "CREATE VIEW hc_business_day AS SELECT days.* FROM slow LEFT JOIN days ON counted > 0",
+)
+_SLOW_WRITING = {
     "sqlite": (
-        f"CREATE VIEW slow AS {_COUNT_LONG}",
         "CREATE TRIGGER slow BEFORE INSERT ON hc_guest BEGIN SELECT counted FROM slow; END",
-        "ALTER TABLE hc_business_day RENAME TO days",
-        "CREATE VIEW hc_business_day AS SELECT days.* FROM slow LEFT JOIN days ON counted > 0",
     ),
     "postgresql": (
-        f"CREATE VIEW slow AS {_COUNT_LONG}",
         """
         CREATE FUNCTION slow() RETURNS trigger LANGUAGE plpgsql AS
         $$ BEGIN PERFORM counted FROM slow; RETURN NEW; END $$
@@ -145,25 +146,26 @@ _SLOW = {
         "CREATE TRIGGER slow BEFORE INSERT ON hc_guest FOR EACH ROW EXECUTE FUNCTION slow()",
     ),
 }
-_FAST_AGAIN = {
-    "sqlite": (
-        "DROP TRIGGER slow",
-        "DROP VIEW hc_business_day",
-        "ALTER TABLE days RENAME TO hc_business_day",
-        "DROP VIEW slow",
-    ),
-    "postgresql": ("DROP TRIGGER slow ON hc_guest", "DROP FUNCTION slow", "DROP VIEW slow"),
+_FAST_WRITING = {
+    "sqlite": ("DROP TRIGGER slow",),
+    "postgresql": ("DROP TRIGGER slow ON hc_guest", "DROP FUNCTION slow"),
 }
+_FAST_READING = (
+    "DROP VIEW hc_business_day",
+    "ALTER TABLE days RENAME TO hc_business_day",
+    "DROP VIEW slow",
+)
 
 
 @contextmanager
 def slow_database(engine: Engine) -> Generator[None]:
-    """Have each new guest, and on SQLite each reading of a business day, take for ever."""
-    run_all(engine, _SLOW[engine.dialect.name])
+    """Have each new guest, and each reading of a business day, take for ever."""
+    dialect = engine.dialect.name
+    run_all(engine, (*_SLOW_READING, *_SLOW_WRITING[dialect]))
     try:
         yield
     finally:
-        run_all(engine, _FAST_AGAIN[engine.dialect.name])
+        run_all(engine, (*_FAST_WRITING[dialect], *_FAST_READING))
 
 
 def run_all(engine: Engine, statements: Iterable[str]) -> None:
