@@ -177,7 +177,7 @@ class HotelCore(_Core):
         Raises `SchemaMismatch` if the tables are those of another version; migrations bring them
         up to this one (`hotelcore.sql.upgrading`).
         """
-        with translated(self._limits), self.engine.connect() as connection:
+        with translated(self._limits, changing_schema=True), self.engine.connect() as connection:
             create_schema(connection, self._names)
 
     def acting_as(self, actor: Actor, *, correlation_id: str | None = None) -> Desk:
@@ -340,7 +340,7 @@ class AsyncHotelCore(_Core):
 
     async def create_schema(self) -> None:
         """Create the tables that are missing; see `HotelCore.create_schema`."""
-        with translated(self._limits):
+        with translated(self._limits, changing_schema=True):
             async with self.engine.connect() as connection:
                 await connection.run_sync(create_schema, self._names)
 

@@ -123,7 +123,7 @@ POISON: list[tuple[str, Callable[..., object], object]] = [
     ("statuses", BookingFilter, {BookingStatus.CONFIRMED: 1}),
     ("arriving_from", BookingFilter, "2026-12-01"),
     ("staying", BookingFilter, (date(2026, 12, 1), date(2026, 12, 2))),
-    ("guest_id", BookingFilter, str(new_id())),
+    ("guest_id", BookingFilter, "01890a5d-ac96-774b-bcce-b302099a8057"),
     ("vip", GuestFilter, "no"),
     ("unsettled", FolioFilter, 1),
 ]

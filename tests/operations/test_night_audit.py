@@ -100,7 +100,7 @@ def test_a_day_closes_with_all_that_belongs_to_it(core: HotelCore, clock: FixedC
     assert (day.arrivals, day.departures, day.no_shows) == (1, 0, 1)
     assert (day.occupancy, day.adr, day.rev_par) == (Decimal("0.4"), eur(7_500), eur(3_000))
     assert [type(fact) for fact in heard] == [BookingNoShow, BusinessDayClosed]
-    with hotel.desk().reading() as uow:
+    with hotel.desk().transaction() as uow:
         (tomorrow,) = uow.inventory.nights(Stay(today + DAY, today + 2 * DAY))
         no_show = uow.bookings.unresolved_arrivals(today)
         assert uow.business_days.find(today) == day

@@ -133,7 +133,7 @@ class Model:
         if step.verb in ("sell", "block") and full and not step.force:
             return SoldOut(self.of_type, full)
         if any(self.counters[n][c] + by < 0 for n in step.nights for c, by in moves.items()):
-            return DatabaseFailure("check")
+            return DatabaseFailure("check", "a rule that the tables hold would have been broken")
         for night in step.nights:
             for counter, by in moves.items():
                 self.counters[night][counter] += by

@@ -17,6 +17,7 @@ from hotelcore.errors import (
     DatabaseFailure,
     HotelcoreError,
     InvalidInput,
+    ReadOnly,
     SchemaMismatch,
     TransactionTimeout,
     WaitTimeout,
@@ -37,6 +38,7 @@ class Failure(Enum):
     CHECK = "check"
     BAD_TEXT = "bad_text"
     SCHEMA = "schema"
+    READ_ONLY = "read only"
     UNREADABLE = "unreadable file"
     FULL = "full or read-only disk"
     DISCONNECTED = "no connection"
@@ -74,7 +76,7 @@ _SQLSTATES = {
     "42P01": Failure.SCHEMA,
     "42703": Failure.SCHEMA,
     "53100": Failure.FULL,
-    "25006": Failure.FULL,
+    "25006": Failure.READ_ONLY,
     "57P01": Failure.DISCONNECTED,
     "57P02": Failure.DISCONNECTED,
     "57P03": Failure.DISCONNECTED,
@@ -113,12 +115,19 @@ def failure_of(error: exc.DBAPIError) -> Failure:
 
 
 @contextmanager
-def translated(limits: Limits) -> Generator[None]:
-    """Raise every driver error of the body as one of ours."""
+def translated(limits: Limits, *, changing_schema: bool = False) -> Generator[None]:
+    """Raise every driver error of the body as one of ours.
+
+    A statement that the database does not understand means missing tables, unless it is
+    ``changing_schema``: then the tables were in its way.
+    """
     try:
         yield
     except exc.DBAPIError as error:
-        raise _in_our_words(failure_of(error), limits) from None
+        failure = failure_of(error)
+        if changing_schema and failure is Failure.SCHEMA:
+            raise DatabaseFailure("the schema could not be changed") from None
+        raise _in_our_words(failure, limits) from None
     except exc.StatementError as error:
         if isinstance(error.orig, HotelcoreError):
             raise error.orig from None
@@ -142,6 +151,8 @@ def _in_our_words(failure: Failure, limits: Limits) -> HotelcoreError:
             return UniqueViolation()
         case Failure.BAD_TEXT:
             return InvalidInput("text", "holds characters that the database cannot store")
+        case Failure.READ_ONLY:
+            return ReadOnly("this handle only reads: lock and write through run() or transaction()")
         case Failure.SCHEMA:
             return SchemaMismatch("not all the tables", "them", "run create_schema() or migrations")
         case _ if failure in _REMEDIES:

@@ -84,7 +84,7 @@ def not_ours(
 @contextmanager
 def _connected(database: Database, *, reading: bool = False) -> Generator[Connection]:
     """Lend a connection with a transaction, and end it unless the connection is the host's."""
-    with translated(Limits()), ExitStack() as ours:
+    with translated(Limits(), changing_schema=True), ExitStack() as ours:
         if isinstance(database, str | URL):
             if reading:
                 _must_exist(parsed_url(database))
