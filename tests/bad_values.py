@@ -99,6 +99,7 @@ MAPPINGS: Sequence[object] = (
     {"a": "\ud800"},
     {"a": "x" * MEBIBYTE},
     {"k" * 101: 1},
+    {f"key {number}": "x" * 1_000 for number in range(9)},
     {"a": 2**63},
     {"a": float("nan")},
     {"a": [[[[[[[[[[[["deep"]]]]]]]]]]]]},

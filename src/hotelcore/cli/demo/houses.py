@@ -71,6 +71,7 @@ BIG = HotelPlan(
         TypePlan("STE", "Suite", 290, 1),
     ),
 )
+"""The big hotel that the demonstration runs through its days."""
 SMALL = HotelPlan(
     "Corner Inn",
     "Europe/Zurich",
@@ -79,6 +80,7 @@ SMALL = HotelPlan(
     HouseRules(cancellation=_TERMS, unresolved_arrival=UnresolvedArrival.KEEP),
     (TypePlan("STD", "Standard", 120, 7), TypePlan("FAM", "Family", 180, 3)),
 )
+"""The small hotel beside it, which shares the database and sees nothing of the big one."""
 
 
 @frozen
