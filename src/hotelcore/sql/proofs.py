@@ -51,8 +51,8 @@ class Proofs:
 _BEGIN = {
     # A reading connection begins nothing by itself. This neither waits for writers nor makes them.
     "sqlite": "BEGIN DEFERRED",
-    # The proofs join whole tables. Before a first ANALYZE, PostgreSQL believes them to be small and
-    # would walk one for each row of the other: minutes for a hotel of a few years.
+    # Each proof reads a whole hotel. Without statistics, as after a bulk load, the planner would
+    # join row by row, which took minutes for what hashing does in a second.
     "postgresql": "SET LOCAL enable_nestloop = off",
 }
 
@@ -67,10 +67,6 @@ def snapshot(connection: Connection, names: TableNames) -> Iterator[Connection]:
     else:
         connection = connection.execution_options(**{READING: True})
     with connection.begin(), in_schema(connection, names):
-        if connection.dialect.name == "postgresql":
-            # Each proof reads a whole hotel. Without statistics, as after a bulk load, the planner
-            # would join row by row, which took minutes for what hashing does in a second.
-            connection.exec_driver_sql("SET LOCAL enable_nestloop = off")
         connection.exec_driver_sql(_BEGIN[connection.dialect.name])
         yield connection
 
