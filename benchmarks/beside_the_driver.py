@@ -27,7 +27,7 @@ from hotelcore.core import Desk
 from hotelcore.domain.bookings import Booking
 from hotelcore.domain.folios import Folio
 from hotelcore.ids import FolioId, GuestId, RoomTypeId
-from hotelcore.repositories import BookingFilter
+from hotelcore.lists import BookingFilter
 from hotelcore.unit_of_work import UnitOfWork
 
 ROUNDS = 200

@@ -13,6 +13,7 @@ from hotelcore.clock import SystemClock, local_date
 from hotelcore.domain.bookings import Booking
 from hotelcore.errors import AmountRefused, SoldOut
 from hotelcore.ids import RoomTypeId
+from hotelcore.lists import BookingFilter
 from hotelcore.operations import (
     add_room_type,
     add_rooms,
@@ -24,7 +25,6 @@ from hotelcore.operations import (
     register_guest,
     register_hotel,
 )
-from hotelcore.repositories import BookingFilter
 from hotelcore.unit_of_work import UnitOfWork
 
 ZONE = "Europe/Lisbon"

@@ -29,6 +29,7 @@ from hotelcore.errors import (
 )
 from hotelcore.events.catalogue import RoomStatusChanged
 from hotelcore.ids import HotelId
+from hotelcore.lists import GuestFilter
 from hotelcore.operations import (
     add_rooms,
     bulk_update_room_status,
@@ -37,7 +38,6 @@ from hotelcore.operations import (
     register_guest,
     register_hotel,
 )
-from hotelcore.repositories import GuestFilter
 from hotelcore.unit_of_work import UnitOfWork
 from tests.hindrances import (
     PAST,

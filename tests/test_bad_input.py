@@ -31,20 +31,20 @@ from hotelcore.domain.guests import Guest
 from hotelcore.domain.hotels import HouseRules
 from hotelcore.errors import InvalidInput, NotFound
 from hotelcore.ids import HotelId
-from hotelcore.operations import (
-    OPERATIONS,
-    possible_actions,
-    quote,
-    register_guest,
-    search_availability,
-)
-from hotelcore.repositories import (
+from hotelcore.lists import (
     AuditFilter,
     BookingFilter,
     FolioFilter,
     GuestFilter,
     RoomFilter,
     TaskFilter,
+)
+from hotelcore.operations import (
+    OPERATIONS,
+    possible_actions,
+    quote,
+    register_guest,
+    search_availability,
 )
 from hotelcore.unit_of_work import UnitOfWork
 from tests.bad_values import MEBIBYTE, STAYS, UNKNOWN, bad_values

@@ -21,8 +21,8 @@ from hotelcore.errors import (
     TransactionTimeout,
     WaitTimeout,
 )
+from hotelcore.lists import GuestFilter
 from hotelcore.operations import bulk_update_room_status, register_guest
-from hotelcore.repositories import GuestFilter
 from hotelcore.unit_of_work import UnitOfWork
 from tests.hindrances import (
     GRACE,

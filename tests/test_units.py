@@ -38,6 +38,7 @@ from hotelcore.errors import (
 )
 from hotelcore.events.catalogue import RoomStatusChanged
 from hotelcore.ids import FolioId, GuestId, RoomId
+from hotelcore.lists import AuditFilter, GuestFilter
 from hotelcore.operations import (
     OPERATIONS,
     add_rooms,
@@ -48,7 +49,6 @@ from hotelcore.operations import (
     register_guest,
 )
 from hotelcore.operations.declaring import permission_of
-from hotelcore.repositories import AuditFilter, GuestFilter
 from hotelcore.unit_of_work import UnitOfWork
 from tests.hindrances import linger, locked_by_a_process
 from tests.postgres_server import administration

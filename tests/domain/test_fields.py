@@ -44,7 +44,7 @@ from hotelcore.errors import (
 from hotelcore.events.bus import EventBus
 from hotelcore.events.catalogue import BookingCreated
 from hotelcore.ids import new_id
-from hotelcore.repositories import (
+from hotelcore.lists import (
     AuditFilter,
     BookingFilter,
     FolioFilter,

@@ -115,8 +115,8 @@ def test_a_plan_never_uses_a_taken_night(
     """Whatever is taken beforehand, no planned stay lies on it or on another."""
     rooms = [RoomId(new_id()) for _ in range(3)]
     taken: dict[RoomId, list[Stay]] = {}
-    for room, night in blocked:
-        taken.setdefault(rooms[room], []).append(Stay(_night(night), _night(night + 1)))
+    for chosen, night in blocked:
+        taken.setdefault(rooms[chosen], []).append(Stay(_night(night), _night(night + 1)))
     booked = {BookingId(new_id()): Stay(_night(b), _night(b + n)) for b, n in raw}
     plan = plan_rooms(booked.items(), rooms, taken)
     for room in rooms:

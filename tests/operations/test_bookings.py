@@ -33,7 +33,7 @@ from hotelcore.errors import (
     SoldOut,
 )
 from hotelcore.ids import GuestId, RoomTypeId, new_id
-from hotelcore.repositories import AuditFilter
+from hotelcore.lists import AuditFilter
 from tests.operations.recount import (
     commands_of,
     counted_units,
@@ -450,7 +450,7 @@ def test_automatic_assignment_places_whatever_fits(
         refusal(partial(book, hotel, one))
     until = TODAY + ahead * DAY
     placed = hotel.desk().run(op.assign_rooms, room_type_id=hotel.type_id, arriving_until=until)
-    with hotel.desk().reading() as uow:
+    with hotel.desk().transaction() as uow:
         assert uow.bookings.unassigned(hotel.type_id, until) == ()
     assert all(booking.room_id in hotel.room_ids for booking in placed)
     assert misplaced_nights(hotel) == []

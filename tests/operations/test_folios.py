@@ -34,7 +34,7 @@ from hotelcore.errors import (
 from hotelcore.events import catalogue as fact
 from hotelcore.events.catalogue import Event
 from hotelcore.ids import FolioId, FolioLineId
-from hotelcore.repositories import AuditFilter
+from hotelcore.lists import AuditFilter
 from tests.operations.small_hotel import (
     DAY,
     TODAY,

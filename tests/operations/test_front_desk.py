@@ -30,7 +30,7 @@ from hotelcore.errors import (
     SoldOut,
 )
 from hotelcore.ids import RoomId, new_id
-from hotelcore.repositories import AuditFilter, TaskFilter
+from hotelcore.lists import AuditFilter, TaskFilter
 from tests.operations.recount import (
     counted_units,
     events_of,

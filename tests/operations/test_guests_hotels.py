@@ -30,7 +30,7 @@ from hotelcore.errors import (
     PermissionDenied,
 )
 from hotelcore.ids import GuestId, HotelId, RoomTypeId
-from hotelcore.repositories import GuestFilter
+from hotelcore.lists import GuestFilter
 from hotelcore.tenancy import Actor
 from tests.operations.small_hotel import (
     DAY,

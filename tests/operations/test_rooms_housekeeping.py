@@ -29,7 +29,7 @@ from hotelcore.errors import (
 )
 from hotelcore.events.catalogue import Event, HousekeepingTaskCompleted, RoomStatusChanged
 from hotelcore.ids import MaintenanceId, RoomId, TaskId
-from hotelcore.repositories import AuditFilter, RoomFilter, TaskFilter
+from hotelcore.lists import AuditFilter, RoomFilter, TaskFilter
 from tests.operations.small_hotel import DAY, TODAY, SmallHotel, open_hotel, refusal
 
 CONDITIONS = st.sampled_from(RoomCondition)

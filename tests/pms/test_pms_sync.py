@@ -21,6 +21,7 @@ from hotelcore.domain.bookings import Booking, BookingStatus
 from hotelcore.domain.rooms import RoomCondition
 from hotelcore.domain.stays import Stay
 from hotelcore.errors import AlreadyExists, HotelcoreError, NotFound, PermissionDenied, PmsFailure
+from hotelcore.lists import BookingFilter, RoomFilter
 from hotelcore.operations.pms_sync import SyncReport, Taken
 from hotelcore.pms import (
     PmsSnapshot,
@@ -34,7 +35,6 @@ from hotelcore.pms import (
     fetch_async,
     known_vendors,
 )
-from hotelcore.repositories import BookingFilter, RoomFilter
 from hotelcore.testing import AsyncScriptedPms, ScriptedPms
 from tests.operations.reservations import KEEP
 from tests.operations.small_hotel import NOON, TODAY, SmallHotel, eur, open_hotel

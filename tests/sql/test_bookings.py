@@ -25,7 +25,7 @@ from hotelcore.errors import (
     StaleVersion,
 )
 from hotelcore.ids import BookingId, RoomKeyId, RoomTypeId, new_id
-from hotelcore.repositories import BookingFilter, Page
+from hotelcore.lists import BookingFilter, Page
 from hotelcore.sql.bookings import SqlBookings, SqlRoomKeys
 from hotelcore.sql.room_nights import SqlRoomNights
 from tests.sql.house import (

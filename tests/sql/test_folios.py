@@ -29,7 +29,7 @@ from hotelcore.errors import (
     StaleVersion,
 )
 from hotelcore.ids import BookingId, FolioId, FolioLineId, new_id
-from hotelcore.repositories import FolioFilter
+from hotelcore.lists import FolioFilter
 from hotelcore.sql.folios import FOLIO_LINE, SqlFolios
 from tests.sql.house import (
     NOON,

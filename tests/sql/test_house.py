@@ -31,7 +31,7 @@ from hotelcore.ids import (
     RoomTypeId,
     new_id,
 )
-from hotelcore.repositories import RoomFilter, TaskFilter
+from hotelcore.lists import RoomFilter, TaskFilter
 from hotelcore.sql.hotels import SqlHotels
 from tests.sql.house import DAY, NOON, House, new_house
 from tests.sql.units import (

@@ -29,6 +29,7 @@ from hotelcore.domain.stays import MOST_NIGHTS, Stay
 from hotelcore.errors import InvalidInput
 from hotelcore.events.catalogue import BookingCancelled, BookingCreated, BookingReinstated
 from hotelcore.ids import BookingId, GuestId, RoomId, RoomTypeId
+from hotelcore.lists import RoomFilter, every
 from hotelcore.operations.arguments import checked
 from hotelcore.operations.declaring import check_unit, operation, permission_of
 from hotelcore.operations.front_desk import check_in_guest, check_out_guest, move_room
@@ -60,7 +61,6 @@ from hotelcore.operations.posting import (
     close_settled_folios,
     refund_credit,
 )
-from hotelcore.repositories import RoomFilter, every
 from hotelcore.text import clean_text
 from hotelcore.unit_of_work import UnitOfWork
 

@@ -12,8 +12,8 @@ from hotelcore.domain.fields import Attributes, JsonValue
 from hotelcore.domain.guests import ANONYMOUS, Guest
 from hotelcore.errors import ActionRefused
 from hotelcore.ids import GuestId
+from hotelcore.lists import BookingFilter
 from hotelcore.operations.declaring import operation
-from hotelcore.repositories import BookingFilter
 from hotelcore.unit_of_work import UnitOfWork
 
 __all__ = ["amend_guest", "anonymise_guest", "register_guest"]

@@ -33,6 +33,7 @@ from hotelcore.events.catalogue import (
     PmsRoomSynced,
 )
 from hotelcore.ids import BookingId, GuestId, PmsConfigId, RoomId, RoomTypeId
+from hotelcore.lists import RoomFilter, every
 from hotelcore.operations.bookings import (
     amend_stay,
     cancel_booking_with_refund,
@@ -53,7 +54,6 @@ from hotelcore.pms.records import (
     RemoteRoom,
     RemoteRoomType,
 )
-from hotelcore.repositories import RoomFilter, every
 from hotelcore.unit_of_work import UnitOfWork
 
 __all__ = ["SyncReport", "Taken", "connect_pms", "disconnect_pms", "sync_pms_data"]

@@ -18,7 +18,7 @@ from sqlalchemy import (
 from hotelcore import wire
 from hotelcore.domain.audit import AuditLogEntry, Change
 from hotelcore.ids import AuditEntryId, HotelId
-from hotelcore.repositories import AuditFilter, Page
+from hotelcore.lists import AuditFilter, Page
 from hotelcore.sql import schema
 from hotelcore.sql.pages import read_page
 from hotelcore.sql.statements import AnyRow, Statements, acting_hotel, insert_into

@@ -33,7 +33,7 @@ from hotelcore.domain.money import Money
 from hotelcore.domain.stays import MOST_NIGHTS, Stay
 from hotelcore.errors import AlreadyExists, Conflict, NotFound, RoomTaken
 from hotelcore.ids import BookingId, GuestId, HotelId, RoomId, RoomKeyId, RoomTypeId
-from hotelcore.repositories import BookingFilter, Page
+from hotelcore.lists import BookingFilter, Page
 from hotelcore.sql import schema
 from hotelcore.sql.pages import read_page
 from hotelcore.sql.room_nights import ROOM_NIGHT

@@ -42,7 +42,7 @@ from hotelcore.errors import (
     StaleVersion,
 )
 from hotelcore.ids import BookingId, FolioId, FolioLineId, GuestId, HotelId
-from hotelcore.repositories import FolioFilter, Page
+from hotelcore.lists import FolioFilter, Page
 from hotelcore.sql import schema
 from hotelcore.sql.bookings import BOOKING, IN_HOUSE
 from hotelcore.sql.pages import read_page

@@ -26,7 +26,7 @@ from hotelcore.domain.fields import Attributes
 from hotelcore.domain.guests import Guest, email_key, name_key, phone_key
 from hotelcore.errors import NotFound
 from hotelcore.ids import GuestId, HotelId
-from hotelcore.repositories import GuestFilter, Page
+from hotelcore.lists import GuestFilter, Page
 from hotelcore.sql import schema
 from hotelcore.sql.idempotency import ERASED, IDEMPOTENCY
 from hotelcore.sql.pages import read_page

@@ -22,7 +22,7 @@ from hotelcore.domain.fields import Attributes
 from hotelcore.domain.housekeeping import HousekeepingTask, TaskKind, TaskStatus
 from hotelcore.errors import AlreadyExists, NotFound
 from hotelcore.ids import HotelId, TaskId
-from hotelcore.repositories import Page, TaskFilter
+from hotelcore.lists import Page, TaskFilter
 from hotelcore.sql import schema
 from hotelcore.sql.pages import read_page
 from hotelcore.sql.statements import (

@@ -12,7 +12,7 @@ from sqlalchemy import ColumnElement, Select, literal, tuple_
 
 from hotelcore import wire
 from hotelcore.errors import InvalidInput
-from hotelcore.repositories import Page
+from hotelcore.lists import Page
 from hotelcore.sql.statements import AnyRow, Statements
 
 __all__ = ["read_page"]

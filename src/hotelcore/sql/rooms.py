@@ -34,7 +34,7 @@ from hotelcore.domain.rooms import (
 from hotelcore.domain.stays import Stay
 from hotelcore.errors import AlreadyExists, NotFound
 from hotelcore.ids import HotelId, MaintenanceId, RoomId, RoomTypeId
-from hotelcore.repositories import Page, RoomFilter
+from hotelcore.lists import Page, RoomFilter
 from hotelcore.sql import schema
 from hotelcore.sql.bookings import BOOKING, IN_HOUSE
 from hotelcore.sql.pages import read_page

@@ -27,6 +27,7 @@ from hotelcore.domain.money import Money
 from hotelcore.domain.rooms import MaintenanceKind, RoomCondition
 from hotelcore.domain.stays import Stay
 from hotelcore.ids import BookingId, RoomId
+from hotelcore.lists import BookingFilter, RoomFilter, TaskFilter, every
 from hotelcore.operations import (
     assign_rooms,
     check_in_guest,
@@ -38,7 +39,6 @@ from hotelcore.operations import (
     register_guest,
     release_room,
 )
-from hotelcore.repositories import BookingFilter, RoomFilter, TaskFilter, every
 
 __all__ = ["LivingHotel"]
 

@@ -14,6 +14,7 @@ from hotelcore.domain.rooms import RoomCondition
 from hotelcore.domain.stays import Stay
 from hotelcore.errors import HotelcoreError
 from hotelcore.ids import BookingId, FolioId, FolioLineId, GuestId, RoomId, RoomTypeId, TaskId
+from hotelcore.lists import BookingFilter, FolioFilter, GuestFilter, RoomFilter, TaskFilter
 from hotelcore.operations import (
     amend_guest,
     bulk_update_room_status,
@@ -23,7 +24,6 @@ from hotelcore.operations import (
     search_availability,
     void_charge,
 )
-from hotelcore.repositories import BookingFilter, FolioFilter, GuestFilter, RoomFilter, TaskFilter
 from hotelcore.unit_of_work import UnitOfWork
 
 __all__ = ["Refusal", "refusals"]

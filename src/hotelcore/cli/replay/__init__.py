@@ -25,7 +25,7 @@ from hotelcore.domain.bookings import BookingStatus
 from hotelcore.domain.business_day import BusinessDay
 from hotelcore.domain.money import Money, sum_money
 from hotelcore.errors import InvalidInput
-from hotelcore.repositories import BookingFilter, every
+from hotelcore.lists import BookingFilter, every
 from hotelcore.sql.limits import Limits
 from hotelcore.sql.proofs import Check, Proofs
 
