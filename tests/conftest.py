@@ -38,7 +38,9 @@ settings.register_profile(
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 # The seed of each test is derived from its code: the same commit tries the same examples.
-settings.register_profile("ci", settings.get_profile("dev"), derandomize=True, print_blob=True)
+settings.register_profile(
+    "ci", settings.get_profile("dev"), max_examples=30, derandomize=True, print_blob=True
+)
 # For a further Python or other dependencies: whether it works, not whether it is right.
 settings.register_profile("smoke", settings.get_profile("ci"), max_examples=5)
 settings.register_profile("nightly", settings.get_profile("dev"), max_examples=2_000)
