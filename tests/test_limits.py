@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import time
 from collections.abc import Generator
 from concurrent.futures import ThreadPoolExecutor
@@ -12,15 +13,17 @@ from threading import Event
 import pytest
 from sqlalchemy import create_engine
 
-from hotelcore import HotelCore
+from hotelcore import Actor, HotelCore, Role, new_id
 from hotelcore.domain.rooms import RoomCondition
 from hotelcore.errors import (
     DatabaseBusy,
+    DatabaseFailure,
     HotelcoreError,
     InvalidInput,
     TransactionTimeout,
     WaitTimeout,
 )
+from hotelcore.ids import HotelId
 from hotelcore.lists import GuestFilter
 from hotelcore.operations import bulk_update_room_status, register_guest
 from hotelcore.unit_of_work import UnitOfWork
@@ -105,6 +108,20 @@ def test_a_wait_for_a_connection_of_the_host_ends_as_typed(hotel: SmallHotel) ->
         desk.run(register_guest, last_name="Late")
     desk.run(register_guest, last_name="In time")
     engine.dispose()
+
+
+def test_a_server_that_does_not_answer_is_given_up() -> None:
+    """An answer is waited for as long as the URL says, and five seconds where it says nothing."""
+    assert HotelCore("postgresql://127.0.0.1/hotel").engine.url.query["connect_timeout"] == "5"
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        _, port = silent.getsockname()
+        core = HotelCore(f"postgresql://127.0.0.1:{port}/hotel?connect_timeout=2")
+        actor = Actor(hotel_id=HotelId(new_id()), subject="ana", role=Role.ADMIN)
+        with ends_at(timedelta(seconds=2), WaitTimeout):
+            core.acting_as(actor).run(register_guest, last_name="Lost")
+    with pytest.raises(DatabaseFailure):
+        core.acting_as(actor).run(register_guest, last_name="Refused")
+    core.close()
 
 
 def test_a_wait_for_another_process_ends_at_its_limit(hotel: SmallHotel) -> None:

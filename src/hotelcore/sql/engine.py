@@ -49,6 +49,9 @@ _DRIVERS = {
 }
 _PREPARED = "hotelcore_prepared"
 _POOL_SIZE = 15
+# How long a PostgreSQL server may take to answer at all, where the URL says nothing else. A new
+# connection is the whole pool's, so no single unit's wait limit can be asked.
+_CONNECT_SECONDS = 5
 # How many virtual machine steps SQLite takes between two looks at the clock: about a millisecond.
 _STEPS = 10_000
 _PRAGMAS = (
@@ -97,7 +100,10 @@ def parsed_url(database: str | URL) -> URL:
         raise InvalidInput("database", "must be SQLite or PostgreSQL")
     if url.drivername not in _DRIVERS[backend]:
         raise InvalidInput("database", f"must name no other driver: write {backend}://")
-    return url.set(drivername=f"{backend}+psycopg") if backend == "postgresql" else url
+    if backend == "sqlite":
+        return url
+    patience = {"connect_timeout": str(_CONNECT_SECONDS)}
+    return url.set(drivername="postgresql+psycopg", query={**patience, **url.query})
 
 
 def new_engine(database: str | URL) -> Engine:

@@ -106,6 +106,8 @@ def failure_of(error: exc.DBAPIError) -> Failure:
     state = getattr(error.orig, "sqlstate", None)
     if state in _SQLSTATES:
         return _SQLSTATES[state]
+    if type(error.orig).__name__ == "ConnectionTimeout":  # psycopg's, which has no code
+        return Failure.WAITED
     code = getattr(error.orig, "sqlite_errorcode", None)
     if code is not None:
         return _SQLITE_CODES.get(code, _SQLITE_CODES.get(code & 0xFF, Failure.OTHER))
