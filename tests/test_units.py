@@ -645,6 +645,16 @@ def test_a_busy_file_is_waited_for(sqlite_url: str) -> None:
         assert operations_audited(hotel) == ["register_guest"]
 
 
+def test_a_database_in_memory_is_used_by_turns() -> None:
+    """Threads share the one connection of a database in memory, and lose nothing."""
+    with opened("sqlite://") as hotel, ThreadPoolExecutor(8) as threads:
+        run = hotel.desk.run
+        units = [threads.submit(run, register_guest, last_name="Many") for _ in range(40)]
+        assert len({unit.result().id for unit in units}) == 40
+        assert guest_names(hotel) == ["Many"] * 40
+        assert operations_audited(hotel) == ["register_guest"] * 40
+
+
 # -- idempotency keys ---------------------------------------------------------------------------
 
 
