@@ -258,6 +258,19 @@ def test_workers_that_start_together_create_the_tables_once(
     check(engine)
 
 
+def test_a_file_that_is_not_there_yet_opens_for_all_who_come_together(tmp_path: Path) -> None:
+    """SQLite does not wait while others switch a new file's journal, so the engine has to."""
+
+    def begin(engine: Engine) -> None:
+        with engine.begin() as connection:
+            assert connection.scalar(text("PRAGMA journal_mode")) == "wal"
+
+    for number in range(60):  # of which about six fail at once if nobody waits
+        engine = new_engine(f"sqlite:///{tmp_path / str(number)}")
+        assert together(*[lambda engine=engine: begin(engine)] * 8) == [None] * 8
+        engine.dispose()
+
+
 # -- what is accepted as a database -----------------------------------------------------------
 
 

@@ -8,6 +8,7 @@ a power cut.
 
 from __future__ import annotations
 
+import sqlite3
 import threading
 from collections.abc import Generator
 from contextlib import contextmanager
@@ -54,11 +55,9 @@ _POOL_SIZE = 15
 _CONNECT_SECONDS = 5
 # How many virtual machine steps SQLite takes between two looks at the clock: about a millisecond.
 _STEPS = 10_000
-_PRAGMAS = (
-    "PRAGMA journal_mode = WAL",
-    "PRAGMA synchronous = FULL",
-    "PRAGMA foreign_keys = ON",
-)
+_PRAGMAS = ("PRAGMA synchronous = FULL", "PRAGMA foreign_keys = ON")
+# How often a connection joins the queue to switch the journal of a file that is just being made.
+_TRIES = 100
 
 
 class Gate:
@@ -171,6 +170,7 @@ def _prepare_sqlite(connection: Any, entry: ConnectionPoolEntry, _: object) -> N
         return
     connection.isolation_level = None
     cursor = connection.cursor()
+    _switch_to_log(cursor)
     for pragma in _PRAGMAS:
         cursor.execute(pragma)
     cursor.close()
@@ -184,6 +184,24 @@ def _prepare_sqlite(connection: Any, entry: ConnectionPoolEntry, _: object) -> N
     else:
         connection.set_progress_handler(overdue, _STEPS)
     entry.info[_PREPARED] = True
+
+
+def _switch_to_log(cursor: Any) -> None:  # Any: as in `_prepare_sqlite`
+    """Let the file keep a write-ahead log, however many open it at the same moment.
+
+    SQLite does not wait for this switch, it fails at once while others are at the file. To begin a
+    transaction it does wait, so between two tries we stand in that queue.
+    """
+    for left in reversed(range(_TRIES)):
+        try:
+            cursor.execute("PRAGMA journal_mode = WAL")
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or not left:
+                raise
+        else:
+            return
+        cursor.execute("BEGIN IMMEDIATE")
+        cursor.execute("ROLLBACK")
 
 
 def _begin_sqlite(connection: Connection) -> None:
