@@ -292,11 +292,16 @@ def test_each_kept_command_is_audited_and_reported_once(
     """Over any commands, failures and savepoints: one entry and one event for each kept command."""
     hotel = open_hotel(core, rooms=1)
     heard: list[UUID] = []
-    core.events.subscribe(RoomStatusChanged, lambda event: heard.append(event.hotel_id))
+
+    @core.events.on(RoomStatusChanged)
+    def hear(event: RoomStatusChanged) -> None:
+        heard.append(event.hotel_id)
+
     with suppress(ValueError), hotel.desk.transaction() as uow:
         carry_out(uow, plan, hotel.rooms[0].id)
         if not commits:
             raise ValueError
+    core.events.unsubscribe(RoomStatusChanged, hear)
     expected = kept_commands(plan) if commits else 0
     assert len(audit_entries(hotel)) == expected
     assert events_stored(hotel) == expected
@@ -817,6 +822,7 @@ EXAMPLES: dict[str, object] = {
     "UUID": UUID(int=7),
     "UUID | str": UUID(int=7),
     "str": "text",
+    "int": 3,
     "float": 2.5,
     "date": TODAY,
     "tuple[str, ...]": ("one", "two"),

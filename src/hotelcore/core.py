@@ -29,25 +29,30 @@ from sqlalchemy.engine import URL
 from hotelcore.backoff import Backoff
 from hotelcore.clock import Clock, SystemClock
 from hotelcore.errors import DatabaseBusy, InvalidInput, TransactionTimeout, WaitTimeout
-from hotelcore.events.bus import EventBus
+from hotelcore.events.bus import AsyncEventBus, EventBus
+from hotelcore.events.trace import Trace
 from hotelcore.ids import HotelId, IdSource
 from hotelcore.sql.creation import create_schema
 from hotelcore.sql.engine import Gate, new_engine, prepare
 from hotelcore.sql.limits import Deadline, Limits
 from hotelcore.sql.proofs import Proofs, prove, snapshot
 from hotelcore.sql.schema import TableNames
+from hotelcore.sql.statements import Statements
 from hotelcore.sql.transactions import (
     Once,
+    Receipt,
     Unit,
     Written,
     joined,
     perform,
     read,
     refuse_unless_plain,
+    serve,
     write,
 )
 from hotelcore.sql.translation import translated
 from hotelcore.sql.unit_of_work import Commission
+from hotelcore.subscriptions import Subscriptions
 from hotelcore.tenancy import Actor
 from hotelcore.text import clean_text
 from hotelcore.unit_of_work import UnitOfWork
@@ -72,6 +77,7 @@ class _Terms:
     names: TableNames
     limits: Limits
     once: Once | None = None
+    receipt: Receipt | None = None
 
     def longer_unit(self) -> Unit:
         """Start the time of a unit of several steps, for which no single result could be stored."""
@@ -81,7 +87,8 @@ class _Terms:
 
     def unit(self) -> Unit:
         """Start the time of a unit of work."""
-        return Unit(self.commission, self.names, Deadline.start(self.commission.clock, self.limits))
+        deadline = Deadline.start(self.commission.clock, self.limits)
+        return Unit(self.commission, self.names, deadline, self.receipt)
 
     def under_key(self, key: str) -> _Terms:
         """Give the same terms under an idempotency key."""
@@ -112,7 +119,12 @@ class _Core:
     """What both cores hold."""
 
     def __init__(
-        self, engine: Engine, names: TableNames | None, limits: Limits | None, clock: Clock | None
+        self,
+        engine: Engine,
+        names: TableNames | None,
+        limits: Limits | None,
+        clock: Clock | None,
+        subscriptions: Subscriptions | None,
     ) -> None:
         self._names = _instance("names", names or TableNames(), TableNames)
         self._limits = _instance("limits", limits or Limits(), Limits)
@@ -123,17 +135,18 @@ class _Core:
         prepare(engine)
         self._sync_engine = engine
         self._ids = IdSource(self._clock)
-        self.events = EventBus()
+        self.subscriptions = _instance(
+            "subscriptions", subscriptions or Subscriptions(), Subscriptions
+        )
 
-    def _terms(self, actor: Actor, correlation_id: str | None) -> _Terms:
+    def _terms(self, actor: Actor, trace: Trace) -> _Terms:
         _instance("actor", actor, Actor)
-        if correlation_id is not None:
-            clean_text("correlation_id", correlation_id, most=200)
         commission = Commission(
             actor=actor,
             clock=self._clock,
             new_id=self._ids.next_id,
-            correlation_id=correlation_id,
+            subscriptions=self.subscriptions,
+            trace=trace,
         )
         return _Terms(commission=commission, names=self._names, limits=self._limits)
 
@@ -153,7 +166,8 @@ class HotelCore(_Core):
     unit of work, ``clock`` tells the time. Raises `InvalidInput` for anything else. A connection
     of a host's engine is waited for as long as the host's pool says (``pool_timeout``).
 
-    ``events`` is the bus on which listeners in this process subscribe.
+    ``events`` is the bus on which listeners in this process subscribe; ``subscriptions`` are the
+    inline and durable ones, which a host may make beforehand and hand in.
     """
 
     def __init__(
@@ -163,11 +177,13 @@ class HotelCore(_Core):
         names: TableNames | None = None,
         limits: Limits | None = None,
         clock: Clock | None = None,
+        subscriptions: Subscriptions | None = None,
     ) -> None:
         if hasattr(database, "sync_engine"):
             raise InvalidInput("database", "is an engine for asyncio: use AsyncHotelCore")
         self.engine = database if isinstance(database, Engine) else new_engine(database)
-        super().__init__(self.engine, names, limits, clock)
+        super().__init__(self.engine, names, limits, clock, subscriptions)
+        self.events = EventBus()
         # A host's engine has a pool of its own size and timeout.
         self._gate = None if self.engine is database else Gate.of(self.engine)
 
@@ -180,12 +196,18 @@ class HotelCore(_Core):
         with translated(self._limits, changing_schema=True), self.engine.connect() as connection:
             create_schema(connection, self._names)
 
-    def acting_as(self, actor: Actor, *, correlation_id: str | None = None) -> Desk:
+    def acting_as(
+        self, actor: Actor, *, correlation_id: str | None = None, traceparent: str | None = None
+    ) -> Desk:
         """Give the handle through which ``actor`` works in the actor's hotel.
 
-        ``correlation_id`` (up to 200 characters) goes into every audit entry and event.
+        ``correlation_id`` (up to 200 characters) goes into every audit entry and event,
+        ``traceparent`` (https://www.w3.org/TR/trace-context/) into every event.
         """
-        return Desk(self, self._terms(actor, correlation_id))
+        return self._desk_of(actor, Trace(correlation_id=correlation_id, traceparent=traceparent))
+
+    def _desk_of(self, actor: Actor, trace: Trace) -> Desk:
+        return Desk(self, self._terms(actor, trace))
 
     def prove(self, hotel_id: HotelId, *, commands: int | None = None) -> Proofs:
         """Check that a hotel's records agree with each other, by recomputing them from the rows.
@@ -203,6 +225,20 @@ class HotelCore(_Core):
     def close(self) -> None:
         """Close the pooled connections; the core may be used again."""
         self.engine.dispose()
+
+    def _tell(self, written: Written) -> None:
+        for event in written.events:
+            self.events.emit(event, hotel_id=event.hotel_id)
+
+    @contextmanager
+    def _serving(self, hotel_id: HotelId | None = None) -> Generator[Statements]:
+        """Open a transaction for the relay's own rows: those of one hotel, or of all."""
+        deadline = Deadline.start(self._clock, self._limits)
+        with (
+            self._connection(deadline) as connection,
+            serve(connection, self._names, deadline, hotel_id) as run,
+        ):
+            yield run
 
     @contextmanager
     def _connection(self, deadline: Deadline) -> Generator[Connection]:
@@ -243,6 +279,10 @@ class Desk:
         """Give a handle with other limits; see `Limits`. What is not given stays."""
         return attrs.evolve(self, its=self._its.limited(wait_limit, time_limit, isolation))
 
+    def _leaving(self, receipt: Receipt) -> Desk:
+        """Give a handle whose writing units leave a receipt in their transaction."""
+        return attrs.evolve(self, its=attrs.evolve(self._its, receipt=receipt))
+
     def run(
         self,
         operation: Callable[Concatenate[UnitOfWork, P], R],
@@ -269,7 +309,7 @@ class Desk:
                 pause = _pause_before_next(attempt, unit.deadline)
                 time.sleep(pause)  # noqa: TID251  # nothing is held between two attempts
                 continue
-            self._core.events.publish(written.events)
+            self._core._tell(written)
             return result
 
     @contextmanager
@@ -285,7 +325,7 @@ class Desk:
             write(connection, unit, written) as uow,
         ):
             yield uow
-        self._core.events.publish(written.events)
+        self._core._tell(written)
 
     @contextmanager
     def reading(self) -> Generator[UnitOfWork]:
@@ -332,11 +372,13 @@ class AsyncHotelCore(_Core):
         names: TableNames | None = None,
         limits: Limits | None = None,
         clock: Clock | None = None,
+        subscriptions: Subscriptions | None = None,
     ) -> None:
         from hotelcore.sql.asynchronous import async_engine  # an extra, so only when wanted
 
         self.engine: AsyncEngine = async_engine(database)
-        super().__init__(self.engine.sync_engine, names, limits, clock)
+        super().__init__(self.engine.sync_engine, names, limits, clock, subscriptions)
+        self.events = AsyncEventBus()
 
     async def create_schema(self) -> None:
         """Create the tables that are missing; see `HotelCore.create_schema`."""
@@ -344,9 +386,12 @@ class AsyncHotelCore(_Core):
             async with self.engine.connect() as connection:
                 await connection.run_sync(create_schema, self._names)
 
-    def acting_as(self, actor: Actor, *, correlation_id: str | None = None) -> AsyncDesk:
+    def acting_as(
+        self, actor: Actor, *, correlation_id: str | None = None, traceparent: str | None = None
+    ) -> AsyncDesk:
         """Give the handle through which ``actor`` works; see `HotelCore.acting_as`."""
-        return AsyncDesk(self, self._terms(actor, correlation_id))
+        trace = Trace(correlation_id=correlation_id, traceparent=traceparent)
+        return AsyncDesk(self, self._terms(actor, trace))
 
     async def prove(self, hotel_id: HotelId, *, commands: int | None = None) -> Proofs:
         """Check that a hotel's records agree with each other; see `HotelCore.prove`."""
@@ -362,6 +407,10 @@ class AsyncHotelCore(_Core):
     async def close(self) -> None:
         """Close the pooled connections."""
         await self.engine.dispose()
+
+    async def _tell(self, written: Written) -> None:
+        for event in written.events:
+            await self.events.emit(event, hotel_id=event.hotel_id)
 
     @asynccontextmanager
     async def _connection(self, deadline: Deadline) -> AsyncGenerator[AsyncConnection]:
@@ -425,7 +474,7 @@ class AsyncDesk:
             except DatabaseBusy:
                 await asyncio.sleep(_pause_before_next(attempt, unit.deadline))
                 continue
-            self._core.events.publish(written.events)
+            await self._core._tell(written)
             return result
 
     @asynccontextmanager
@@ -437,7 +486,7 @@ class AsyncDesk:
             _opened(connection, lambda sync: write(sync, unit, written)) as opened,
         ):
             yield opened
-        self._core.events.publish(written.events)
+        await self._core._tell(written)
 
     @asynccontextmanager
     async def reading(self) -> AsyncGenerator[AsyncUnit]:

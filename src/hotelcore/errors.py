@@ -28,7 +28,9 @@ __all__ = [
     "HotelcoreError",
     "IdempotencyConflict",
     "InvalidInput",
+    "LeaseLost",
     "LimitExceeded",
+    "ListenersFailed",
     "MissingExtra",
     "NotFound",
     "PermissionDenied",
@@ -41,7 +43,9 @@ __all__ = [
     "StaleVersion",
     "TenantMismatch",
     "TransactionTimeout",
+    "TransportFailure",
     "UnitAborted",
+    "UnknownEvent",
     "WaitTimeout",
 ]
 
@@ -333,6 +337,13 @@ class TransactionTimeout(LimitExceeded):
         )
 
 
+class LeaseLost(Conflict):
+    """Another worker took this delivery over, since its lease had ended: let it go.
+
+    Give the relay a longer lease if a handler needs more time.
+    """
+
+
 class DatabaseBusy(Conflict):
     """The database asks for the whole transaction again (deadlock, serialization, busy)."""
 
@@ -387,6 +398,53 @@ class MissingExtra(HotelcoreError, ImportError):
     def message(self) -> str:
         """Give the command that installs them."""
         return f"{self.feature} needs more packages: pip install 'hotelcore[{self.extra}]'"
+
+
+@define(slots=False, eq=False)
+class UnknownEvent(HotelcoreError, LookupError):
+    """An event was met whose name or version this hotelcore does not know."""
+
+    name: str
+    version: int
+
+    def message(self) -> str:
+        """Name the event's kind and version, and say what knows them."""
+        return (
+            f"this hotelcore does not know version {self.version} of the event {self.name}: "
+            "a newer one wrote it, so update hotelcore here"
+        )
+
+
+@define(slots=False, eq=False)
+class TransportFailure(HotelcoreError):
+    """A broker could not be reached, or did not confirm that it stored a batch of events."""
+
+    transport: str
+    reason: str
+
+    def message(self) -> str:
+        """Name the broker and the reason; the driver's own words stay out of it."""
+        return f"{self.transport}: {self.reason}"
+
+
+@define(slots=False, eq=False)
+class ListenersFailed(HotelcoreError):
+    """Listeners of an event still failed when their attempts, or the time for them, ran out.
+
+    ``event`` is its wire name, ``listeners`` names their functions. What they raised is the host's
+    own: the bus told its ``error`` signal of each.
+    """
+
+    event: str
+    listeners: tuple[str, ...]
+    attempts: int
+
+    def message(self) -> str:
+        """Name the event, the listeners and the attempts, never what a listener said."""
+        return (
+            f"after {self.attempts} attempts these listeners of {self.event} still fail: "
+            f"{', '.join(self.listeners)}; the bus's error signal tells what they raised"
+        )
 
 
 @define(slots=False, eq=False)

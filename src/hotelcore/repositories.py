@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from datetime import date, datetime
 from typing import Protocol
+from uuid import UUID
 
 from attrs import frozen
 
@@ -26,6 +27,7 @@ from hotelcore.domain.housekeeping import HousekeepingTask
 from hotelcore.domain.pms import ExternalMapping, ExternalPMSConfig, PmsResource
 from hotelcore.domain.rooms import MaintenancePeriod, Room, RoomCondition, RoomType
 from hotelcore.domain.stays import Stay
+from hotelcore.events.envelope import Envelope
 from hotelcore.ids import (
     BookingId,
     FolioId,
@@ -50,6 +52,7 @@ __all__ = [
     "AuditLog",
     "Bookings",
     "BusinessDays",
+    "EventLog",
     "Folios",
     "Guests",
     "Hotels",
@@ -507,4 +510,20 @@ class PmsConnections(Protocol):
 
     def put_mappings(self, mappings: Sequence[ExternalMapping]) -> None:
         """Store mappings, new ones or with a new fingerprint."""
+        ...
+
+
+class EventLog(Protocol):
+    """What was committed in the hotel, as events; none of it can be changed."""
+
+    def behind(self, position: int = 0, *, limit: int = 1_000) -> Sequence[Envelope]:
+        """Return up to ``limit`` (1 to 1,000) events behind a position of the log, in its order.
+
+        Positions count from 1 without gaps, so 0 begins at the very first event. An event has one
+        as soon as the relay has met it.
+        """
+        ...
+
+    def of_record(self, key: UUID, *, after: int = 0, limit: int = 1_000) -> Sequence[Envelope]:
+        """Return up to ``limit`` (1 to 1,000) events of one record behind a sequence, in order."""
         ...

@@ -111,6 +111,11 @@ class UnitOfWork(Protocol):
         """The PMS connection and its mappings."""
         ...
 
+    @property
+    def events(self) -> repo.EventLog:
+        """The events that were committed."""
+        ...
+
     def now(self) -> datetime:
         """Return the instant of this unit, UTC: the same one from its begin to its end."""
         ...

@@ -180,7 +180,7 @@ def test_create_schema_after_an_upgrade_changes_nothing(engine: Engine) -> None:
 def test_create_schema_brings_a_lost_table_back(engine: Engine) -> None:
     """A table that is missing at the newest revision is created, the others stay."""
     create(engine)
-    execute(engine, "DROP TABLE hc_outbox")
+    execute(engine, "DROP TABLE hc_inbox")
     create(engine)
     check(engine)
 
@@ -232,11 +232,11 @@ def test_the_check_names_what_is_missing(engine: Engine, names: TableNames) -> N
     upgrade(engine, names)
     execute(
         engine,
-        f"DROP TABLE {names.prefix}outbox",
+        f"DROP TABLE {names.prefix}inbox",
         f"ALTER TABLE {names.prefix}folio DROP COLUMN opened_at",
     )
     assert f"revision {HEAD} without " in problem_of(engine, names)
-    assert f"{names.prefix}outbox" in problem_of(engine, names)
+    assert f"{names.prefix}inbox" in problem_of(engine, names)
     assert f"{names.prefix}folio.opened_at" in problem_of(engine, names)
 
 
@@ -562,10 +562,10 @@ def test_a_failing_check_ends_with_one(engine: Engine, capsys: pytest.CaptureFix
     create(engine)
     assert main(["db", "check", "--database", url, "--json"]) == 0
     assert json.loads(capsys.readouterr().out) == {"ok": True, "problem": None}
-    execute(engine, "DROP TABLE hc_outbox")
+    execute(engine, "DROP TABLE hc_inbox")
     assert main(["db", "check", "--database", url, "--json"]) == 1
     out, err = capsys.readouterr()
     document = json.loads(out)
     assert document["ok"] is False
-    assert "hc_outbox" in document["problem"]
+    assert "hc_inbox" in document["problem"]
     assert document["problem"] in err

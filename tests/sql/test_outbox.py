@@ -9,22 +9,28 @@ from hypothesis import strategies as st
 from sqlalchemy import Engine
 
 from hotelcore.domain.rooms import RoomCondition
-from hotelcore.events.catalogue import RoomStatusChanged
-from hotelcore.events.envelope import Envelope
+from hotelcore.events.catalogue import Event, RoomStatusChanged
+from hotelcore.events.trace import Trace
 from hotelcore.ids import EventId, RoomId, new_id
-from hotelcore.sql.outbox import read_events, write_events
+from hotelcore.sql.outbox import SqlEventLog, write_events
 from tests.sql.house import NOON, House, new_house
 
+TRACE = Trace(
+    correlation_id="tour",
+    causation_id=EventId(new_id()),
+    traceparent="00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
+)
 
-def reported(house: House, room_id: RoomId, condition: RoomCondition) -> Envelope:
-    """Seal the event that a room is now in ``condition``."""
+
+def reported(house: House, room_id: RoomId, condition: RoomCondition) -> tuple[EventId, Event]:
+    """Make the event that a room is now in ``condition``."""
     event = RoomStatusChanged(
         hotel_id=house.hotel_id,
         room_id=room_id,
         previous=RoomCondition.CLEAN,
         condition=condition,
     )
-    return Envelope.around(event, id=EventId(new_id()), occurred_at=NOON, correlation_id="tour")
+    return EventId(new_id()), event
 
 
 @given(
@@ -39,14 +45,27 @@ def test_the_events_of_a_record_come_back_in_order(
     """Whatever several units reported of two rooms, each room's events are its own, in order."""
     house, other = new_house(database), new_house(database)
     rooms = house.room_ids[:2]
-    written: list[Envelope] = []
+    written: list[tuple[EventId, Event]] = []
     for unit in units:
-        envelopes = [reported(house, rooms[room], condition) for room, condition in unit]
+        events = [reported(house, rooms[room], condition) for room, condition in unit]
         with house.writing() as run:
-            write_events(run, envelopes)
-        written += envelopes
+            write_events(run, events, at=NOON, trace=TRACE)
+        written += events
     with house.reading() as run:
         for room_id in rooms:
-            assert read_events(run, room_id) == [event for event in written if event.key == room_id]
+            read = SqlEventLog(run).of_record(room_id)
+            assert [(each.id, each.event()) for each in read] == [
+                (id, event) for id, event in written if event.key == room_id
+            ]
+            assert [each.sequence for each in read] == list(range(1, len(read) + 1))
+            assert all(
+                Trace(
+                    correlation_id=each.correlation_id,
+                    causation_id=each.causation_id,
+                    traceparent=each.traceparent,
+                )
+                == TRACE
+                for each in read
+            )
     with other.reading() as run:
-        assert not any(read_events(run, room_id) for room_id in rooms)
+        assert not any(SqlEventLog(run).of_record(room_id) for room_id in rooms)

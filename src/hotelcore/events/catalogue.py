@@ -6,10 +6,11 @@ case (``bookingId``), in Python in snake case.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Mapping, Set
 from datetime import date
 from types import MappingProxyType
-from typing import ClassVar
+from typing import Any, ClassVar, TypeVar, get_type_hints
 from uuid import UUID
 
 import attrs
@@ -18,6 +19,7 @@ from attrs import frozen
 from hotelcore import wire
 from hotelcore.domain.money import Money
 from hotelcore.domain.rooms import RoomCondition
+from hotelcore.errors import InvalidInput
 from hotelcore.ids import (
     BookingId,
     FolioId,
@@ -54,33 +56,47 @@ __all__ = [
     "PmsGuestSynced",
     "PmsRoomSynced",
     "RoomStatusChanged",
+    "WireField",
+    "catalogue_of",
+    "event_of",
     "payload",
+    "wire_fields",
 ]
+
+_WIRE_NAME = re.compile(r"[a-z][A-Za-z]*(\.[a-z][A-Za-z]*)+")
+_FIELD_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,63}")
 
 
 @frozen(kw_only=True)
 class Event:
-    """A fact of one hotel. ``wire_name`` names its kind, ``key`` the record whose order counts."""
+    """A fact of one hotel.
+
+    ``wire_name`` names its kind, and ``version`` counts the forms that the payload of one name has
+    had. ``keyed_by`` is the field with the record within whose events the order is kept: the hotel
+    where there is none.
+    """
 
     wire_name: ClassVar[str]
+    version: ClassVar[int] = 1
+    keyed_by: ClassVar[str] = "hotel_id"
     hotel_id: HotelId
 
     @property
     def key(self) -> UUID:
-        """The record within whose events the order is kept; the hotel where there is none."""
-        return self.hotel_id
+        """The record within whose events the order is kept."""
+        key: UUID = getattr(self, self.keyed_by)
+        return key
+
+
+E = TypeVar("E", bound=Event)
 
 
 @frozen(kw_only=True)
 class _OfBooking(Event):
     """Facts of one booking are ordered among themselves."""
 
-    wire_name: ClassVar[str]
+    keyed_by: ClassVar[str] = "booking_id"
     booking_id: BookingId
-
-    @property
-    def key(self) -> UUID:
-        return self.booking_id
 
 
 @frozen(kw_only=True)
@@ -227,14 +243,10 @@ class RoomStatusChanged(Event):
     """A room's condition changed."""
 
     wire_name: ClassVar[str] = "room.statusChanged"
+    keyed_by: ClassVar[str] = "room_id"
     room_id: RoomId
     previous: RoomCondition
     condition: RoomCondition
-
-    @property
-    def key(self) -> UUID:
-        """The room."""
-        return self.room_id
 
 
 @frozen(kw_only=True)
@@ -242,14 +254,10 @@ class HousekeepingTaskCompleted(Event):
     """A housekeeping task is done."""
 
     wire_name: ClassVar[str] = "housekeeping.taskCompleted"
+    keyed_by: ClassVar[str] = "room_id"
     task_id: TaskId
     room_id: RoomId
     kind: str
-
-    @property
-    def key(self) -> UUID:
-        """The room."""
-        return self.room_id
 
 
 @frozen(kw_only=True)
@@ -286,13 +294,9 @@ class PmsRoomSynced(Event):
     """A room was taken over from the property management system."""
 
     wire_name: ClassVar[str] = "pms.room.synced"
+    keyed_by: ClassVar[str] = "room_id"
     room_id: RoomId
     external_id: str
-
-    @property
-    def key(self) -> UUID:
-        """The room."""
-        return self.room_id
 
 
 @frozen(kw_only=True)
@@ -300,13 +304,9 @@ class PmsGuestSynced(Event):
     """A guest was taken over from the property management system."""
 
     wire_name: ClassVar[str] = "pms.guest.synced"
+    keyed_by: ClassVar[str] = "guest_id"
     guest_id: GuestId
     external_id: str
-
-    @property
-    def key(self) -> UUID:
-        """The guest."""
-        return self.guest_id
 
 
 @frozen(kw_only=True)
@@ -317,43 +317,112 @@ class PmsBookingSynced(_OfBooking):
     external_id: str
 
 
-CATALOGUE: Mapping[str, type[Event]] = MappingProxyType(
-    {
-        kind.wire_name: kind
-        for kind in (
-            BookingCancelled,
-            BookingCheckedIn,
-            BookingCheckedOut,
-            BookingCreated,
-            BookingNoShow,
-            BookingReinstated,
-            BookingRoomAssigned,
-            BookingUpdated,
-            BusinessDayClosed,
-            ChargePosted,
-            ChargeVoided,
-            FolioClosed,
-            HousekeepingTaskCompleted,
-            PaymentReceived,
-            PaymentRefunded,
-            PmsBookingSynced,
-            PmsConnected,
-            PmsDisconnected,
-            PmsGuestSynced,
-            PmsRoomSynced,
-            RoomStatusChanged,
-        )
-    }
+def catalogue_of(*kinds: type[Event]) -> Mapping[str, type[Event]]:
+    """Return ``kinds`` by their wire names.
+
+    Raises `InvalidInput` for a class without a wire name of its own, a name that two classes have,
+    and a version below 1.
+    """
+    catalogue: dict[str, type[Event]] = {}
+    for kind in kinds:
+        name = vars(kind).get("wire_name")
+        if not isinstance(name, str) or not _WIRE_NAME.fullmatch(name):
+            raise InvalidInput("wire_name", f"{kind.__name__} needs one such as booking.created")
+        if name in catalogue:
+            raise InvalidInput("wire_name", f"{kind.__name__} has that of another event, {name}")
+        if kind.version < 1:
+            raise InvalidInput("version", f"that of {kind.__name__} must be 1 or more")
+        catalogue[name] = kind
+    return MappingProxyType(catalogue)
+
+
+CATALOGUE: Mapping[str, type[Event]] = catalogue_of(
+    BookingCancelled,
+    BookingCheckedIn,
+    BookingCheckedOut,
+    BookingCreated,
+    BookingNoShow,
+    BookingReinstated,
+    BookingRoomAssigned,
+    BookingUpdated,
+    BusinessDayClosed,
+    ChargePosted,
+    ChargeVoided,
+    FolioClosed,
+    HousekeepingTaskCompleted,
+    PaymentReceived,
+    PaymentRefunded,
+    PmsBookingSynced,
+    PmsConnected,
+    PmsDisconnected,
+    PmsGuestSynced,
+    PmsRoomSynced,
+    RoomStatusChanged,
 )
-"""Every event by its wire name."""
+"""Every event by its wire name. It is closed: what is not here is no event of the library."""
+
+
+# -- the wire form -----------------------------------------------------------------------------
+
+
+@frozen(kw_only=True)
+class WireField:
+    """One field of a payload: its ``name`` in Python and the ``type`` of its value there."""
+
+    name: str
+    type: object
+
+
+# Begins empty and remembers the fields of every class it meets: each event passes here twice.
+_WIRE_FIELDS: dict[type[Event], Mapping[str, WireField]] = {}
+
+
+def wire_fields(kind: type[Event]) -> Mapping[str, WireField]:
+    """Return the fields of ``kind``'s payload by their names on the wire."""
+    fields = _WIRE_FIELDS.get(kind)
+    if fields is None:
+        types = get_type_hints(kind)
+        names = [attribute.name for attribute in attrs.fields(kind)]
+        fields = {_camel(name): WireField(name=name, type=types[name]) for name in names}
+        fields = _WIRE_FIELDS[kind] = MappingProxyType(fields)
+    return fields
 
 
 def payload(event: Event) -> dict[str, wire.Json]:
     """Return the event's fields as they go over the wire, camel case and all."""
-    return {
-        _camel(attribute.name): wire.encode(getattr(event, attribute.name))
-        for attribute in attrs.fields(type(event))
-    }
+    fields = wire_fields(type(event)).items()
+    return {name: wire.encode(getattr(event, field.name)) for name, field in fields}
+
+
+def event_of(kind: type[E], payload: wire.Json) -> E:
+    """Return the event of ``kind`` that `payload` made ``payload`` of.
+
+    Raises `InvalidInput` that names the field that is missing, unknown or does not fit.
+    """
+    if type(payload) is not dict:
+        raise InvalidInput("payload", "must be an object")
+    fields = wire_fields(kind)
+    if payload.keys() != fields.keys():
+        raise _misfit(payload.keys(), fields.keys())
+    values: dict[str, Any] = {}  # Any: each is of its own field's type.
+    name = ""
+    try:
+        for name, field in fields.items():
+            values[field.name] = wire.decode(payload[name], field.type)
+    except InvalidInput as error:
+        inner = "" if error.field == "value" else f".{error.field}"
+        raise InvalidInput(name + inner, error.reason) from None
+    return kind(**values)
+
+
+def _misfit(found: Set[str], needed: Set[str]) -> InvalidInput:
+    missing = sorted(needed - found)
+    if missing:
+        return InvalidInput(missing[0], "is missing from the payload")
+    unknown = min(found - needed)
+    # Only what may be the name of a field is repeated: a stranger's key could hold anything.
+    name = unknown if _FIELD_NAME.fullmatch(unknown) else "payload"
+    return InvalidInput(name, "is no field of this event's version")
 
 
 def _camel(name: str) -> str:

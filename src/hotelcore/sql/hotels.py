@@ -24,6 +24,7 @@ from hotelcore.domain.hotels import Hotel, HouseRules
 from hotelcore.errors import AlreadyExists, NotFound
 from hotelcore.ids import HotelId
 from hotelcore.sql import schema
+from hotelcore.sql.feed import add_feed
 from hotelcore.sql.statements import (
     AnyRow,
     Statements,
@@ -126,6 +127,7 @@ class SqlHotels:
             self._run.write(_INSERT, version=hotel.version, **_NO_STRIPE, **_values(hotel))
         except UniqueViolation:
             raise AlreadyExists("hotel", "id") from None
+        add_feed(self._run, hotel.created_at)
         self._set_stripe_ids(hotel)
 
     def current(self) -> Hotel:

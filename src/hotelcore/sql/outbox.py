@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 from uuid import UUID
 
 from sqlalchemy import (
+    BigInteger,
     Column,
     ForeignKeyConstraint,
+    Index,
     Integer,
     String,
     Table,
@@ -19,26 +22,38 @@ from sqlalchemy import (
 )
 
 from hotelcore import wire
-from hotelcore.errors import DatabaseBusy
+from hotelcore.errors import DatabaseBusy, InvalidInput
+from hotelcore.events.catalogue import Event, payload
 from hotelcore.events.envelope import Envelope
+from hotelcore.events.trace import Trace
 from hotelcore.ids import EventId, HotelId
 from hotelcore.sql import schema
+from hotelcore.sql.pages import check_limit
 from hotelcore.sql.statements import AnyRow, Statements, acting_hotel, insert_into
 from hotelcore.sql.translation import UniqueViolation
 
-__all__ = ["OUTBOX", "read_events", "write_events"]
+__all__ = ["OUTBOX", "SqlEventLog", "envelope_of", "write_events"]
 
 
 class OutboxColumns(TypedColumns):
-    """An event's columns; ``sequence`` counts the events of one ``key`` from 1, without gaps."""
+    """An event's columns.
+
+    ``sequence`` counts the events of one ``key`` from 1, without gaps. ``turn`` orders the hotel's
+    events that wait for their ``position`` in its log, which the relay gives them.
+    """
 
     hotel_id: Column[UUID] = schema.hotel_column()
     id: Column[UUID] = schema.id_column()
     name: Column[str] = Column(String(100), nullable=False)
+    version: Column[int] = Column(Integer, nullable=False)
     key: Column[UUID] = Column(schema.Id, nullable=False)
     sequence: Column[int] = Column(Integer, nullable=False)
+    turn: Column[int] = Column(BigInteger, nullable=False)
+    position: Column[int | None] = Column(BigInteger)
     occurred_at: Column[datetime] = Column(schema.Instant, nullable=False)
     correlation_id: Column[str | None] = Column(String(200))
+    causation_id: Column[UUID | None] = Column(schema.Id)
+    traceparent: Column[str | None] = Column(String(55))
     payload: Column[wire.Json] = Column(schema.Json, nullable=False)
 
 
@@ -51,57 +66,107 @@ OUTBOX = Table(
 )
 """The table of events, written in the transactions that they report."""
 _c = OUTBOX.c
+_waits = _c.position.is_(None)
+Index("ix_hc_outbox_turn", _c.hotel_id, _c.turn, sqlite_where=_waits, postgresql_where=_waits)
+Index("uq_hc_outbox_position", _c.hotel_id, _c.position, unique=True)
+schema.announced(OUTBOX)
+
 _last = OUTBOX.alias("last")
-_NEXT = (
+_NEXT_OF_KEY = (
     select(func.coalesce(func.max(_last.c.sequence), 0) + 1)
     .where(_last.c.hotel_id == acting_hotel(), _last.c.key == bindparam("key"))
     .scalar_subquery()
 )
-_INSERT = insert_into(OUTBOX).values(sequence=_NEXT)
-_OF_KEY = (
+# Two writers may draw the same turn, but only for events of different records.
+_NEXT_TURN = (
+    select(func.coalesce(func.max(_last.c.turn), 0) + 1)
+    .where(_last.c.hotel_id == acting_hotel(), _last.c.position.is_(None))
+    .scalar_subquery()
+)
+_INSERT = insert_into(OUTBOX).values(sequence=_NEXT_OF_KEY, turn=_NEXT_TURN, position=None)
+_LOG = (
     select(OUTBOX)
-    .where(_c.hotel_id == acting_hotel(), _c.key == bindparam("wanted"))
+    .where(_c.hotel_id == acting_hotel(), _c.position > bindparam("after"))
+    .order_by(_c.position)
+    .limit(bindparam("most"))
+)
+_RECORD = (
+    select(OUTBOX)
+    .where(
+        _c.hotel_id == acting_hotel(),
+        _c.key == bindparam("wanted"),
+        _c.sequence > bindparam("after"),
+    )
     .order_by(_c.sequence)
+    .limit(bindparam("most"))
 )
 
 
-def write_events(run: Statements, envelopes: list[Envelope]) -> None:
-    """Store the events of a unit of work in the order in which they were emitted.
+def write_events(
+    run: Statements, events: Sequence[tuple[EventId, Event]], *, at: datetime, trace: Trace
+) -> None:
+    """Store the events of a unit of work, in the order in which they were emitted.
 
     Two units that report on one record at the same time draw the same number; the later one is
     asked to run again (`DatabaseBusy`).
     """
     try:
-        run.write_many(
-            _INSERT,
-            [
-                {
-                    "id": envelope.id,
-                    "name": envelope.name,
-                    "key": envelope.key,
-                    "occurred_at": envelope.occurred_at,
-                    "correlation_id": envelope.correlation_id,
-                    "payload": envelope.payload,
-                }
-                for envelope in envelopes
-            ],
-        )
+        run.write_many(_INSERT, [_row(id, event, at, trace) for id, event in events])
     except UniqueViolation:
         raise DatabaseBusy from None
 
 
-def read_events(run: Statements, key: UUID) -> list[Envelope]:
-    """Return the stored events of one record, in order."""
-    return run.all(_OF_KEY, _envelope, wanted=key)
+def _row(id: EventId, event: Event, at: datetime, trace: Trace) -> dict[str, object]:
+    return {
+        "id": id,
+        "name": event.wire_name,
+        "version": event.version,
+        "key": event.key,
+        "occurred_at": at,
+        "correlation_id": trace.correlation_id,
+        "causation_id": trace.causation_id,
+        "traceparent": trace.traceparent,
+        "payload": payload(event),
+    }
 
 
-def _envelope(row: AnyRow) -> Envelope:
+class SqlEventLog:
+    """The `hotelcore.repositories.EventLog` of one unit of work."""
+
+    def __init__(self, run: Statements) -> None:
+        self._run = run
+
+    def behind(self, position: int = 0, *, limit: int = 1_000) -> list[Envelope]:
+        """Return the events behind a position, in the order of the log."""
+        _check_number("position", position)
+        check_limit(limit)
+        return self._run.all(_LOG, envelope_of, after=position, most=limit)
+
+    def of_record(self, key: UUID, *, after: int = 0, limit: int = 1_000) -> list[Envelope]:
+        """Return the events of one record behind a sequence, in order."""
+        _check_number("after", after)
+        check_limit(limit)
+        return self._run.all(_RECORD, envelope_of, wanted=key, after=after, most=limit)
+
+
+def _check_number(name: str, value: object) -> None:
+    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value < 2**31:
+        raise InvalidInput(name, "must be a whole number from 0 up, as the log counts")
+
+
+def envelope_of(row: AnyRow) -> Envelope:
+    """Build the envelope of a row that has all columns."""
     return Envelope(
         id=EventId(row.id),
         hotel_id=HotelId(row.hotel_id),
         name=row.name,
+        version=row.version,
         key=row.key,
+        sequence=row.sequence,
+        position=row.position,
         occurred_at=row.occurred_at,
         correlation_id=row.correlation_id,
+        causation_id=row.causation_id,
+        traceparent=row.traceparent,
         payload=row.payload,
     )

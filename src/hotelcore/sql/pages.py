@@ -15,7 +15,7 @@ from hotelcore.errors import InvalidInput
 from hotelcore.lists import Page
 from hotelcore.sql.statements import AnyRow, Statements
 
-__all__ = ["read_page"]
+__all__ = ["check_limit", "read_page"]
 
 T = TypeVar("T")
 # The columns of a sort key differ in type, so each is a column of anything.
@@ -40,8 +40,7 @@ def read_page(
     is read from the last row. Raises `InvalidInput` for a limit out of range or a cursor that was
     not given by this list.
     """
-    if isinstance(limit, bool) or not isinstance(limit, int) or not 1 <= limit <= _LARGEST_PAGE:
-        raise InvalidInput("limit", f"must be a whole number from 1 to {_LARGEST_PAGE}")
+    check_limit(limit)
     if after is not None:
         bound = tuple_(
             *(literal(v, k.type) for k, v in zip(keys, _opened(after, keys), strict=True))
@@ -52,6 +51,12 @@ def read_page(
     more = len(rows) > limit
     cursor = _sealed(rows[limit - 1], keys) if more else None
     return Page(tuple(build(row) for row in rows[:limit]), cursor)
+
+
+def check_limit(limit: object) -> None:
+    """Raise `InvalidInput` unless ``limit`` is how many records one page may have."""
+    if isinstance(limit, bool) or not isinstance(limit, int) or not 1 <= limit <= _LARGEST_PAGE:
+        raise InvalidInput("limit", f"must be a whole number from 1 to {_LARGEST_PAGE}")
 
 
 def _sealed(row: AnyRow, keys: Keys) -> str:

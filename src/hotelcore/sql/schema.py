@@ -50,6 +50,7 @@ __all__ = [
     "Json",
     "TableNames",
     "ValueText",
+    "announced",
     "append_only",
     "attributes_column",
     "currency_column",
@@ -271,6 +272,27 @@ def append_only(table: Table) -> None:
         f"FOR EACH ROW EXECUTE FUNCTION fn_{name}_append_only()"
     )
     drop = _ddl(f"DROP FUNCTION IF EXISTS fn_{name}_append_only()")
+    event.listen(table, "after_create", function.execute_if(dialect="postgresql"))
+    event.listen(table, "after_create", trigger.execute_if(dialect="postgresql"))
+    event.listen(table, "after_drop", drop.execute_if(dialect="postgresql"))
+
+
+def announced(table: Table) -> None:
+    """Have PostgreSQL announce each commit that inserts into ``table``, on a channel of its name.
+
+    Announcing from the transaction costs no round trip, and it reaches those who listen also when
+    the host is the one who commits.
+    """
+    name = table.name
+    function = _ddl(
+        f"CREATE OR REPLACE FUNCTION fn_{name}_announce() RETURNS trigger LANGUAGE plpgsql AS "
+        f"$$ BEGIN PERFORM pg_notify('{name}', ''); RETURN NULL; END $$"
+    )
+    trigger = _ddl(
+        f"CREATE TRIGGER tr_{name}_announce AFTER INSERT ON {name} "
+        f"FOR EACH STATEMENT EXECUTE FUNCTION fn_{name}_announce()"
+    )
+    drop = _ddl(f"DROP FUNCTION IF EXISTS fn_{name}_announce()")
     event.listen(table, "after_create", function.execute_if(dialect="postgresql"))
     event.listen(table, "after_create", trigger.execute_if(dialect="postgresql"))
     event.listen(table, "after_drop", drop.execute_if(dialect="postgresql"))

@@ -40,6 +40,7 @@ from hotelcore.sql.limits import Deadline
 from hotelcore.sql.translation import translated
 
 __all__ = [
+    "INSERTS",
     "Statements",
     "acting_hotel",
     "as_known",
@@ -58,10 +59,12 @@ AnyRow: TypeAlias = Row[Any]
 Parameters: TypeAlias = Mapping[str, Any]
 
 _ACTING_HOTEL = "acting_hotel"
-_INSERTS: Mapping[str, Callable[[Table], sqlite.Insert | postgresql.Insert]] = {
+_NO_HOTEL = HotelId(UUID(int=0))
+INSERTS: Mapping[str, Callable[[Table], sqlite.Insert | postgresql.Insert]] = {
     "sqlite": sqlite.insert,
     "postgresql": postgresql.insert,
 }
+"""What builds, by dialect, an INSERT that says what to do with a row that is there."""
 
 
 def acting_hotel() -> BindParameter[UUID]:
@@ -78,7 +81,7 @@ def insert_unless_there(table: Table) -> Mapping[str, Insert]:
     """Build, by dialect, the INSERT of one row that leaves a stored row with its key as it is."""
     return {
         dialect: insert_there(table).values(_row_of(table)).on_conflict_do_nothing()
-        for dialect, insert_there in _INSERTS.items()
+        for dialect, insert_there in INSERTS.items()
     }
 
 
@@ -91,7 +94,7 @@ def upsert_into(
     ``keeping`` is left as it is and not counted among the rows changed.
     """
     statements: dict[str, Insert] = {}
-    for dialect, insert_there in _INSERTS.items():
+    for dialect, insert_there in INSERTS.items():
         statement = insert_there(table).values(_row_of(table))
         new = statement.excluded
         statements[dialect] = statement.on_conflict_do_update(
@@ -136,21 +139,22 @@ class Statements:
 
     ``may_write`` says whether rows may be changed at the moment: never in a reading unit, and in a
     writing one only by the commands, since what they do is permitted and audited. ``over`` is set
-    when the unit has ended, which nothing outlives.
+    when the unit has ended, which nothing outlives. Without a hotel, as in the relay, a statement
+    that asks for the acting one fails.
     """
 
     def __init__(
         self,
         connection: Connection,
-        hotel_id: HotelId,
+        hotel_id: HotelId | None,
         deadline: Deadline,
         *,
         read_only: bool,
         options: CoreExecuteOptionsParameter | None = None,
     ) -> None:
         self._connection = connection
-        self.hotel_id = hotel_id
-        self._acting = {_ACTING_HOTEL: hotel_id}
+        self.hotel_id = hotel_id or _NO_HOTEL
+        self._acting: Parameters = {_ACTING_HOTEL: hotel_id} if hotel_id else {}
         self._deadline = deadline
         # Without it the number of rows that an INSERT met is lost on PostgreSQL.
         self._options: CoreExecuteOptionsParameter = {**(options or {}), "preserve_rowcount": True}

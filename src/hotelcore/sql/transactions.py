@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
 from inspect import iscoroutinefunction, isgeneratorfunction
-from typing import Any, TypeVar, get_type_hints
+from typing import Any, TypeAlias, TypeVar, get_type_hints
 
 from attrs import frozen
 from sqlalchemy import Connection, Transaction
@@ -18,6 +18,7 @@ from hotelcore import wire
 from hotelcore.access import Permission, authorize
 from hotelcore.errors import InvalidInput
 from hotelcore.events.catalogue import Event
+from hotelcore.ids import HotelId
 from hotelcore.operations.declaring import permission_of
 from hotelcore.sql.engine import DEADLINE, NAMES, READING
 from hotelcore.sql.idempotency import claim, settle
@@ -29,27 +30,35 @@ from hotelcore.sql.unit_of_work import Commission, SqlUnitOfWork
 
 __all__ = [
     "Once",
+    "Receipt",
     "Unit",
     "Written",
     "joined",
     "perform",
     "read",
     "refuse_unless_plain",
+    "serve",
     "write",
 ]
 
 R = TypeVar("R")
 # What a host runs in a unit differs in arguments; the handles' own signatures are exact.
 Work = Callable[..., R]
+Receipt: TypeAlias = Callable[[Statements], None]
+"""What a unit of work stores beside its commands to say that something was handled."""
 
 
 @frozen
 class Unit:
-    """What a unit of work is opened with: for whom, under which table names, until when."""
+    """What a unit of work is opened with: for whom, under which table names, until when.
+
+    A writing unit leaves its ``receipt``, if it has one, as the last thing in its transaction.
+    """
 
     commission: Commission
     names: TableNames
     deadline: Deadline
+    receipt: Receipt | None = None
 
     @contextmanager
     def over(
@@ -69,6 +78,20 @@ class Unit:
             yield SqlUnitOfWork(run, self.commission)
         finally:
             run.over = True
+
+
+@contextmanager
+def serve(
+    connection: Connection, names: TableNames, deadline: Deadline, hotel_id: HotelId | None
+) -> Generator[Statements]:
+    """Open a transaction for the relay's own rows: those of one hotel, or of all of them."""
+    if connection.dialect.name == "postgresql":
+        connection = connection.execution_options(isolation_level="READ COMMITTED")
+    with _begun(connection, deadline) as transaction:
+        options = _statement_options(names)
+        yield Statements(connection, hotel_id, deadline, read_only=False, options=options)
+        with translated(deadline.limits):
+            transaction.commit()
 
 
 def _statement_options(names: TableNames) -> dict[str, Any]:  # SQLAlchemy's options are open
@@ -98,9 +121,15 @@ def write(
     limits = unit.deadline.limits
     if connection.dialect.name == "postgresql":
         connection = connection.execution_options(isolation_level=limits.isolation)
-    with _begun(connection, unit) as transaction, unit.over(connection, read_only=False) as uow:
+    with (
+        _begun(connection, unit.deadline) as transaction,
+        unit.over(connection, read_only=False) as uow,
+    ):
         yield uow
         written.events = uow.flush()
+        if unit.receipt is not None:
+            with uow.own_writing() as run:
+                unit.receipt(run)
         unit.deadline.check()
         with translated(limits):
             transaction.commit()
@@ -115,20 +144,23 @@ def read(connection: Connection, unit: Unit) -> Generator[SqlUnitOfWork, None, N
         connection = connection.execution_options(
             isolation_level="READ COMMITTED", postgresql_readonly=True
         )
-    with _begun(connection, unit) as transaction, unit.over(connection, read_only=True) as uow:
+    with (
+        _begun(connection, unit.deadline) as transaction,
+        unit.over(connection, read_only=True) as uow,
+    ):
         yield uow
         undo(connection, transaction)
 
 
 @contextmanager
-def _begun(connection: Connection, unit: Unit) -> Generator[Transaction, None, None]:
-    """Begin a transaction under the unit's limits; undo what the body did not end."""
-    with _watched(connection, unit):
-        with translated(unit.deadline.limits):
+def _begun(connection: Connection, deadline: Deadline) -> Generator[Transaction, None, None]:
+    """Begin a transaction under the limits; undo what the body did not end."""
+    with _watched(connection, deadline):
+        with translated(deadline.limits):
             transaction = connection.begin()
         try:
-            with translated(unit.deadline.limits):
-                unit.deadline.begin(connection)
+            with translated(deadline.limits):
+                deadline.begin(connection)
             yield transaction
         except BaseException:
             undo(connection, transaction)
@@ -136,12 +168,12 @@ def _begun(connection: Connection, unit: Unit) -> Generator[Transaction, None, N
 
 
 @contextmanager
-def _watched(connection: Connection, unit: Unit) -> Generator[None, None, None]:
-    """Let SQLite's progress handler know the unit's deadline for the time of the body."""
+def _watched(connection: Connection, deadline: Deadline) -> Generator[None, None, None]:
+    """Let SQLite's progress handler know the deadline for the time of the body."""
     # Asked for once: a connection that was lost meanwhile would open another to answer.
     info = connection.info
     before = info.get(DEADLINE)
-    info[DEADLINE] = unit.deadline
+    info[DEADLINE] = deadline
     try:
         yield
     finally:
@@ -154,7 +186,7 @@ def joined(
 ) -> Generator[SqlUnitOfWork, None, None]:
     """Work inside the host's open transaction; a failure undoes our part, the end is the host's."""
     limits = unit.deadline.limits
-    with _watched(connection, unit):
+    with _watched(connection, unit.deadline):
         with translated(limits):
             savepoint = connection.begin_nested()
             limits_of_host = told_limits(connection)

@@ -17,7 +17,7 @@ from hotelcore.domain.audit import AuditLogEntry, Change, changes_between
 from hotelcore.domain.hotels import Hotel
 from hotelcore.errors import DatabaseFailure, ReadOnly, UnitAborted
 from hotelcore.events.catalogue import Event
-from hotelcore.events.envelope import Envelope
+from hotelcore.events.trace import Trace
 from hotelcore.ids import AuditEntryId, EventId, HotelId
 from hotelcore.sql.audit import SqlAuditLog, write_entries
 from hotelcore.sql.availability import SqlInventory
@@ -27,12 +27,13 @@ from hotelcore.sql.folios import SqlFolios
 from hotelcore.sql.guests import SqlGuests
 from hotelcore.sql.hotels import SqlHotels
 from hotelcore.sql.housekeeping import SqlHousekeeping
-from hotelcore.sql.outbox import write_events
+from hotelcore.sql.outbox import SqlEventLog, write_events
 from hotelcore.sql.pms import SqlPmsConnections
 from hotelcore.sql.room_nights import SqlRoomNights
 from hotelcore.sql.rooms import SqlMaintenance, SqlRooms, SqlRoomTypes
 from hotelcore.sql.statements import Statements
 from hotelcore.sql.translation import UniqueViolation
+from hotelcore.subscriptions import Subscriptions
 from hotelcore.tenancy import Actor, same_hotel
 from hotelcore.text import clean_text
 
@@ -50,7 +51,8 @@ class Commission:
     actor: Actor
     clock: Clock
     new_id: Callable[[], UUID]
-    correlation_id: str | None = None
+    subscriptions: Subscriptions
+    trace: Trace = Trace()
 
 
 @define
@@ -92,6 +94,7 @@ class SqlUnitOfWork:
         self.housekeeping = SqlHousekeeping(run)
         self.business_days = SqlBusinessDays(run)
         self.pms = SqlPmsConnections(run)
+        self.events = SqlEventLog(run)
 
     # -- who, where, when ---------------------------------------------------------------------
 
@@ -224,7 +227,7 @@ class SqlUnitOfWork:
             resource_id=first.resource_id if first else self.hotel_id,
             changes=tuple(command.changes),
             reason=command.reason,
-            correlation_id=self._commission.correlation_id,
+            correlation_id=self._commission.trace.correlation_id,
         )
 
     # -- the end of the transaction -----------------------------------------------------------
@@ -241,22 +244,21 @@ class SqlUnitOfWork:
             self._run.may_write = False
 
     def flush(self) -> tuple[Event, ...]:
-        """Store the audit entries and the events, and return the events for their listeners.
+        """Tell the inline subscriptions, store the audit entries and the events, and return these.
 
         Raises `UnitAborted` if a command failed and the host went on as if nothing had happened.
         """
+        self._tell_inline()
         self._refuse_if_aborted()
-        events = tuple(self._events)
-        envelopes = [
-            Envelope.around(
-                event,
-                id=EventId(self.new_id()),
-                occurred_at=self._now,
-                correlation_id=self._commission.correlation_id,
-            )
-            for event in events
-        ]
+        events = [(EventId(self.new_id()), event) for event in self._events]
         with self.own_writing() as run:
             write_entries(run, self._entries)
-            write_events(run, envelopes)
-        return events
+            write_events(run, events, at=self._now, trace=self._commission.trace)
+        return tuple(self._events)
+
+    def _tell_inline(self) -> None:
+        # The list grows while it is read, by what the handlers themselves cause.
+        for event in self._events:
+            for handler in self._commission.subscriptions.inline_of(event):
+                self._refuse_if_aborted()
+                handler(self, event)

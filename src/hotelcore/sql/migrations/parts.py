@@ -13,6 +13,7 @@ from sqlalchemy.sql.naming import conv
 __all__ = [
     "INSTANT",
     "JSON",
+    "announced",
     "append_only",
     "check",
     "index",
@@ -91,4 +92,18 @@ def append_only(op: Operations, table: str) -> None:
     op.execute(
         f"CREATE TRIGGER tr_{table}_append_only BEFORE UPDATE OR DELETE ON {table} "
         f"FOR EACH ROW EXECUTE FUNCTION fn_{table}_append_only()"
+    )
+
+
+def announced(op: Operations, table: str) -> None:
+    """Have PostgreSQL announce each commit that inserts, on a channel of the table's name."""
+    if op.get_context().dialect.name == "sqlite":
+        return
+    op.execute(
+        f"CREATE OR REPLACE FUNCTION fn_{table}_announce() RETURNS trigger LANGUAGE plpgsql AS "
+        f"$$ BEGIN PERFORM pg_notify('{table}', ''); RETURN NULL; END $$"
+    )
+    op.execute(
+        f"CREATE TRIGGER tr_{table}_announce AFTER INSERT ON {table} "
+        f"FOR EACH STATEMENT EXECUTE FUNCTION fn_{table}_announce()"
     )

@@ -9,6 +9,7 @@ from sqlalchemy.sql.naming import conv
 from hotelcore.sql.migrations.parts import (
     INSTANT,
     JSON,
+    announced,
     append_only,
     check,
     index,
@@ -30,6 +31,9 @@ def upgrade(op: Operations) -> None:
     _guest(op)
     _idempotency(op)
     _outbox(op)
+    _feed(op)
+    _inbox(op)
+    _dead_letter(op)
     _pms_config(op)
     _room_type(op)
     _external_mapping(op)
@@ -176,15 +180,72 @@ def _outbox(op: Operations) -> None:
         sa.Column("hotel_id", sa.Uuid(), nullable=False),
         sa.Column("id", sa.Uuid(), nullable=False),
         sa.Column("name", sa.String(100), nullable=False),
+        sa.Column("version", sa.Integer(), nullable=False),
         sa.Column("key", sa.Uuid(), nullable=False),
         sa.Column("sequence", sa.Integer(), nullable=False),
+        sa.Column("turn", sa.BigInteger(), nullable=False),
+        sa.Column("position", sa.BigInteger()),
         sa.Column("occurred_at", INSTANT, nullable=False),
         sa.Column("correlation_id", sa.String(200)),
+        sa.Column("causation_id", sa.Uuid()),
+        sa.Column("traceparent", sa.String(55)),
         sa.Column("payload", JSON, nullable=False),
         key("hc_outbox", "hotel_id", "id"),
         sa.UniqueConstraint("hotel_id", "key", "sequence", name=conv("uq_hc_outbox_key_sequence")),
         of_hotel("hc_outbox"),
     )
+    index(op, "hc_outbox", "turn", "hotel_id, turn", where="position IS NULL")
+    index(op, "hc_outbox", "position", "hotel_id, position", unique=True)
+    announced(op, "hc_outbox")
+
+
+def _feed(op: Operations) -> None:
+    op.create_table(
+        "hc_feed",
+        sa.Column("hotel_id", sa.Uuid(), nullable=False),
+        sa.Column("sent", sa.BigInteger(), nullable=False),
+        sa.Column("served_at", INSTANT, nullable=False),
+        sa.Column("due_at", INSTANT),
+        sa.Column("token", sa.Uuid()),
+        sa.Column("attempts", sa.Integer(), nullable=False),
+        key("hc_feed", "hotel_id"),
+        of_hotel("hc_feed"),
+    )
+
+
+def _inbox(op: Operations) -> None:
+    op.create_table(
+        "hc_inbox",
+        sa.Column("hotel_id", sa.Uuid(), nullable=False),
+        sa.Column("subscription", sa.String(100), nullable=False),
+        sa.Column("key", sa.Uuid(), nullable=False),
+        sa.Column("known", sa.Integer(), nullable=False),
+        sa.Column("handled", sa.Integer(), nullable=False),
+        sa.Column("attempts", sa.Integer(), nullable=False),
+        sa.Column("due_at", INSTANT),
+        sa.Column("token", sa.Uuid()),
+        key("hc_inbox", "hotel_id", "subscription", "key"),
+        of_hotel("hc_inbox"),
+    )
+    index(op, "hc_inbox", "due", "hotel_id, due_at", where="due_at IS NOT NULL")
+
+
+def _dead_letter(op: Operations) -> None:
+    op.create_table(
+        "hc_dead_letter",
+        sa.Column("hotel_id", sa.Uuid(), nullable=False),
+        sa.Column("subscription", sa.String(100), nullable=False),
+        sa.Column("event_id", sa.Uuid(), nullable=False),
+        sa.Column("attempts", sa.Integer(), nullable=False),
+        sa.Column("failure", sa.String(200), nullable=False),
+        sa.Column("died_at", INSTANT, nullable=False),
+        sa.Column("due_at", INSTANT),
+        sa.Column("token", sa.Uuid()),
+        key("hc_dead_letter", "hotel_id", "subscription", "event_id"),
+        refers("hc_dead_letter", "event_id", "hc_outbox"),
+    )
+    index(op, "hc_dead_letter", "due", "hotel_id, due_at", where="due_at IS NOT NULL")
+    index(op, "hc_dead_letter", "event", "hotel_id, event_id")
 
 
 def _pms_config(op: Operations) -> None:

@@ -1,0 +1,153 @@
+"""What wakes the relay: a commit of anybody that holds events, a worker that is free, the end.
+
+PostgreSQL announces such a commit by itself (`hotelcore.sql.schema.announced`). SQLite counts the
+commits of others, which costs some microseconds to look at.
+"""
+
+from __future__ import annotations
+
+import logging
+import select
+import socket
+from contextlib import ExitStack, suppress
+from typing import Any, Protocol
+
+from sqlalchemy import Engine, text
+from sqlalchemy.exc import DBAPIError
+
+from hotelcore.sql.engine import READING, places_for
+from hotelcore.sql.outbox import OUTBOX
+from hotelcore.sql.schema import TableNames
+
+__all__ = ["Bell"]
+
+_log = logging.getLogger("hotelcore.relay")
+
+# How often SQLite is asked, in seconds: the most by which a wake-up there comes late.
+_LOOK = 0.01
+
+
+class _News(Protocol):
+    """Tells whether somebody committed."""
+
+    def wait(self, ringing: socket.socket, seconds: float) -> None:
+        """Return on a commit, when ``ringing`` can be read, or after so many seconds."""
+        ...
+
+    def close(self) -> None:
+        """Give the connection back."""
+        ...
+
+
+class Bell:
+    """Wakes one thread. Any thread may `ring`; one waits."""
+
+    def __init__(self, engine: Engine, names: TableNames) -> None:
+        self._engine, self._names = engine, names
+        self._ringing, self._rope = socket.socketpair()
+        self._rope.setblocking(False)
+        self._news: _News | None = None
+
+    def ring(self) -> None:
+        """Wake who waits, or who will wait next."""
+        with suppress(BlockingIOError):  # it rings already
+            self._rope.send(b"!")
+
+    def wait(self, seconds: float) -> None:
+        """Return when it rings, when somebody commits events, or after so many seconds.
+
+        A database that does not answer is left in peace for that time.
+        """
+        try:
+            self._news = self._news or self._listen()
+            self._news.wait(self._ringing, seconds)
+        except (DBAPIError, _driver_errors(self._engine)):
+            _log.warning("cannot hear of new events, so the relay looks every %g s", seconds)
+            self._forget()
+            _readable(self._ringing, seconds=seconds)
+        if _readable(self._ringing, seconds=0):
+            self._ringing.recv(4096)
+
+    def close(self) -> None:
+        """Give the connection back."""
+        self._forget()
+        self._ringing.close()
+        self._rope.close()
+
+    def _listen(self) -> _News:
+        if self._engine.dialect.name == "postgresql":
+            return _Announced(self._engine, self._names.in_statement(OUTBOX.name))
+        if places_for(self._engine.url) == 1:  # a database in memory has no second connection
+            return _Unheard()
+        return _Counted(self._engine)
+
+    def _forget(self) -> None:
+        news, self._news = self._news, None
+        if news is not None:
+            with suppress(DBAPIError, _driver_errors(self._engine)):
+                news.close()
+
+
+def _driver_errors(engine: Engine) -> type[Exception]:
+    errors: type[Exception] = engine.dialect.loaded_dbapi.Error
+    return errors
+
+
+def _readable(*sources: Any, seconds: float) -> bool:  # Any: whatever select() takes
+    return bool(select.select(sources, (), (), seconds)[0])
+
+
+class _Announced:
+    """Listens on PostgreSQL, on a connection of its own that is in no transaction."""
+
+    def __init__(self, engine: Engine, channel: str) -> None:
+        with ExitStack() as undo:
+            pooled = engine.raw_connection()
+            undo.callback(pooled.close)
+            driver: Any = pooled.driver_connection  # psycopg's: SQLAlchemy does not name its type
+            pooled.detach()  # the pool keeps its places for the work
+            driver.autocommit = True
+            driver.execute(f"LISTEN {channel}")
+            self._driver, self._pooled = driver, pooled
+            undo.pop_all()
+
+    def wait(self, ringing: socket.socket, seconds: float) -> None:
+        if _readable(self._driver.fileno(), ringing, seconds=seconds):
+            for _ in self._driver.notifies(timeout=0):
+                pass  # one waking is enough for all of them
+
+    def close(self) -> None:
+        self._pooled.close()
+
+
+class _Counted:
+    """Looks at the number of commits that others made on SQLite."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._connection = engine.connect().execution_options(**{READING: True})
+        self._seen = self._count()
+
+    def _count(self) -> int:
+        return int(self._connection.execute(text("PRAGMA data_version")).scalar_one())
+
+    def wait(self, ringing: socket.socket, seconds: float) -> None:
+        while seconds > 0:
+            if (count := self._count()) != self._seen:
+                self._seen = count
+                return
+            if _readable(ringing, seconds=min(_LOOK, seconds)):
+                return
+            seconds -= _LOOK
+
+    def close(self) -> None:
+        self._connection.close()
+
+
+class _Unheard:
+    """Only looks again after a moment."""
+
+    def wait(self, ringing: socket.socket, seconds: float) -> None:
+        _readable(ringing, seconds=min(_LOOK, seconds))
+
+    def close(self) -> None:
+        pass

@@ -1,0 +1,228 @@
+"""Works off the lanes that are due: one event after the other, each in its handler's hands."""
+
+from __future__ import annotations
+
+import logging
+import random
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from datetime import timedelta
+from functools import partial
+from threading import Event as Flag
+
+from hotelcore.backoff import Backoff
+from hotelcore.core import HotelCore
+from hotelcore.errors import HotelcoreError, LeaseLost
+from hotelcore.events.envelope import Envelope
+from hotelcore.ids import HotelId
+from hotelcore.relay.delivery import StoredDelivery, actor_of
+from hotelcore.sql.dead_letters import DeadLetter, bury, keep_buried, resolve, take_retried
+from hotelcore.sql.inbox import Lane, finish, move_on, pause, take_lanes
+from hotelcore.sql.leases import Lease
+from hotelcore.sql.statements import Statements
+from hotelcore.sql.transactions import Receipt
+from hotelcore.subscriptions import Durable
+
+__all__ = ["Crew"]
+
+_log = logging.getLogger("hotelcore.relay")
+
+# How many events of a lane are read at once.
+_READ = 100
+
+
+class Crew:
+    """Threads that work lanes. One thread takes them up, with `take_up`."""
+
+    def __init__(
+        self, core: HotelCore, *, workers: int, lease: timedelta, free: Callable[[], None]
+    ) -> None:
+        """Make a crew of so many threads; it calls ``free`` when one of them has time again."""
+        self._core = core
+        self._lease = lease
+        self._free = free
+        self._workers = workers
+        self._threads = ThreadPoolExecutor(workers, thread_name_prefix="hotelcore-relay")
+        self._busy: set[Future[None]] = set()
+        self._leaving = Flag()
+
+    def take_up(self) -> int:
+        """Give due lanes and dead letters that are retried to who has time; return how many."""
+        names = list(self._core.subscriptions.durables)
+        # Done ones are counted out here, by the one thread that adds them.
+        self._busy = {work for work in self._busy if not work.done()}
+        most = self._workers - len(self._busy)
+        if not names or not most:
+            return 0
+        lease = Lease.begin(self._core._clock, self._lease)
+        with self._core._serving() as run:
+            lanes = take_lanes(run, names, lease, most=most)
+            letters = take_retried(run, names, lease, most=most - len(lanes))
+        for lane in lanes:
+            self._give(partial(self._work_lane, lane))
+        for letter in letters:
+            self._give(partial(self._work_letter, letter))
+        return len(lanes) + len(letters)
+
+    @property
+    def working(self) -> bool:
+        """Whether any thread is at work."""
+        return not all(work.done() for work in self._busy)
+
+    def leave(self) -> None:
+        """Let every thread finish the event it has, and no other; return when all are done."""
+        self._leaving.set()
+        self._threads.shutdown()
+
+    def _give(self, work: Callable[[], None]) -> None:
+        future = self._threads.submit(work)
+        self._busy.add(future)
+        future.add_done_callback(self._done)
+
+    def _done(self, work: Future[None]) -> None:
+        if error := work.exception():
+            # What was taken comes again when its lease has ended.
+            said = str(error) if isinstance(error, HotelcoreError) else type(error).__name__
+            _log.error("a lane was given up until its lease ends: %s", said)
+        self._free()
+
+    # -- a lane -------------------------------------------------------------------------------
+
+    def _work_lane(self, lane: Lane) -> None:
+        durable = self._core.subscriptions.durables[lane.subscription]
+        kinds = self._core.subscriptions.handlers_of(durable.name)
+        read = self._events_behind(durable, lane)
+        # More may be there than the lane knows of; what follows the last of them is of no interest.
+        until = read[-1].sequence if read else lane.known
+        events = [event for event in read if event.name in kinds]
+        if not events:
+            self._settle(lane.hotel_id, partial(self._finish, lane, until))
+        for number, envelope in enumerate(events, start=1):
+            last = number == len(events)
+            to, then = (until, self._finish) if last else (envelope.sequence, self._step)
+            if not self._handled(durable, lane, envelope, partial(then, lane, to)):
+                return
+            lane = lane.behind(envelope)
+            if self._leaving.is_set() and not last:
+                self._settle(lane.hotel_id, partial(self._pause, lane, timedelta(0)))
+                return
+
+    def _events_behind(self, durable: Durable, lane: Lane) -> Sequence[Envelope]:
+        with self._core.acting_as(actor_of(durable, lane.hotel_id)).reading() as uow:
+            return uow.events.of_record(lane.key, after=lane.handled, limit=_READ)
+
+    def _handled(self, durable: Durable, lane: Lane, envelope: Envelope, step: Receipt) -> bool:
+        """Hand one event over; whether the lane may go on to the next."""
+        try:
+            self._deliver(durable, envelope, step, attempt=lane.attempts)
+        except LeaseLost:
+            return False
+        except Exception as error:  # noqa: BLE001  # a handler may fail in any way of its own
+            return self._failed(durable, lane, envelope, step, error)
+        return True
+
+    def _deliver(
+        self,
+        durable: Durable,
+        envelope: Envelope,
+        step: Receipt,
+        *,
+        attempt: int,
+        late: bool = False,
+    ) -> None:
+        delivery = StoredDelivery.of(
+            self._core, durable, envelope, step, attempt=attempt, late=late
+        )
+        self._core.subscriptions.handlers_of(durable.name)[envelope.name](delivery)
+        delivery.conclude()
+
+    def _failed(
+        self,
+        durable: Durable,
+        lane: Lane,
+        envelope: Envelope,
+        step: Receipt,
+        error: Exception,
+    ) -> bool:
+        """Give the lane a pause, or up the event; whether the lane may go on to the next."""
+        self._report(durable, envelope, error, attempt=lane.attempts)
+        if lane.attempts < durable.attempts:
+            waiting = timedelta(seconds=_pauses(durable).pause(lane.attempts, float("inf")) or 0)
+            self._settle(lane.hotel_id, partial(self._pause, lane, waiting))
+            return False
+
+        def put_aside(run: Statements) -> None:
+            step(run)
+            now = self._core._clock.now()
+            bury(run, lane, envelope, failure=type(error).__name__[:200], now=now)
+
+        return self._settle(lane.hotel_id, put_aside)
+
+    def _settle(self, hotel_id: HotelId, step: Receipt) -> bool:
+        """Do a step in a transaction of its own; False if somebody else has the lane now."""
+        try:
+            with self._core._serving(hotel_id) as run:
+                step(run)
+        except LeaseLost:
+            return False
+        return True
+
+    def _report(
+        self, durable: Durable, envelope: Envelope, error: Exception, *, attempt: int
+    ) -> None:
+        # The exception's own text may hold personal data of the host's, so only its class is named.
+        _log.warning(
+            "%s failed at %s, attempt %d of %d: %s",
+            durable.name,
+            envelope.name,
+            attempt,
+            durable.attempts,
+            type(error).__name__,
+        )
+
+    # -- steps of a lane, each the last thing in some transaction -------------------------------
+
+    def _step(self, lane: Lane, sequence: int, run: Statements) -> None:
+        until = self._core._clock.now() + self._lease
+        _kept(move_on(run, lane, sequence, until=until))
+
+    def _finish(self, lane: Lane, sequence: int, run: Statements) -> None:
+        _kept(finish(run, lane, sequence, now=self._core._clock.now()))
+
+    def _pause(self, lane: Lane, by: timedelta, run: Statements) -> None:
+        _kept(pause(run, lane, again_at=self._core._clock.now() + by))
+
+    # -- a dead letter --------------------------------------------------------------------------
+
+    def _work_letter(self, letter: DeadLetter) -> None:
+        durable = self._core.subscriptions.durables[letter.subscription]
+        hotel_id = letter.envelope.hotel_id
+        try:
+            self._deliver(
+                durable,
+                letter.envelope,
+                lambda run: _kept(resolve(run, letter)),
+                attempt=letter.attempts,
+                late=True,
+            )
+        except LeaseLost:
+            return
+        except Exception as error:  # noqa: BLE001  # a handler may fail in any way of its own
+            self._report(durable, letter.envelope, error, attempt=letter.attempts)
+            failure, now = type(error).__name__[:200], self._core._clock.now()
+            self._settle(
+                hotel_id, lambda run: _kept(keep_buried(run, letter, failure=failure, now=now))
+            )
+
+
+def _kept(held: bool) -> None:
+    if not held:
+        raise LeaseLost
+
+
+def _pauses(durable: Durable) -> Backoff:
+    return Backoff(
+        first=durable.first_pause.total_seconds(),
+        cap=durable.longest_pause.total_seconds(),
+        chance=random.random,
+    )

@@ -1,0 +1,258 @@
+"""The inbox: how far each durable subscription is with the events of each record.
+
+A row is a lane (docs/decisions/0012). What raises and takes lanes serves many hotels at once and is
+the relay's alone; what moves a lane on is bound to its hotel.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from datetime import datetime
+from uuid import UUID
+
+import attrs
+from attrs import frozen
+from sqlalchemy import (
+    Column,
+    ForeignKeyConstraint,
+    Index,
+    Insert,
+    Integer,
+    String,
+    Table,
+    TypedColumns,
+    bindparam,
+    case,
+    func,
+    null,
+    select,
+    tuple_,
+    update,
+)
+
+from hotelcore.events.envelope import Envelope
+from hotelcore.ids import HotelId
+from hotelcore.sql import schema
+from hotelcore.sql.feed import FEED
+from hotelcore.sql.leases import Lease
+from hotelcore.sql.statements import INSERTS, AnyRow, Statements, acting_hotel
+
+__all__ = ["INBOX", "Lane", "News", "finish", "move_on", "pause", "raise_lanes", "take_lanes"]
+
+
+class InboxColumns(TypedColumns):
+    """A lane's columns; ``due_at`` is none while there is nothing to handle."""
+
+    hotel_id: Column[UUID] = schema.hotel_column()
+    subscription: Column[str] = Column(String(100), primary_key=True)
+    key: Column[UUID] = Column(schema.Id, primary_key=True)
+    known: Column[int] = Column(Integer, nullable=False)
+    handled: Column[int] = Column(Integer, nullable=False)
+    attempts: Column[int] = Column(Integer, nullable=False)
+    due_at: Column[datetime | None] = Column(schema.Instant)
+    token: Column[UUID | None] = Column(schema.Id)
+
+
+INBOX = Table(
+    "hc_inbox",
+    schema.METADATA,
+    InboxColumns,
+    ForeignKeyConstraint(["hotel_id"], ["hc_hotel.hotel_id"]),
+)
+"""The table of lanes: one row for each durable subscription and record."""
+_c = INBOX.c
+_due = _c.due_at.is_not(None)
+Index("ix_hc_inbox_due", _c.hotel_id, _c.due_at, sqlite_where=_due, postgresql_where=_due)
+
+
+@frozen(kw_only=True)
+class News:
+    """What a subscription is told of a record: it has events from one sequence to another."""
+
+    hotel_id: HotelId
+    subscription: str
+    key: UUID
+    first: int
+    last: int
+
+
+@frozen(kw_only=True)
+class Lane:
+    """A record's events for one durable subscription, taken by a worker under ``token``.
+
+    ``handled`` and ``known`` are sequences; ``attempts`` counts the attempts at the event that
+    comes next, the present one included.
+    """
+
+    hotel_id: HotelId
+    subscription: str
+    key: UUID
+    handled: int
+    known: int
+    attempts: int
+    token: UUID
+
+    def behind(self, envelope: Envelope) -> Lane:
+        """Return the lane with the event handled and the next one not yet attempted."""
+        return attrs.evolve(self, handled=envelope.sequence, attempts=1)
+
+
+def _raise_in(dialect: str) -> Insert:
+    statement = INSERTS[dialect](INBOX).values(
+        hotel_id=bindparam("hotel"),
+        subscription=bindparam("subscription"),
+        key=bindparam("key"),
+        known=bindparam("last"),
+        handled=bindparam("before"),
+        attempts=0,
+        due_at=bindparam("now"),
+        token=None,
+    )
+    return statement.on_conflict_do_update(
+        index_elements=list(INBOX.primary_key),
+        set_={
+            "known": statement.excluded.known,
+            "due_at": func.coalesce(_c.due_at, statement.excluded.due_at),
+        },
+        where=statement.excluded.known > _c.known,
+    )
+
+
+_RAISE: Mapping[str, Insert] = {dialect: _raise_in(dialect) for dialect in INSERTS}
+
+_now = bindparam("now", type_=schema.Instant())
+_most = bindparam("most", type_=Integer())
+_l, _m = INBOX.alias("l"), INBOX.alias("m")
+# The due lanes of each hotel up to its so manieth, so that a flood is not read as a whole.
+_horizon = (
+    select(_m.c.due_at)
+    .where(_m.c.hotel_id == FEED.c.hotel_id, _m.c.due_at <= _now)
+    .order_by(_m.c.due_at)
+    .limit(1)
+    .offset(_most - 1)
+    .scalar_subquery()
+)
+_due_lanes = (
+    select(
+        _l.c.hotel_id,
+        _l.c.subscription,
+        _l.c.key,
+        _l.c.due_at,
+        func.row_number().over(partition_by=_l.c.hotel_id, order_by=_l.c.due_at).label("turn"),
+    )
+    .join_from(FEED, _l, _l.c.hotel_id == FEED.c.hotel_id)
+    .where(
+        _l.c.due_at <= func.coalesce(_horizon, _now),
+        _l.c.subscription.in_(bindparam("subscriptions", expanding=True)),
+    )
+    .subquery("due_lanes")
+)
+_next = (
+    select(_due_lanes.c.hotel_id, _due_lanes.c.subscription, _due_lanes.c.key)
+    .order_by(_due_lanes.c.turn, _due_lanes.c.due_at)
+    .limit(_most)
+)
+_pk = tuple_(_c.hotel_id, _c.subscription, _c.key)
+_free = (
+    select(_m.c.hotel_id, _m.c.subscription, _m.c.key)
+    .where(tuple_(_m.c.hotel_id, _m.c.subscription, _m.c.key).in_(_next), _m.c.due_at <= _now)
+    .with_for_update(skip_locked=True)
+)
+_TAKE = (
+    update(INBOX)
+    .where(_pk.in_(_free))
+    .values(token=bindparam("held_under"), due_at=bindparam("held_until"), attempts=_c.attempts + 1)
+    .returning(_c.hotel_id, _c.subscription, _c.key, _c.handled, _c.known, _c.attempts)
+)
+
+_held = (
+    _c.hotel_id == acting_hotel(),
+    _c.subscription == bindparam("of"),
+    _c.key == bindparam("record"),
+    _c.token == bindparam("held_under"),
+)
+_MOVE_ON = (
+    update(INBOX)
+    .where(*_held)
+    .values(handled=bindparam("sequence"), attempts=1, due_at=bindparam("held_until"))
+)
+_FINISH = (
+    update(INBOX)
+    .where(*_held)
+    .values(
+        handled=bindparam("sequence"),
+        attempts=0,
+        due_at=case((_c.known > bindparam("sequence"), _now), else_=null()),
+        token=None,
+    )
+)
+_PAUSE = update(INBOX).where(*_held).values(due_at=bindparam("again_at"), token=None)
+
+
+def raise_lanes(run: Statements, news: Sequence[News], *, now: datetime) -> None:
+    """Let the lanes know of events; one that was idle is due ``now``.
+
+    A lane that there was not yet begins with the first of the events.
+    """
+    run.write_many(
+        _RAISE[run.dialect],
+        [
+            {
+                "hotel": each.hotel_id,
+                "subscription": each.subscription,
+                "key": each.key,
+                "before": each.first - 1,
+                "last": each.last,
+                "now": now,
+            }
+            for each in news
+        ],
+    )
+
+
+def take_lanes(
+    run: Statements,
+    subscriptions: Collection[str],
+    lease: Lease,
+    *,
+    most: int,
+) -> list[Lane]:
+    """Take up to ``most`` lanes that are due, the hotels by turns."""
+
+    def lane(row: AnyRow) -> Lane:
+        return Lane(
+            hotel_id=HotelId(row.hotel_id),
+            subscription=row.subscription,
+            key=row.key,
+            handled=row.handled,
+            known=row.known,
+            attempts=row.attempts,
+            token=lease.token,
+        )
+
+    return run.all(
+        _TAKE,
+        lane,
+        subscriptions=list(subscriptions),
+        most=most,
+        **lease.parameters,
+    )
+
+
+def move_on(run: Statements, lane: Lane, sequence: int, *, until: datetime) -> bool:
+    """Set the lane behind an event and hold it on; False if the lease was lost."""
+    return run.write(_MOVE_ON, **_key(lane), sequence=sequence, held_until=until) == 1
+
+
+def finish(run: Statements, lane: Lane, sequence: int, *, now: datetime) -> bool:
+    """Set the lane behind its last event and give it back; False if the lease was lost."""
+    return run.write(_FINISH, **_key(lane), sequence=sequence, now=now) == 1
+
+
+def pause(run: Statements, lane: Lane, *, again_at: datetime) -> bool:
+    """Give the lane back until then, as far as it is; False if the lease was lost."""
+    return run.write(_PAUSE, **_key(lane), again_at=again_at) == 1
+
+
+def _key(lane: Lane) -> dict[str, object]:
+    return {"of": lane.subscription, "record": lane.key, "held_under": lane.token}
