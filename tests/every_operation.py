@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any, TypeAlias
 
 from attrs import frozen
@@ -179,6 +179,10 @@ ARGUMENTS: Mapping[str, Callable[[SmallHotel], Arguments]] = {
     "release_room": lambda hotel: {
         "maintenance_id": hotel.desk.run(block_room, **ARGUMENTS["block_room"](hotel)).id
     },
+    # events
+    "retry_dead_letters": lambda hotel: {"subscription": "letters", "event_ids": [new_id()]},
+    "replay_events": lambda hotel: {"subscription": "letters", "after": 0},
+    "purge_events": lambda hotel: {"before": datetime(2020, 1, 1, tzinfo=UTC)},
     # guests
     "register_guest": lambda hotel: _GUEST,
     "amend_guest": lambda hotel: {"guest_id": hotel.guest_id, **_GUEST},

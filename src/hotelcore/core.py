@@ -19,12 +19,14 @@ from contextlib import (
     nullcontext,
 )
 from datetime import timedelta
+from functools import partial
 from typing import TYPE_CHECKING, Concatenate, ParamSpec, TypeVar
 
 import attrs
 from attrs import frozen
 from sqlalchemy import Connection, Engine
 from sqlalchemy.engine import URL
+from sqlalchemy.util import await_only
 
 from hotelcore.backoff import Backoff
 from hotelcore.clock import Clock, SystemClock
@@ -34,6 +36,7 @@ from hotelcore.events.trace import Trace
 from hotelcore.ids import HotelId, IdSource
 from hotelcore.sql.creation import create_schema
 from hotelcore.sql.engine import Gate, new_engine, prepare
+from hotelcore.sql.joining import after_commit
 from hotelcore.sql.limits import Deadline, Limits
 from hotelcore.sql.proofs import Proofs, prove, snapshot
 from hotelcore.sql.schema import TableNames
@@ -226,9 +229,11 @@ class HotelCore(_Core):
         """Close the pooled connections; the core may be used again."""
         self.engine.dispose()
 
-    def _tell(self, written: Written) -> None:
+    def _tell(self, actor: Actor, written: Written) -> None:
         for event in written.events:
-            self.events.emit(event, hotel_id=event.hotel_id)
+            self.events.emit(event, hotel_id=actor.hotel_id)
+
+    _tell_now = _tell
 
     @contextmanager
     def _serving(self, hotel_id: HotelId | None = None) -> Generator[Statements]:
@@ -309,7 +314,7 @@ class Desk:
                 pause = _pause_before_next(attempt, unit.deadline)
                 time.sleep(pause)  # noqa: TID251  # nothing is held between two attempts
                 continue
-            self._core._tell(written)
+            self._core._tell(self.actor, written)
             return result
 
     @contextmanager
@@ -325,7 +330,7 @@ class Desk:
             write(connection, unit, written) as uow,
         ):
             yield uow
-        self._core._tell(written)
+        self._core._tell(self.actor, written)
 
     @contextmanager
     def reading(self) -> Generator[UnitOfWork]:
@@ -338,15 +343,17 @@ class Desk:
     def joining(self, host: Connection | Session) -> Generator[UnitOfWork]:
         """Work inside a transaction that the host has open on this core's engine.
 
-        A failure undoes the block's part alone. The commit stays the host's; until then nothing
-        is visible, and listeners in this process are not told (the outbox has the events).
+        A failure undoes the block's part alone. The commit stays the host's: until then nothing
+        is visible, and right after it the listeners in this process are told.
         """
         with _joined(self._core, self._its, host) as uow:
             yield uow
 
 
 @contextmanager
-def _joined(core: _Core, terms: _Terms, host: Connection | Session) -> Generator[UnitOfWork]:
+def _joined(
+    core: HotelCore | AsyncHotelCore, terms: _Terms, host: Connection | Session
+) -> Generator[UnitOfWork]:
     if not isinstance(host, Connection) and not hasattr(host, "connection"):
         raise InvalidInput("host", "must be a Connection or a Session of SQLAlchemy")
     connection = host if isinstance(host, Connection) else host.connection()
@@ -354,8 +361,10 @@ def _joined(core: _Core, terms: _Terms, host: Connection | Session) -> Generator
         raise InvalidInput("host", "must be a connection or session of this core's engine")
     if not connection.in_transaction():
         raise InvalidInput("host", "must have a transaction open")
-    with joined(connection, terms.longer_unit(), Written()) as uow:
+    written, actor = Written(), terms.commission.actor
+    with joined(connection, terms.longer_unit(), written) as uow:
         yield uow
+    after_commit(connection, partial(core._tell_now, actor, written))
 
 
 class AsyncHotelCore(_Core):
@@ -408,9 +417,13 @@ class AsyncHotelCore(_Core):
         """Close the pooled connections."""
         await self.engine.dispose()
 
-    async def _tell(self, written: Written) -> None:
+    async def _tell(self, actor: Actor, written: Written) -> None:
         for event in written.events:
-            await self.events.emit(event, hotel_id=event.hotel_id)
+            await self.events.emit(event, hotel_id=actor.hotel_id)
+
+    def _tell_now(self, actor: Actor, written: Written) -> None:
+        # A commit of the host's on this engine runs where awaiting is possible.
+        await_only(self._tell(actor, written))
 
     @asynccontextmanager
     async def _connection(self, deadline: Deadline) -> AsyncGenerator[AsyncConnection]:
@@ -474,7 +487,7 @@ class AsyncDesk:
             except DatabaseBusy:
                 await asyncio.sleep(_pause_before_next(attempt, unit.deadline))
                 continue
-            await self._core._tell(written)
+            await self._core._tell(self.actor, written)
             return result
 
     @asynccontextmanager
@@ -486,7 +499,7 @@ class AsyncDesk:
             _opened(connection, lambda sync: write(sync, unit, written)) as opened,
         ):
             yield opened
-        await self._core._tell(written)
+        await self._core._tell(self.actor, written)
 
     @asynccontextmanager
     async def reading(self) -> AsyncGenerator[AsyncUnit]:

@@ -27,9 +27,11 @@ from hotelcore.domain.housekeeping import HousekeepingTask
 from hotelcore.domain.pms import ExternalMapping, ExternalPMSConfig, PmsResource
 from hotelcore.domain.rooms import MaintenancePeriod, Room, RoomCondition, RoomType
 from hotelcore.domain.stays import Stay
+from hotelcore.events.dead_letter import DeadLetter
 from hotelcore.events.envelope import Envelope
 from hotelcore.ids import (
     BookingId,
+    EventId,
     FolioId,
     FolioLineId,
     GuestId,
@@ -514,7 +516,7 @@ class PmsConnections(Protocol):
 
 
 class EventLog(Protocol):
-    """What was committed in the hotel, as events; none of it can be changed."""
+    """What was committed in the hotel, as events, and how far its durable subscriptions are."""
 
     def behind(self, position: int = 0, *, limit: int = 1_000) -> Sequence[Envelope]:
         """Return up to ``limit`` (1 to 1,000) events behind a position of the log, in its order.
@@ -526,4 +528,26 @@ class EventLog(Protocol):
 
     def of_record(self, key: UUID, *, after: int = 0, limit: int = 1_000) -> Sequence[Envelope]:
         """Return up to ``limit`` (1 to 1,000) events of one record behind a sequence, in order."""
+        ...
+
+    def dead(self, subscription: str | None = None) -> Sequence[DeadLetter]:
+        """Return the dead letters of one durable subscription or of all, the oldest first."""
+        ...
+
+    def retry(
+        self,
+        *,
+        now: datetime,
+        subscription: str | None = None,
+        event_ids: Collection[EventId] | None = None,
+    ) -> int:
+        """Let dead letters, all or the chosen ones, be tried again; return how many."""
+        ...
+
+    def replay(self, subscription: str, *, after: int, now: datetime) -> int:
+        """Let a subscription handle again what is behind a position; return of how many records."""
+        ...
+
+    def purge(self, before: datetime) -> int:
+        """Delete older events that everybody is done with; return how many."""
         ...

@@ -10,7 +10,7 @@ from collections.abc import Callable, Collection, Mapping
 from contextlib import AbstractContextManager
 from datetime import timedelta
 from types import MappingProxyType
-from typing import Any, Concatenate, ParamSpec, Protocol, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, Protocol, TypeAlias, TypeVar
 
 from attrs import Attribute, field, frozen
 
@@ -20,6 +20,10 @@ from hotelcore.errors import InvalidInput
 from hotelcore.events.catalogue import CATALOGUE, Event
 from hotelcore.events.envelope import Envelope
 from hotelcore.unit_of_work import UnitOfWork
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
+    from sqlalchemy.orm import Session
 
 __all__ = ["Delivery", "Durable", "Subscriptions"]
 
@@ -72,6 +76,14 @@ class Delivery(Protocol[E_co]):
 
     def transaction(self) -> AbstractContextManager[UnitOfWork]:
         """Open the transaction of this delivery; `InvalidInput` if it had one already."""
+        ...
+
+    def joining(self, host: Connection | Session) -> AbstractContextManager[UnitOfWork]:
+        """Handle the event in a transaction that the handler opened itself, beside its own tables.
+
+        The commit stays the handler's, as with `hotelcore.core.Desk.joining`. If it does not come,
+        the event is delivered again once the relay's lease has ended.
+        """
         ...
 
     def reading(self) -> AbstractContextManager[UnitOfWork]:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Generator, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, suppress
 from datetime import timedelta
+from typing import TypeAlias
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from sqlalchemy import Connection, Engine, create_engine, event, text
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import Session
@@ -17,6 +20,7 @@ from hotelcore.access import Role
 from hotelcore.clock import FixedClock
 from hotelcore.core import AsyncHotelCore, HotelCore
 from hotelcore.domain.bookings import Booking
+from hotelcore.domain.rooms import RoomCondition
 from hotelcore.domain.stays import Stay
 from hotelcore.errors import (
     AlreadyExists,
@@ -27,7 +31,7 @@ from hotelcore.errors import (
     SoldOut,
     UnitAborted,
 )
-from hotelcore.events.catalogue import BookingCreated
+from hotelcore.events.catalogue import BookingCreated, RoomStatusChanged
 from hotelcore.ids import GuestId, new_id
 from hotelcore.tenancy import Actor
 from hotelcore.unit_of_work import UnitOfWork
@@ -55,6 +59,37 @@ openings = pytest.mark.parametrize("opening", [host_connection, host_session])
 
 class Change(Exception):
     """The host changes its mind."""
+
+
+Step: TypeAlias = "str | tuple[str, list[Step]]"
+"""To join and make a room dirty; to fail in that; or a savepoint of the host's around steps."""
+
+STEPS: st.SearchStrategy[Step] = st.recursive(
+    st.sampled_from(["join", "fail"]),
+    lambda steps: st.tuples(st.sampled_from(["keep", "undo"]), st.lists(steps, max_size=3)),
+    max_leaves=6,
+)
+
+
+def carried_out(hotel: SmallHotel, host: Connection, steps: Sequence[Step]) -> int:
+    """Do the steps in the host's transaction and return how many events are kept of them."""
+    kept = 0
+    for step in steps:
+        if isinstance(step, tuple):
+            then, inner = step
+            savepoint = host.begin_nested()
+            within = carried_out(hotel, host, inner)
+            kept += within if then == "keep" else 0
+            savepoint.commit() if then == "keep" else savepoint.rollback()
+            continue
+        with suppress(Change), hotel.desk().joining(host) as uow:
+            condition = uow.rooms.get(hotel.room_ids[0]).condition
+            other = RoomCondition.CLEAN if condition is RoomCondition.DIRTY else RoomCondition.DIRTY
+            op.bulk_update_room_status(uow, room_ids=hotel.room_ids[:1], condition=other)
+            if step == "fail":
+                raise Change
+            kept += 1
+    return kept
 
 
 @pytest.fixture
@@ -161,13 +196,42 @@ def test_joining_never_commits(engine: Engine, hotel: SmallHotel, opening: Openi
     assert len(commits) == 1
 
 
-def test_listeners_are_not_told_before_the_host_commits(engine: Engine, hotel: SmallHotel) -> None:
-    """Events of a joined unit stand in the outbox alone, as nobody knows when the host commits."""
-    told: list[BookingCreated] = []
-    hotel.core.events.subscribe(BookingCreated, told.append)
-    with engine.begin() as host, hotel.desk().joining(host) as uow:
-        book(uow, hotel)
-    assert told == []
+@openings
+def test_listeners_are_told_right_after_the_host_commits(
+    engine: Engine, hotel: SmallHotel, opening: Opening
+) -> None:
+    """Not at the end of our part, but at the host's commit; by then everybody can read it."""
+    seen: list[Booking] = []
+
+    @hotel.core.events.on(BookingCreated)
+    def look(event: BookingCreated) -> None:
+        with hotel.desk().reading() as uow:
+            seen.append(uow.bookings.get(event.booking_id))
+
+    with opening(engine) as host:
+        with hotel.desk().joining(host) as uow:
+            booking = book(uow, hotel)
+        assert seen == []
+    assert seen == [booking]
+
+
+@given(steps=st.lists(STEPS, max_size=4), commits=st.booleans())
+def test_listeners_hear_of_exactly_what_the_host_kept(
+    hotel: SmallHotel, engine: Engine, steps: Sequence[Step], commits: bool
+) -> None:
+    """Over any savepoints of the host, kept and undone, listeners hear what the outbox then has."""
+    heard: list[RoomStatusChanged] = []
+    hotel.core.events.subscribe(RoomStatusChanged, heard.append)
+    with suppress(Change), engine.begin() as host:
+        kept = carried_out(hotel, host, steps)
+        assert heard == []
+        if not commits:
+            raise Change
+    hotel.core.events.unsubscribe(RoomStatusChanged, heard.append)
+    assert len(heard) == (kept if commits else 0)
+    with hotel.desk().reading() as uow:
+        stored = uow.events.of_record(hotel.room_ids[0])
+    assert [each.event() for each in stored[len(stored) - len(heard) :]] == heard
 
 
 # -- our failure ------------------------------------------------------------------------------

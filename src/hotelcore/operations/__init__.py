@@ -22,6 +22,7 @@ from hotelcore.operations.bookings import (
     reinstate_booking,
 )
 from hotelcore.operations.declaring import OPERATIONS, operation
+from hotelcore.operations.events import purge_events, replay_events, retry_dead_letters
 from hotelcore.operations.folios import (
     close_folio,
     grant_allowance,
@@ -80,6 +81,7 @@ __all__ = [
     "operation",
     "possible_actions",
     "post_charge_to_folio",
+    "purge_events",
     "quote",
     "record_payment",
     "refund_payment",
@@ -87,6 +89,8 @@ __all__ = [
     "register_hotel",
     "reinstate_booking",
     "release_room",
+    "replay_events",
+    "retry_dead_letters",
     "search_availability",
     "sync_pms_data",
     "void_charge",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator
 from contextlib import AbstractContextManager, contextmanager
-from typing import Concatenate, Generic, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Concatenate, Generic, ParamSpec, TypeVar
 
 from attrs import define, field
 
@@ -18,6 +18,10 @@ from hotelcore.sql.transactions import Receipt
 from hotelcore.subscriptions import Durable
 from hotelcore.tenancy import Actor
 from hotelcore.unit_of_work import UnitOfWork
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
+    from sqlalchemy.orm import Session
 
 __all__ = ["StoredDelivery", "actor_of"]
 
@@ -39,8 +43,8 @@ class StoredDelivery(Generic[E]):
     envelope: Envelope
     attempt: int
     late: bool
-    _desk: Desk
-    _receipt: Receipt
+    _desk: Desk = field(alias="desk")
+    _receipt: Receipt = field(alias="receipt")
     _handled: bool = field(default=False, init=False)
 
     @classmethod
@@ -90,6 +94,14 @@ class StoredDelivery(Generic[E]):
         """Open the transaction of this delivery."""
         self._refuse_second()
         with self._desk._leaving(self._receipt).transaction() as uow:
+            yield uow
+        self._handled = True
+
+    @contextmanager
+    def joining(self, host: Connection | Session) -> Generator[UnitOfWork]:
+        """Handle the event in a transaction that the handler opened itself."""
+        self._refuse_second()
+        with self._desk._leaving(self._receipt).joining(host) as uow:
             yield uow
         self._handled = True
 

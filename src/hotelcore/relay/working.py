@@ -16,7 +16,7 @@ from hotelcore.errors import HotelcoreError, LeaseLost
 from hotelcore.events.envelope import Envelope
 from hotelcore.ids import HotelId
 from hotelcore.relay.delivery import StoredDelivery, actor_of
-from hotelcore.sql.dead_letters import DeadLetter, bury, keep_buried, resolve, take_retried
+from hotelcore.sql.dead_letters import Retried, bury, keep_buried, resolve, take_retried
 from hotelcore.sql.inbox import Lane, finish, move_on, pause, take_lanes
 from hotelcore.sql.leases import Lease
 from hotelcore.sql.statements import Statements
@@ -194,14 +194,14 @@ class Crew:
 
     # -- a dead letter --------------------------------------------------------------------------
 
-    def _work_letter(self, letter: DeadLetter) -> None:
+    def _work_letter(self, retried: Retried) -> None:
+        letter, hotel_id = retried.letter, retried.letter.envelope.hotel_id
         durable = self._core.subscriptions.durables[letter.subscription]
-        hotel_id = letter.envelope.hotel_id
         try:
             self._deliver(
                 durable,
                 letter.envelope,
-                lambda run: _kept(resolve(run, letter)),
+                lambda run: _kept(resolve(run, retried)),
                 attempt=letter.attempts,
                 late=True,
             )
@@ -211,7 +211,7 @@ class Crew:
             self._report(durable, letter.envelope, error, attempt=letter.attempts)
             failure, now = type(error).__name__[:200], self._core._clock.now()
             self._settle(
-                hotel_id, lambda run: _kept(keep_buried(run, letter, failure=failure, now=now))
+                hotel_id, lambda run: _kept(keep_buried(run, retried, failure=failure, now=now))
             )
 
 

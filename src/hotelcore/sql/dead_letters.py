@@ -23,6 +23,7 @@ from sqlalchemy import (
     update,
 )
 
+from hotelcore.events.dead_letter import DeadLetter
 from hotelcore.events.envelope import Envelope
 from hotelcore.ids import EventId
 from hotelcore.sql import schema
@@ -33,7 +34,7 @@ from hotelcore.sql.statements import AnyRow, Statements, acting_hotel, insert_in
 
 __all__ = [
     "DEAD_LETTERS",
-    "DeadLetter",
+    "Retried",
     "bury",
     "dead_letters",
     "keep_buried",
@@ -70,24 +71,16 @@ Index("ix_hc_dead_letter_due", _c.hotel_id, _c.due_at, sqlite_where=_due, postgr
 Index("ix_hc_dead_letter_event", _c.hotel_id, _c.event_id)
 
 
-@frozen(kw_only=True)
-class DeadLetter:
-    """An event that a durable subscription gave up.
+@frozen
+class Retried:
+    """A dead letter in the hands of a worker."""
 
-    ``failure`` is the class of the last error, never its text; ``attempts`` counts all that were
-    made; ``died_at`` is UTC. ``token`` is set while a worker has it.
-    """
-
-    subscription: str
-    envelope: Envelope
-    attempts: int
-    failure: str
-    died_at: datetime
-    token: UUID | None = None
+    letter: DeadLetter
+    token: UUID
 
 
 _its_event = and_(_o.hotel_id == _c.hotel_id, _o.id == _c.event_id)
-_own = (_c.subscription, _c.attempts, _c.failure, _c.died_at, _c.token)
+_own = (_c.subscription, _c.attempts, _c.failure, _c.died_at)
 _BURY = insert_into(DEAD_LETTERS)
 _WITH_EVENT = (
     select(*OUTBOX.c, *(column.label(f"its_{column.name}") for column in _own))
@@ -168,28 +161,29 @@ def take_retried(
     lease: Lease,
     *,
     most: int,
-) -> list[DeadLetter]:
+) -> list[Retried]:
     """Take dead letters that are to be tried again, of any hotel."""
     if not run.write(_TAKE, subscriptions=list(subscriptions), most=most, **lease.parameters):
         return []
-    return run.all(_TAKEN, _dead_letter, held_under=lease.token)
+    letters = run.all(_TAKEN, _dead_letter, held_under=lease.token)
+    return [Retried(letter, lease.token) for letter in letters]
 
 
-def resolve(run: Statements, letter: DeadLetter) -> bool:
+def resolve(run: Statements, retried: Retried) -> bool:
     """Remove a dead letter that was handled after all; False if the lease was lost."""
-    return run.write(_RESOLVE, **_key(letter)) == 1
+    return run.write(_RESOLVE, **_key(retried)) == 1
 
 
-def keep_buried(run: Statements, letter: DeadLetter, *, failure: str, now: datetime) -> bool:
+def keep_buried(run: Statements, retried: Retried, *, failure: str, now: datetime) -> bool:
     """Put a dead letter back after it failed again; False if the lease was lost."""
-    return run.write(_KEEP, **_key(letter), why=failure, now=now) == 1
+    return run.write(_KEEP, **_key(retried), why=failure, now=now) == 1
 
 
-def _key(letter: DeadLetter) -> dict[str, object]:
+def _key(retried: Retried) -> dict[str, object]:
     return {
-        "of": letter.subscription,
-        "event": letter.envelope.id,
-        "held_under": letter.token,
+        "of": retried.letter.subscription,
+        "event": retried.letter.envelope.id,
+        "held_under": retried.token,
     }
 
 
@@ -200,5 +194,4 @@ def _dead_letter(row: AnyRow) -> DeadLetter:
         attempts=row.its_attempts,
         failure=row.its_failure,
         died_at=row.its_died_at,
-        token=row.its_token,
     )

@@ -20,6 +20,7 @@ from sqlalchemy.exc import ArgumentError
 from sqlalchemy.pool import ConnectionPoolEntry, QueuePool
 
 from hotelcore.errors import InvalidInput, MissingExtra, WaitTimeout
+from hotelcore.sql.joining import watch_commits
 from hotelcore.sql.limits import Deadline
 from hotelcore.sql.schema import TableNames
 
@@ -138,6 +139,7 @@ def places_for(url: URL) -> int:
 def prepare(engine: Engine) -> None:
     """Hook what the library needs into an engine, once; a host's own engine is welcome."""
     put_names(engine)
+    watch_commits(engine)
     if engine.dialect.name == "sqlite" and not event.contains(engine, "begin", _begin_sqlite):
         # At each checkout, since a host's pool may hold connections that it opened before.
         event.listen(engine, "checkout", _prepare_sqlite)

@@ -24,6 +24,7 @@ from sqlalchemy import (
     bindparam,
     case,
     func,
+    literal,
     null,
     select,
     tuple_,
@@ -35,9 +36,20 @@ from hotelcore.ids import HotelId
 from hotelcore.sql import schema
 from hotelcore.sql.feed import FEED
 from hotelcore.sql.leases import Lease
+from hotelcore.sql.outbox import OUTBOX
 from hotelcore.sql.statements import INSERTS, AnyRow, Statements, acting_hotel
 
-__all__ = ["INBOX", "Lane", "News", "finish", "move_on", "pause", "raise_lanes", "take_lanes"]
+__all__ = [
+    "INBOX",
+    "Lane",
+    "News",
+    "finish",
+    "move_on",
+    "pause",
+    "raise_lanes",
+    "replay",
+    "take_lanes",
+]
 
 
 class InboxColumns(TypedColumns):
@@ -170,6 +182,8 @@ _held = (
     _c.subscription == bindparam("of"),
     _c.key == bindparam("record"),
     _c.token == bindparam("held_under"),
+    # What a host joined and then rolled back was not handled, whatever its handler says.
+    _c.handled == bindparam("behind"),
 )
 _MOVE_ON = (
     update(INBOX)
@@ -187,6 +201,41 @@ _FINISH = (
     )
 )
 _PAUSE = update(INBOX).where(*_held).values(due_at=bindparam("again_at"), token=None)
+
+
+_o = OUTBOX.c
+_spans = (
+    select(
+        _o.hotel_id,
+        bindparam("to", type_=String()),
+        _o.key,
+        func.max(_o.sequence),
+        func.min(_o.sequence) - 1,
+        literal(0),
+        _now,
+    )
+    .where(_o.hotel_id == acting_hotel(), _o.position > bindparam("position"))
+    .group_by(_o.hotel_id, _o.key)
+)
+_columns = ["hotel_id", "subscription", "key", "known", "handled", "attempts", "due_at"]
+
+
+def _replay_in(dialect: str) -> Insert:
+    statement = INSERTS[dialect](INBOX).from_select(_columns, _spans)
+    new = statement.excluded
+    return statement.on_conflict_do_update(
+        index_elements=list(INBOX.primary_key),
+        set_={
+            "known": case((new.known > _c.known, new.known), else_=_c.known),
+            "handled": case((new.handled < _c.handled, new.handled), else_=_c.handled),
+            "attempts": 0,
+            "due_at": new.due_at,
+            "token": null(),
+        },
+    )
+
+
+_REPLAY: Mapping[str, Insert] = {dialect: _replay_in(dialect) for dialect in INSERTS}
 
 
 def raise_lanes(run: Statements, news: Sequence[News], *, now: datetime) -> None:
@@ -254,5 +303,18 @@ def pause(run: Statements, lane: Lane, *, again_at: datetime) -> bool:
     return run.write(_PAUSE, **_key(lane), again_at=again_at) == 1
 
 
+def replay(run: Statements, subscription: str, *, after: int, now: datetime) -> int:
+    """Set the hotel's lanes of a subscription back behind a position; return how many moved.
+
+    Who holds one of them loses it.
+    """
+    return run.write(_REPLAY[run.dialect], to=subscription, position=after, now=now)
+
+
 def _key(lane: Lane) -> dict[str, object]:
-    return {"of": lane.subscription, "record": lane.key, "held_under": lane.token}
+    return {
+        "of": lane.subscription,
+        "record": lane.key,
+        "held_under": lane.token,
+        "behind": lane.handled,
+    }

@@ -22,17 +22,16 @@ from sqlalchemy import (
 )
 
 from hotelcore import wire
-from hotelcore.errors import DatabaseBusy, InvalidInput
+from hotelcore.errors import DatabaseBusy
 from hotelcore.events.catalogue import Event, payload
 from hotelcore.events.envelope import Envelope
 from hotelcore.events.trace import Trace
 from hotelcore.ids import EventId, HotelId
 from hotelcore.sql import schema
-from hotelcore.sql.pages import check_limit
 from hotelcore.sql.statements import AnyRow, Statements, acting_hotel, insert_into
 from hotelcore.sql.translation import UniqueViolation
 
-__all__ = ["OUTBOX", "SqlEventLog", "envelope_of", "write_events"]
+__all__ = ["OUTBOX", "envelope_of", "write_events"]
 
 
 class OutboxColumns(TypedColumns):
@@ -84,22 +83,6 @@ _NEXT_TURN = (
     .scalar_subquery()
 )
 _INSERT = insert_into(OUTBOX).values(sequence=_NEXT_OF_KEY, turn=_NEXT_TURN, position=None)
-_LOG = (
-    select(OUTBOX)
-    .where(_c.hotel_id == acting_hotel(), _c.position > bindparam("after"))
-    .order_by(_c.position)
-    .limit(bindparam("most"))
-)
-_RECORD = (
-    select(OUTBOX)
-    .where(
-        _c.hotel_id == acting_hotel(),
-        _c.key == bindparam("wanted"),
-        _c.sequence > bindparam("after"),
-    )
-    .order_by(_c.sequence)
-    .limit(bindparam("most"))
-)
 
 
 def write_events(
@@ -128,30 +111,6 @@ def _row(id: EventId, event: Event, at: datetime, trace: Trace) -> dict[str, obj
         "traceparent": trace.traceparent,
         "payload": payload(event),
     }
-
-
-class SqlEventLog:
-    """The `hotelcore.repositories.EventLog` of one unit of work."""
-
-    def __init__(self, run: Statements) -> None:
-        self._run = run
-
-    def behind(self, position: int = 0, *, limit: int = 1_000) -> list[Envelope]:
-        """Return the events behind a position, in the order of the log."""
-        _check_number("position", position)
-        check_limit(limit)
-        return self._run.all(_LOG, envelope_of, after=position, most=limit)
-
-    def of_record(self, key: UUID, *, after: int = 0, limit: int = 1_000) -> list[Envelope]:
-        """Return the events of one record behind a sequence, in order."""
-        _check_number("after", after)
-        check_limit(limit)
-        return self._run.all(_RECORD, envelope_of, wanted=key, after=after, most=limit)
-
-
-def _check_number(name: str, value: object) -> None:
-    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value < 2**31:
-        raise InvalidInput(name, "must be a whole number from 0 up, as the log counts")
 
 
 def envelope_of(row: AnyRow) -> Envelope:

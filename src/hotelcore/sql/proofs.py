@@ -317,7 +317,9 @@ _CHARGED = _sql(
 _SEQUENCES = _sql(
     """
     SELECT coalesce(sum(events), 0) AS seen,
-           count(*) FILTER (WHERE first <> 1 OR last <> events) AS wrong
+           count(*) FILTER (WHERE last - first + 1 <> events OR (first <> 1 AND NOT EXISTS (
+               SELECT 1 FROM hc_audit_log
+               WHERE hotel_id = :hotel AND operation = 'purge_events'))) AS wrong
     FROM (SELECT min(sequence) AS first, max(sequence) AS last, count(*) AS events
           FROM hc_outbox WHERE hotel_id = :hotel GROUP BY key) counted
     """

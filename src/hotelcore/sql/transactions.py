@@ -79,6 +79,14 @@ class Unit:
         finally:
             run.over = True
 
+    def finish(self, uow: SqlUnitOfWork) -> tuple[Event, ...]:
+        """Store what the unit has to say at its end, and return the events for their listeners."""
+        events = uow.flush()
+        if self.receipt is not None:
+            with uow.own_writing() as run:
+                self.receipt(run)
+        return events
+
 
 @contextmanager
 def serve(
@@ -126,10 +134,7 @@ def write(
         unit.over(connection, read_only=False) as uow,
     ):
         yield uow
-        written.events = uow.flush()
-        if unit.receipt is not None:
-            with uow.own_writing() as run:
-                unit.receipt(run)
+        written.events = unit.finish(uow)
         unit.deadline.check()
         with translated(limits):
             transaction.commit()
@@ -193,7 +198,7 @@ def joined(
         try:
             with unit.over(connection, read_only=False) as uow:
                 yield uow
-                written.events = uow.flush()
+                written.events = unit.finish(uow)
             with translated(limits):
                 # A rollback to the savepoint would do this by itself.
                 tell_again(connection, limits_of_host)

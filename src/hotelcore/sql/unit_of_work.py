@@ -23,11 +23,12 @@ from hotelcore.sql.audit import SqlAuditLog, write_entries
 from hotelcore.sql.availability import SqlInventory
 from hotelcore.sql.bookings import SqlBookings, SqlRoomKeys
 from hotelcore.sql.business_day import SqlBusinessDays
+from hotelcore.sql.event_log import SqlEventLog
 from hotelcore.sql.folios import SqlFolios
 from hotelcore.sql.guests import SqlGuests
 from hotelcore.sql.hotels import SqlHotels
 from hotelcore.sql.housekeeping import SqlHousekeeping
-from hotelcore.sql.outbox import SqlEventLog, write_events
+from hotelcore.sql.outbox import write_events
 from hotelcore.sql.pms import SqlPmsConnections
 from hotelcore.sql.room_nights import SqlRoomNights
 from hotelcore.sql.rooms import SqlMaintenance, SqlRooms, SqlRoomTypes
