@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, Protocol, TypeAli
 
 from attrs import Attribute, field, frozen
 
-from hotelcore.access import Role
+from hotelcore.access import POLICY, Permission, Role
 from hotelcore.domain import fields
 from hotelcore.errors import InvalidInput
 from hotelcore.events.catalogue import CATALOGUE, Event
@@ -114,6 +114,11 @@ class Durable:
     first_pause: timedelta = field(validator=_pause)
     longest_pause: timedelta = field(validator=_pause)
 
+    def __attrs_post_init__(self) -> None:
+        # Without that no unit of work can be opened, so not one event could be handled.
+        if Permission.BOOKINGS_VIEW not in POLICY[self.role]:
+            raise InvalidInput("role", "must be one that may see bookings: staff at least")
+
 
 class Subscriptions:
     """Inline and durable subscriptions of a host, usually made when its modules are imported."""
@@ -161,7 +166,8 @@ class Subscriptions:
         becomes a dead letter.
 
         Raises `InvalidInput` for a class that is no event, for what is no plain function, for a
-        kind that the name has already, and for a name that was given other settings before.
+        kind that the name has already, for a name that was given other settings before, and for a
+        role that may not even see bookings.
         """
         _event_class(kind)
         wanted = Durable(

@@ -35,7 +35,8 @@ class Relay:
     pause is noticed, and how late a new event is where the database cannot announce it.
 
     With ``feeding=False`` it only works lanes: that is the consumer behind a broker, which calls
-    `receive` with what arrives.
+    `receive` with what arrives. Raises `InvalidInput` for numbers below 1 or above 10,000, and for
+    durations that are no timedelta above zero, of a day at most.
     """
 
     def __init__(
@@ -51,8 +52,13 @@ class Relay:
     ) -> None:
         if not isinstance(core, HotelCore):
             raise InvalidInput("core", "must be a HotelCore: an AsyncHotelCore cannot run a relay")
+        for name, number in (("workers", workers), ("batch", batch)):
+            _check_number(name, number)
+        for name, duration in (("lease", lease), ("poll", poll)):
+            _check_duration(name, duration)
         self._core = core
         self._poll = poll.total_seconds()
+        self._batch = batch
         self._stopping = Flag()
         self._bell = Bell(core.engine, core._names)
         self._feeder = (
@@ -67,7 +73,7 @@ class Relay:
         """
         try:
             while not self._stopping.is_set():
-                if not self._worked():
+                if not self._more():
                     self._bell.wait(self._poll)
         finally:
             self._close()
@@ -78,8 +84,14 @@ class Relay:
         A database that fails raises its error.
         """
         try:
-            while self._round() or self._crew.working:
-                self._bell.wait(0 if not self._crew.working else self._poll)
+            while True:
+                # Asked before the round: what a worker commits as it ends must still be seen.
+                working = self._crew.working
+                if any(self._round()):
+                    continue
+                if not working:
+                    break
+                self._bell.wait(self._poll)
         finally:
             self._close()
 
@@ -101,18 +113,34 @@ class Relay:
             raise_lanes(run, whole, now=self._core._clock.now())
         self._bell.ring()
 
-    def _worked(self) -> bool:
+    def _more(self) -> bool:
+        """Do a round; whether more events wait than went into its batch.
+
+        After a smaller batch the bell is waited for. On a database where writers take turns, that
+        leaves the hosts' commits the time between.
+        """
         try:
-            return self._round()
+            fed, _ = self._round()
         except HotelcoreError as error:
             _log.error("the relay tries again: %s", error)
             return False
+        return fed >= self._batch // 2
 
-    def _round(self) -> bool:
-        """Feed one batch and fill the crew; whether there may be more to do."""
+    def _round(self) -> tuple[int, int]:
+        """Feed one batch and fill the crew; return how many events and lanes that were."""
         fed = self._feeder.feed() if self._feeder else 0
-        return bool(fed + self._crew.take_up())
+        return fed, self._crew.take_up()
 
     def _close(self) -> None:
         self._crew.leave()
         self._bell.close()
+
+
+def _check_number(name: str, value: object) -> None:
+    if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= 10_000:
+        raise InvalidInput(name, "must be a whole number from 1 to 10,000")
+
+
+def _check_duration(name: str, value: object) -> None:
+    if not isinstance(value, timedelta) or not timedelta(0) < value <= timedelta(days=1):
+        raise InvalidInput(name, "must be a timedelta above zero, of a day at most")

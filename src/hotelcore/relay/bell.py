@@ -13,7 +13,7 @@ from contextlib import ExitStack, suppress
 from typing import Any, Protocol
 
 from sqlalchemy import Engine, text
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import SQLAlchemyError
 
 from hotelcore.sql.engine import READING, places_for
 from hotelcore.sql.outbox import OUTBOX
@@ -50,18 +50,23 @@ class Bell:
 
     def ring(self) -> None:
         """Wake who waits, or who will wait next."""
-        with suppress(BlockingIOError):  # it rings already
+        with suppress(OSError):  # it rings already, or is closed
             self._rope.send(b"!")
 
     def wait(self, seconds: float) -> None:
         """Return when it rings, when somebody commits events, or after so many seconds.
 
-        A database that does not answer is left in peace for that time.
+        The first time, and after a lost connection, it returns as soon as it can hear of them.
+
+        It returns at once where it has only begun to listen: look again, then wait. A database
+        that does not answer is left in peace for that time.
         """
         try:
-            self._news = self._news or self._listen()
+            if self._news is None:
+                self._news = self._listen()
+                return  # nobody announces what was committed before
             self._news.wait(self._ringing, seconds)
-        except (DBAPIError, _driver_errors(self._engine)):
+        except (SQLAlchemyError, _driver_errors(self._engine)):
             _log.warning("cannot hear of new events, so the relay looks every %g s", seconds)
             self._forget()
             _readable(self._ringing, seconds=seconds)
@@ -84,7 +89,7 @@ class Bell:
     def _forget(self) -> None:
         news, self._news = self._news, None
         if news is not None:
-            with suppress(DBAPIError, _driver_errors(self._engine)):
+            with suppress(SQLAlchemyError, _driver_errors(self._engine)):
                 news.close()
 
 
@@ -125,6 +130,7 @@ class _Counted:
 
     def __init__(self, engine: Engine) -> None:
         self._connection = engine.connect().execution_options(**{READING: True})
+        self._connection.detach()  # the pool keeps its places for the work
         self._seen = self._count()
 
     def _count(self) -> int:
@@ -132,10 +138,10 @@ class _Counted:
 
     def wait(self, ringing: socket.socket, seconds: float) -> None:
         while seconds > 0:
+            if _readable(ringing, seconds=min(_LOOK, seconds)):
+                return
             if (count := self._count()) != self._seen:
                 self._seen = count
-                return
-            if _readable(ringing, seconds=min(_LOOK, seconds)):
                 return
             seconds -= _LOOK
 

@@ -7,6 +7,7 @@ from contextlib import AbstractContextManager, contextmanager
 from typing import TYPE_CHECKING, Concatenate, Generic, ParamSpec, TypeVar
 
 from attrs import define, field
+from sqlalchemy import Connection
 
 from hotelcore.core import Desk, HotelCore
 from hotelcore.errors import InvalidInput
@@ -14,13 +15,13 @@ from hotelcore.events.catalogue import Event
 from hotelcore.events.envelope import Envelope
 from hotelcore.events.trace import Trace
 from hotelcore.ids import HotelId
+from hotelcore.sql.joining import after_commit
 from hotelcore.sql.transactions import Receipt
 from hotelcore.subscriptions import Durable
 from hotelcore.tenancy import Actor
 from hotelcore.unit_of_work import UnitOfWork
 
 if TYPE_CHECKING:
-    from sqlalchemy import Connection
     from sqlalchemy.orm import Session
 
 __all__ = ["StoredDelivery", "actor_of"]
@@ -46,6 +47,7 @@ class StoredDelivery(Generic[E]):
     _desk: Desk = field(alias="desk")
     _receipt: Receipt = field(alias="receipt")
     _handled: bool = field(default=False, init=False)
+    _committed: bool = field(default=True, init=False)
 
     @classmethod
     def of(
@@ -103,16 +105,25 @@ class StoredDelivery(Generic[E]):
         self._refuse_second()
         with self._desk._leaving(self._receipt).joining(host) as uow:
             yield uow
-        self._handled = True
+        self._handled, self._committed = True, False
+        connection = host if isinstance(host, Connection) else host.connection()
+        after_commit(connection, self._note_commit)
 
     def reading(self) -> AbstractContextManager[UnitOfWork]:
         """Open a unit that only reads."""
         return self._desk.reading()
 
-    def conclude(self) -> None:
-        """Note that the handler is done, unless its transaction did."""
+    def conclude(self) -> bool:
+        """Note that the handler is done, unless its transaction did; False if that is still open.
+
+        It is also False for a transaction of the handler's own that was rolled back.
+        """
         if not self._handled:
             self.run(_nothing_more)
+        return self._committed
+
+    def _note_commit(self) -> None:
+        self._committed = True
 
     def _refuse_second(self) -> None:
         if self._handled:

@@ -10,6 +10,8 @@ from datetime import timedelta
 from functools import partial
 from threading import Event as Flag
 
+import attrs
+
 from hotelcore.backoff import Backoff
 from hotelcore.core import HotelCore
 from hotelcore.errors import HotelcoreError, LeaseLost
@@ -17,7 +19,7 @@ from hotelcore.events.envelope import Envelope
 from hotelcore.ids import HotelId
 from hotelcore.relay.delivery import StoredDelivery, actor_of
 from hotelcore.sql.dead_letters import Retried, bury, keep_buried, resolve, take_retried
-from hotelcore.sql.inbox import Lane, finish, move_on, pause, take_lanes
+from hotelcore.sql.inbox import Lane, finish, move_on, pause, release, take_lanes
 from hotelcore.sql.leases import Lease
 from hotelcore.sql.statements import Statements
 from hotelcore.sql.transactions import Receipt
@@ -92,8 +94,8 @@ class Crew:
         durable = self._core.subscriptions.durables[lane.subscription]
         kinds = self._core.subscriptions.handlers_of(durable.name)
         read = self._events_behind(durable, lane)
-        # More may be there than the lane knows of; what follows the last of them is of no interest.
-        until = read[-1].sequence if read else lane.known
+        # More may be there than the lane knows of, and may have been handled before it knew.
+        until = read[-1].sequence if read else max(lane.known, lane.handled)
         events = [event for event in read if event.name in kinds]
         if not events:
             self._settle(lane.hotel_id, partial(self._finish, lane, until))
@@ -104,7 +106,7 @@ class Crew:
                 return
             lane = lane.behind(envelope)
             if self._leaving.is_set() and not last:
-                self._settle(lane.hotel_id, partial(self._pause, lane, timedelta(0)))
+                self._settle(lane.hotel_id, partial(self._release, lane))
                 return
 
     def _events_behind(self, durable: Durable, lane: Lane) -> Sequence[Envelope]:
@@ -113,13 +115,16 @@ class Crew:
 
     def _handled(self, durable: Durable, lane: Lane, envelope: Envelope, step: Receipt) -> bool:
         """Hand one event over; whether the lane may go on to the next."""
+        if lane.attempts > durable.attempts:
+            # The last attempt has never ended: its process died, or its lease ended before it did.
+            last = attrs.evolve(lane, attempts=lane.attempts - 1)
+            return self._failed(durable, last, envelope, step, LeaseLost())
         try:
-            self._deliver(durable, envelope, step, attempt=lane.attempts)
+            return self._deliver(durable, envelope, step, attempt=lane.attempts)
         except LeaseLost:
             return False
         except Exception as error:  # noqa: BLE001  # a handler may fail in any way of its own
             return self._failed(durable, lane, envelope, step, error)
-        return True
 
     def _deliver(
         self,
@@ -129,12 +134,13 @@ class Crew:
         *,
         attempt: int,
         late: bool = False,
-    ) -> None:
+    ) -> bool:
+        """Have the handler do its work; whether that is committed."""
         delivery = StoredDelivery.of(
             self._core, durable, envelope, step, attempt=attempt, late=late
         )
         self._core.subscriptions.handlers_of(durable.name)[envelope.name](delivery)
-        delivery.conclude()
+        return delivery.conclude()
 
     def _failed(
         self,
@@ -146,17 +152,18 @@ class Crew:
     ) -> bool:
         """Give the lane a pause, or up the event; whether the lane may go on to the next."""
         self._report(durable, envelope, error, attempt=lane.attempts)
-        if lane.attempts < durable.attempts:
+        again = lane.attempts < durable.attempts
+        if again:
             waiting = timedelta(seconds=_pauses(durable).pause(lane.attempts, float("inf")) or 0)
-            self._settle(lane.hotel_id, partial(self._pause, lane, waiting))
-            return False
-
-        def put_aside(run: Statements) -> None:
-            step(run)
-            now = self._core._clock.now()
-            bury(run, lane, envelope, failure=type(error).__name__[:200], now=now)
-
-        return self._settle(lane.hotel_id, put_aside)
+            then = partial(self._pause, lane, waiting)
+        else:
+            failure = type(error).__name__[:200]
+            then = partial(self._put_aside, lane, envelope, step, failure)
+        if self._settle(lane.hotel_id, then):
+            return not again
+        # Its transaction may have been committed before it failed.
+        self._settle(lane.hotel_id, partial(self._release, lane.behind(envelope)))
+        return False
 
     def _settle(self, hotel_id: HotelId, step: Receipt) -> bool:
         """Do a step in a transaction of its own; False if somebody else has the lane now."""
@@ -189,8 +196,17 @@ class Crew:
     def _finish(self, lane: Lane, sequence: int, run: Statements) -> None:
         _kept(finish(run, lane, sequence, now=self._core._clock.now()))
 
+    def _release(self, lane: Lane, run: Statements) -> None:
+        _kept(release(run, lane, now=self._core._clock.now()))
+
     def _pause(self, lane: Lane, by: timedelta, run: Statements) -> None:
         _kept(pause(run, lane, again_at=self._core._clock.now() + by))
+
+    def _put_aside(
+        self, lane: Lane, envelope: Envelope, step: Receipt, failure: str, run: Statements
+    ) -> None:
+        step(run)
+        bury(run, lane, envelope, failure=failure, now=self._core._clock.now())
 
     # -- a dead letter --------------------------------------------------------------------------
 

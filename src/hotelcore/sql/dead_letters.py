@@ -30,7 +30,7 @@ from hotelcore.sql import schema
 from hotelcore.sql.inbox import Lane
 from hotelcore.sql.leases import Lease
 from hotelcore.sql.outbox import OUTBOX, envelope_of
-from hotelcore.sql.statements import AnyRow, Statements, acting_hotel, insert_into
+from hotelcore.sql.statements import AnyRow, Statements, acting_hotel, upsert_into
 
 __all__ = [
     "DEAD_LETTERS",
@@ -81,7 +81,8 @@ class Retried:
 
 _its_event = and_(_o.hotel_id == _c.hotel_id, _o.id == _c.event_id)
 _own = (_c.subscription, _c.attempts, _c.failure, _c.died_at)
-_BURY = insert_into(DEAD_LETTERS)
+# An event that was replayed may be given up a second time.
+_BURY = upsert_into(DEAD_LETTERS, changing=("attempts", "failure", "died_at", "due_at", "token"))
 _WITH_EVENT = (
     select(*OUTBOX.c, *(column.label(f"its_{column.name}") for column in _own))
     .join_from(DEAD_LETTERS, OUTBOX, _its_event)
@@ -122,7 +123,7 @@ _KEEP = (
 def bury(run: Statements, lane: Lane, envelope: Envelope, *, failure: str, now: datetime) -> None:
     """Put an event of the lane aside for good."""
     run.write(
-        _BURY,
+        _BURY[run.dialect],
         subscription=lane.subscription,
         event_id=envelope.id,
         attempts=lane.attempts,

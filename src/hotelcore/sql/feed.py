@@ -13,13 +13,15 @@ from attrs import frozen
 from sqlalchemy import (
     BigInteger,
     Column,
+    ColumnElement,
     ForeignKeyConstraint,
+    FromClause,
     Integer,
+    ScalarSelect,
     Table,
     TypedColumns,
     bindparam,
     case,
-    exists,
     func,
     null,
     or_,
@@ -74,11 +76,38 @@ class Feed:
 _ADD = insert_into(FEED)
 _f = FEED.alias("f")
 _o = OUTBOX.alias("o")
-_waiting = exists().where(_o.c.hotel_id == _f.c.hotel_id, _o.c.position.is_(None))
+
+
+# One end of an index each, on both databases: a minimum or maximum would read all that waits, and
+# PostgreSQL would join it for an EXISTS.
+def _first_waiting(feed: FromClause) -> ScalarSelect[int]:
+    return (
+        select(_o.c.turn)
+        .where(_o.c.hotel_id == feed.c.hotel_id, _o.c.position.is_(None))
+        .order_by(_o.c.turn)
+        .limit(1)
+        .scalar_subquery()
+    )
+
+
+def _last_numbered(feed: FromClause) -> ColumnElement[int]:
+    last = (
+        select(_o.c.position)
+        .where(_o.c.hotel_id == feed.c.hotel_id, _o.c.position.is_not(None))
+        .order_by(_o.c.position.desc())
+        .limit(1)
+        .scalar_subquery()
+    )
+    return func.coalesce(last, 0)
+
+
 _now = bindparam("now", type_=schema.Instant())
 _takeable = (
     select(_f.c.hotel_id)
-    .where(or_(_f.c.due_at.is_(None), _f.c.due_at <= _now), or_(_waiting, _f.c.attempts > 0))
+    .where(
+        or_(_f.c.due_at.is_(None), _f.c.due_at <= _now),
+        or_(_first_waiting(_f).is_not(None), _f.c.attempts > 0),
+    )
     .order_by(_f.c.served_at, _f.c.hotel_id)
     .limit(bindparam("hotels", type_=Integer()))
     .with_for_update(skip_locked=True)
@@ -90,13 +119,8 @@ _TAKE = (
     .returning(FEED.c.hotel_id, FEED.c.sent, FEED.c.attempts)
 )
 # Where no attempt is open the broker has all that is numbered, or was not there when it was.
-_head = (
-    select(func.coalesce(func.max(_o.c.position), 0))
-    .where(_o.c.hotel_id == FEED.c.hotel_id)
-    .scalar_subquery()
-)
 _HOLD = _TAKE.values(
-    sent=case((FEED.c.attempts == 0, _head), else_=FEED.c.sent),
+    sent=case((FEED.c.attempts == 0, _last_numbered(FEED)), else_=FEED.c.sent),
     token=bindparam("held_under"),
     due_at=bindparam("held_until"),
     attempts=FEED.c.attempts + 1,
@@ -106,17 +130,13 @@ _w = OUTBOX.alias("w")
 _heads = (
     select(
         _f.c.hotel_id,
-        select(func.min(_o.c.turn))
-        .where(_o.c.hotel_id == _f.c.hotel_id, _o.c.position.is_(None))
-        .scalar_subquery()
-        .label("turn"),
-        select(func.coalesce(func.max(_o.c.position), 0))
-        .where(_o.c.hotel_id == _f.c.hotel_id)
-        .scalar_subquery()
-        .label("position"),
+        _first_waiting(_f).label("turn"),
+        _last_numbered(_f).label("position"),
     )
     .where(_f.c.hotel_id.in_(bindparam("taken", expanding=True)))
     .cte("heads")
+    # Found once: PostgreSQL would else look for them again at each event that waits.
+    .prefix_with("MATERIALIZED")
 )
 _numbered = (
     select(

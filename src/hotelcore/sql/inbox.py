@@ -47,6 +47,7 @@ __all__ = [
     "move_on",
     "pause",
     "raise_lanes",
+    "release",
     "replay",
     "take_lanes",
 ]
@@ -135,10 +136,16 @@ _RAISE: Mapping[str, Insert] = {dialect: _raise_in(dialect) for dialect in INSER
 _now = bindparam("now", type_=schema.Instant())
 _most = bindparam("most", type_=Integer())
 _l, _m = INBOX.alias("l"), INBOX.alias("m")
-# The due lanes of each hotel up to its so manieth, so that a flood is not read as a whole.
+_subscriptions = bindparam("subscriptions", type_=String(), expanding=True)
+# The due lanes of each hotel up to its so manieth, so that a flood is not read as a whole. Lanes
+# that nobody here works stay due for ever and must not be counted.
 _horizon = (
     select(_m.c.due_at)
-    .where(_m.c.hotel_id == FEED.c.hotel_id, _m.c.due_at <= _now)
+    .where(
+        _m.c.hotel_id == FEED.c.hotel_id,
+        _m.c.due_at <= _now,
+        _m.c.subscription.in_(_subscriptions),
+    )
     .order_by(_m.c.due_at)
     .limit(1)
     .offset(_most - 1)
@@ -155,7 +162,7 @@ _due_lanes = (
     .join_from(FEED, _l, _l.c.hotel_id == FEED.c.hotel_id)
     .where(
         _l.c.due_at <= func.coalesce(_horizon, _now),
-        _l.c.subscription.in_(bindparam("subscriptions", expanding=True)),
+        _l.c.subscription.in_(_subscriptions),
     )
     .subquery("due_lanes")
 )
@@ -201,6 +208,7 @@ _FINISH = (
     )
 )
 _PAUSE = update(INBOX).where(*_held).values(due_at=bindparam("again_at"), token=None)
+_RELEASE = _PAUSE.values(attempts=0)
 
 
 _o = OUTBOX.c
@@ -301,6 +309,11 @@ def finish(run: Statements, lane: Lane, sequence: int, *, now: datetime) -> bool
 def pause(run: Statements, lane: Lane, *, again_at: datetime) -> bool:
     """Give the lane back until then, as far as it is; False if the lease was lost."""
     return run.write(_PAUSE, **_key(lane), again_at=again_at) == 1
+
+
+def release(run: Statements, lane: Lane, *, now: datetime) -> bool:
+    """Give the lane back before its next event was begun; False if the lease was lost."""
+    return run.write(_RELEASE, **_key(lane), again_at=now) == 1
 
 
 def replay(run: Statements, subscription: str, *, after: int, now: datetime) -> int:

@@ -102,14 +102,13 @@ class Deadline:
         if connection.dialect.name == "postgresql" and self._told - self.left > _SLACK:
             self._tell_postgresql(connection)
 
-    def begin(self, connection: Connection) -> None:
-        """Tell the database the limits at the begin of an attempt."""
-        self.forget_told()
-        self.enforce(connection)
-
     def forget_told(self) -> None:
         """Tell the limits anew with the next statement: a rollback took back what was told."""
         self._told = float("inf")
+
+    def keep_untold(self) -> None:
+        """Let the limits hold between statements only, on PostgreSQL."""
+        self._told = 0
 
     def _tell_postgresql(self, connection: Connection) -> None:
         self._told = max(0.001, self.left)

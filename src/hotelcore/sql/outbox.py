@@ -67,7 +67,15 @@ OUTBOX = Table(
 _c = OUTBOX.c
 _waits = _c.position.is_(None)
 Index("ix_hc_outbox_turn", _c.hotel_id, _c.turn, sqlite_where=_waits, postgresql_where=_waits)
-Index("uq_hc_outbox_position", _c.hotel_id, _c.position, unique=True)
+_numbered = _c.position.is_not(None)
+Index(
+    "uq_hc_outbox_position",
+    _c.hotel_id,
+    _c.position,
+    unique=True,
+    sqlite_where=_numbered,
+    postgresql_where=_numbered,
+)
 schema.announced(OUTBOX)
 
 _last = OUTBOX.alias("last")

@@ -92,7 +92,12 @@ class Unit:
 def serve(
     connection: Connection, names: TableNames, deadline: Deadline, hotel_id: HotelId | None
 ) -> Generator[Statements]:
-    """Open a transaction for the relay's own rows: those of one hotel, or of all of them."""
+    """Open a transaction for the relay's own rows: those of one hotel, or of all of them.
+
+    Its statements are short and wait for nobody for long, so PostgreSQL is not told the limits,
+    which would be a statement more for each batch.
+    """
+    deadline.keep_untold()
     if connection.dialect.name == "postgresql":
         connection = connection.execution_options(isolation_level="READ COMMITTED")
     with _begun(connection, deadline) as transaction:
@@ -127,6 +132,7 @@ def write(
     What the body raises reaches the caller as it is, a host's own database errors too.
     """
     limits = unit.deadline.limits
+    unit.deadline.forget_told()
     if connection.dialect.name == "postgresql":
         connection = connection.execution_options(isolation_level=limits.isolation)
     with (
@@ -165,7 +171,7 @@ def _begun(connection: Connection, deadline: Deadline) -> Generator[Transaction,
             transaction = connection.begin()
         try:
             with translated(deadline.limits):
-                deadline.begin(connection)
+                deadline.enforce(connection)
             yield transaction
         except BaseException:
             undo(connection, transaction)

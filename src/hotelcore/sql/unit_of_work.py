@@ -15,8 +15,8 @@ from hotelcore.access import Permission, authorize
 from hotelcore.clock import Clock
 from hotelcore.domain.audit import AuditLogEntry, Change, changes_between
 from hotelcore.domain.hotels import Hotel
-from hotelcore.errors import DatabaseFailure, ReadOnly, UnitAborted
-from hotelcore.events.catalogue import Event
+from hotelcore.errors import DatabaseFailure, InvalidInput, ReadOnly, UnitAborted
+from hotelcore.events.catalogue import CATALOGUE, Event
 from hotelcore.events.trace import Trace
 from hotelcore.ids import AuditEntryId, EventId, HotelId
 from hotelcore.sql.audit import SqlAuditLog, write_entries
@@ -184,6 +184,8 @@ class SqlUnitOfWork:
 
     def emit(self, event: Event) -> None:
         """Report a fact in this transaction."""
+        if CATALOGUE.get(event.wire_name) is not type(event):
+            raise InvalidInput("event", "must be of an event class of the catalogue")
         same_hotel(self.hotel_id, event.hotel_id, "event")
         self._running()
         self._events.append(event)

@@ -195,7 +195,14 @@ def _outbox(op: Operations) -> None:
         of_hotel("hc_outbox"),
     )
     index(op, "hc_outbox", "turn", "hotel_id, turn", where="position IS NULL")
-    index(op, "hc_outbox", "position", "hotel_id, position", unique=True)
+    index(
+        op,
+        "hc_outbox",
+        "position",
+        "hotel_id, position",
+        where="position IS NOT NULL",
+        unique=True,
+    )
     announced(op, "hc_outbox")
 
 

@@ -1,0 +1,224 @@
+"""``hotelcore relay``: number the events and bring them to whoever has to hear of them."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from argparse import ArgumentParser, Namespace
+from collections.abc import Callable, Iterator
+from contextlib import (
+    AbstractContextManager,
+    ExitStack,
+    closing,
+    contextmanager,
+    nullcontext,
+    suppress,
+)
+from importlib import import_module
+from inspect import iscoroutinefunction, signature
+from pathlib import Path
+from types import FrameType, ModuleType
+from typing import TYPE_CHECKING
+
+from hotelcore.cli.tables import add_table_names, core_over, names_in, whole_number
+from hotelcore.core import AsyncHotelCore, HotelCore
+from hotelcore.errors import InvalidInput
+from hotelcore.relay import Relay
+from hotelcore.sql.backlog import any_lane
+from hotelcore.sql.upgrading import check
+
+if TYPE_CHECKING:
+    from hotelcore.transports import Transport
+
+__all__ = ["add_arguments", "run"]
+
+_ENDING = (signal.SIGINT, signal.SIGTERM)
+_ENDS = b"relay: ends when what is in hand is finished; another signal ends it at once\n"
+
+
+def add_arguments(parser: ArgumentParser) -> None:
+    """Declare whose events they are, where they go, and how much is done at once."""
+    where = parser.add_mutually_exclusive_group(required=True)
+    where.add_argument(
+        "--app",
+        metavar="MODULE:ATTRIBUTE",
+        help=(
+            "your HotelCore, or a function without arguments that returns it: its durable "
+            "subscriptions are served; the current directory is searched first"
+        ),
+    )
+    where.add_argument(
+        "--database",
+        metavar="URL",
+        help="serve no subscription: only number the events and feed the transport",
+    )
+    add_table_names(parser)
+    parser.add_argument("--transport", metavar="URL", help="bring every event to this broker too")
+    parser.add_argument(
+        "--workers",
+        metavar="N",
+        type=whole_number(1, 1_000),
+        default=4,
+        help="how many handlers run at once (4)",
+    )
+    parser.add_argument(
+        "--batch",
+        metavar="N",
+        type=whole_number(1, 10_000),
+        default=100,
+        help="about how many events are numbered or sent in one go (100)",
+    )
+    parser.add_argument(
+        "--once", action="store_true", help="end when nothing is left that is due now"
+    )
+
+
+def run(arguments: Namespace) -> int:
+    """Serve until a signal ends it, or with ``--once`` until nothing is due; 0 either way.
+
+    The first SIGINT or SIGTERM lets what is in hand be finished, the second ends the process at
+    once: what was in hand then is done again by another relay.
+    """
+    with ExitStack() as opened:
+        core = opened.enter_context(_core(arguments))
+        _refuse_to_pass_by(core, arguments)
+        transport = opened.enter_context(_transport(arguments.transport))
+        relay = Relay(core, transport=transport, workers=arguments.workers, batch=arguments.batch)
+        opened.enter_context(_ended_by_signals(relay, once=arguments.once))
+        _say(f"serves {_served(core, transport)}")
+        if arguments.once:
+            relay.run_until_idle()
+            _say("nothing is due any more")
+        else:
+            relay.run()
+            _say("stopped, with everything finished that was in hand")
+    return 0
+
+
+@contextmanager
+def _core(arguments: Namespace) -> Iterator[HotelCore]:
+    if arguments.app is None:
+        with core_over(arguments.database, names_in(arguments)) as core:
+            yield core
+        return
+    if arguments.prefix is not None or arguments.schema is not None:
+        raise InvalidInput("prefix", "and schema go with --database: an app has names of its own")
+    with closing(_named(arguments.app)) as core:
+        check(core.engine, core._names)
+        yield core
+
+
+def _transport(url: str | None) -> AbstractContextManager[Transport | None]:
+    if url is None:
+        return nullcontext()
+    from hotelcore.transports import transport_for  # only who feeds a broker needs it
+
+    return transport_for(url)
+
+
+def _refuse_to_pass_by(core: HotelCore, arguments: Namespace) -> None:
+    """Refuse to number events that a durable subscription would then never hear of."""
+    if arguments.app is not None or arguments.transport is not None:
+        return
+    with core._serving() as run:
+        if any_lane(run):
+            raise InvalidInput(
+                "app",
+                "is needed here: durable subscriptions have heard of events in this database, and "
+                "a relay that does not know them would number the next ones past them",
+            )
+
+
+def _served(core: HotelCore, transport: Transport | None) -> str:
+    names = sorted(core.subscriptions.durables)
+    subscriptions = f"the durable subscriptions {', '.join(names)}" if names else "no subscription"
+    broker = f", and sends to {transport.broker_name}" if transport else ""
+    return f"{subscriptions} on {core.engine.dialect.name}{broker}; Ctrl-C or SIGTERM ends it"
+
+
+def _say(words: str) -> None:
+    print(f"relay: {words}", flush=True)
+
+
+# -- the end ----------------------------------------------------------------------------------
+
+
+@contextmanager
+def _ended_by_signals(relay: Relay, *, once: bool) -> Iterator[None]:
+    """Let the first signal of the body end its work, and the second one the process."""
+    heard = False
+
+    def end(_: int, __: FrameType | None) -> None:
+        nonlocal heard
+        for each in _ENDING:
+            signal.signal(each, signal.SIG_DFL)
+        if heard:  # the other signal came at the same moment
+            return
+        heard = True
+        with suppress(OSError):
+            # Past print(), which may be at work in this very thread.
+            os.write(sys.stdout.fileno(), _ENDS)
+        if once:
+            # Not all was done, which the exit code of an interruption says.
+            raise KeyboardInterrupt
+        relay.stop()
+
+    before = {each: signal.signal(each, end) for each in _ENDING}
+    try:
+        yield
+    finally:
+        for each, handler in before.items():
+            signal.signal(each, handler)
+
+
+# -- the app ----------------------------------------------------------------------------------
+
+
+def _named(app: str) -> HotelCore:
+    """Return the core that an import string names."""
+    module, _, attribute = app.partition(":")
+    if not all(part.isidentifier() for part in (*module.split("."), attribute)):
+        raise InvalidInput("app", "must look like package.module:attribute")
+    found = _imported(module)
+    if not hasattr(found, attribute):
+        raise InvalidInput("app", "names an attribute that its module does not have")
+    return _as_core(getattr(found, attribute))
+
+
+def _imported(module: str) -> ModuleType:
+    here = str(Path.cwd())
+    if here not in sys.path:
+        sys.path.insert(0, here)
+    try:
+        return import_module(module)
+    except ModuleNotFoundError as error:
+        if not f"{module}.".startswith(f"{error.name}."):
+            raise  # by the host's own module, whose author needs to see where
+        raise InvalidInput(
+            "app", "names a module that cannot be found: start in its directory, or install it"
+        ) from None
+
+
+def _as_core(found: object) -> HotelCore:
+    if callable(found):
+        if iscoroutinefunction(found) or not _needs_nothing(found):
+            raise InvalidInput("app", "names a function that is async or needs arguments")
+        found = found()
+    if isinstance(found, AsyncHotelCore):
+        raise InvalidInput(
+            "app",
+            "is an AsyncHotelCore, which cannot run a relay: name a HotelCore with the same "
+            "database and subscriptions",
+        )
+    if not isinstance(found, HotelCore):
+        raise InvalidInput("app", "must name a HotelCore, or a function that returns one")
+    return found
+
+
+def _needs_nothing(function: Callable[..., object]) -> bool:
+    try:
+        signature(function).bind()
+    except (TypeError, ValueError):  # the latter for what has no signature
+        return False
+    return True

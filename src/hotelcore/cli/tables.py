@@ -1,0 +1,45 @@
+"""The tables of a command that works on those that are there already."""
+
+from __future__ import annotations
+
+from argparse import ArgumentParser, ArgumentTypeError, Namespace
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+
+from hotelcore.core import HotelCore
+from hotelcore.sql.schema import TableNames
+from hotelcore.sql.upgrading import check
+
+__all__ = ["add_table_names", "core_over", "names_in", "whole_number"]
+
+
+def add_table_names(parser: ArgumentParser) -> None:
+    """Declare how the tables are called."""
+    parser.add_argument("--prefix", help="what their names begin with (hc_)")
+    parser.add_argument("--schema", help="the PostgreSQL schema that they are in")
+
+
+def names_in(arguments: Namespace) -> TableNames:
+    """Return the names that were given; `InvalidInput` for what cannot be names."""
+    if arguments.prefix is None:
+        return TableNames(schema=arguments.schema)
+    return TableNames(prefix=arguments.prefix, schema=arguments.schema)
+
+
+@contextmanager
+def core_over(url: str, names: TableNames) -> Iterator[HotelCore]:
+    """Give a core over tables of this version; `SchemaMismatch` where they are not."""
+    check(url, names)
+    with closing(HotelCore(url, names=names)) as core:
+        yield core
+
+
+def whole_number(least: int, most: int) -> Callable[[str], int]:
+    """Give what reads a whole number in this range from the command line."""
+
+    def read(text: str) -> int:
+        if text.isdecimal() and text.isascii() and len(text) < 20 and least <= int(text) <= most:
+            return int(text)
+        raise ArgumentTypeError(f"must be a whole number from {least} to {most}")
+
+    return read
