@@ -72,9 +72,9 @@ class Relay:
         A database that fails is asked again; what was under way then is done again.
         """
         try:
+            news = True
             while not self._stopping.is_set():
-                if not self._more():
-                    self._bell.wait(self._poll)
+                news = self._more(news) or self._bell.wait(self._poll)
         finally:
             self._close()
 
@@ -87,7 +87,7 @@ class Relay:
             while True:
                 # Asked before the round: what a worker commits as it ends must still be seen.
                 working = self._crew.working
-                if any(self._round()):
+                if self._feed() + self._crew.take_up():
                     continue
                 if not working:
                     break
@@ -113,23 +113,22 @@ class Relay:
             raise_lanes(run, whole, now=self._core._clock.now())
         self._bell.ring()
 
-    def _more(self) -> bool:
-        """Do a round; whether more events wait than went into its batch.
+    def _more(self, news: bool) -> bool:
+        """Feed if there is news, and fill the crew; whether more waits than went into the batch.
 
         After a smaller batch the bell is waited for. On a database where writers take turns, that
         leaves the hosts' commits the time between.
         """
         try:
-            fed, _ = self._round()
+            fed = self._feed() if news else 0
+            self._crew.take_up()
         except HotelcoreError as error:
             _log.error("the relay tries again: %s", error)
             return False
-        return fed >= self._batch // 2
+        return fed > self._batch // 2
 
-    def _round(self) -> tuple[int, int]:
-        """Feed one batch and fill the crew; return how many events and lanes that were."""
-        fed = self._feeder.feed() if self._feeder else 0
-        return fed, self._crew.take_up()
+    def _feed(self) -> int:
+        return self._feeder.feed() if self._feeder else 0
 
     def _close(self) -> None:
         self._crew.leave()

@@ -30,8 +30,8 @@ _LOOK = 0.01
 class _News(Protocol):
     """Tells whether somebody committed."""
 
-    def wait(self, ringing: socket.socket, seconds: float) -> None:
-        """Return on a commit, when ``ringing`` can be read, or after so many seconds."""
+    def wait(self, ringing: socket.socket, seconds: float) -> bool:
+        """Return True on a commit or after so many seconds, False when ``ringing`` can be read."""
         ...
 
     def close(self) -> None:
@@ -53,25 +53,25 @@ class Bell:
         with suppress(OSError):  # it rings already, or is closed
             self._rope.send(b"!")
 
-    def wait(self, seconds: float) -> None:
+    def wait(self, seconds: float) -> bool:
         """Return when it rings, when somebody commits events, or after so many seconds.
 
-        The first time, and after a lost connection, it returns as soon as it can hear of them.
-
-        It returns at once where it has only begun to listen: look again, then wait. A database
-        that does not answer is left in peace for that time.
+        It is False when it only rang: then there are no new events to look for. The first time,
+        and after a lost connection, it returns as soon as it can hear of them. A database that
+        does not answer is left in peace for that time.
         """
         try:
             if self._news is None:
                 self._news = self._listen()
-                return  # nobody announces what was committed before
-            self._news.wait(self._ringing, seconds)
+                return True  # nobody announces what was committed before
+            heard = self._news.wait(self._ringing, seconds)
         except (SQLAlchemyError, _driver_errors(self._engine)):
             _log.warning("cannot hear of new events, so the relay looks every %g s", seconds)
             self._forget()
-            _readable(self._ringing, seconds=seconds)
+            heard = not _readable(self._ringing, seconds=seconds)
         if _readable(self._ringing, seconds=0):
             self._ringing.recv(4096)
+        return heard
 
     def close(self) -> None:
         """Give the connection back."""
@@ -116,10 +116,11 @@ class _Announced:
             self._driver, self._pooled = driver, pooled
             undo.pop_all()
 
-    def wait(self, ringing: socket.socket, seconds: float) -> None:
-        if _readable(self._driver.fileno(), ringing, seconds=seconds):
-            for _ in self._driver.notifies(timeout=0):
-                pass  # one waking is enough for all of them
+    def wait(self, ringing: socket.socket, seconds: float) -> bool:
+        if not _readable(self._driver.fileno(), ringing, seconds=seconds):
+            return True
+        # One waking is enough for all of them.
+        return bool(list(self._driver.notifies(timeout=0)))
 
     def close(self) -> None:
         self._pooled.close()
@@ -136,14 +137,16 @@ class _Counted:
     def _count(self) -> int:
         return int(self._connection.execute(text("PRAGMA data_version")).scalar_one())
 
-    def wait(self, ringing: socket.socket, seconds: float) -> None:
-        while seconds > 0:
+    def wait(self, ringing: socket.socket, seconds: float) -> bool:
+        while seconds > 0 and not self._changed():
             if _readable(ringing, seconds=min(_LOOK, seconds)):
-                return
-            if (count := self._count()) != self._seen:
-                self._seen = count
-                return
+                return False
             seconds -= _LOOK
+        return True
+
+    def _changed(self) -> bool:
+        before, self._seen = self._seen, self._count()
+        return before != self._seen
 
     def close(self) -> None:
         self._connection.close()
@@ -152,8 +155,8 @@ class _Counted:
 class _Unheard:
     """Only looks again after a moment."""
 
-    def wait(self, ringing: socket.socket, seconds: float) -> None:
-        _readable(ringing, seconds=min(_LOOK, seconds))
+    def wait(self, ringing: socket.socket, seconds: float) -> bool:
+        return not _readable(ringing, seconds=min(_LOOK, seconds))
 
     def close(self) -> None:
         pass

@@ -17,9 +17,9 @@ from hotelcore.core import HotelCore
 from hotelcore.errors import HotelcoreError, LeaseLost
 from hotelcore.events.envelope import Envelope
 from hotelcore.ids import HotelId
-from hotelcore.relay.delivery import StoredDelivery, actor_of
+from hotelcore.relay.delivery import StoredDelivery
 from hotelcore.sql.dead_letters import Retried, bury, keep_buried, resolve, take_retried
-from hotelcore.sql.inbox import Lane, finish, move_on, pause, release, take_lanes
+from hotelcore.sql.inbox import Lane, finish, move_on, pause, read_lanes, release, take_lanes
 from hotelcore.sql.leases import Lease
 from hotelcore.sql.statements import Statements
 from hotelcore.sql.transactions import Receipt
@@ -49,21 +49,25 @@ class Crew:
         self._leaving = Flag()
 
     def take_up(self) -> int:
-        """Give due lanes and dead letters that are retried to who has time; return how many."""
+        """Take due lanes and dead letters that are retried, for who has time; return how many.
+
+        As many again are taken as there are threads, so that none waits for the next taking.
+        """
         names = list(self._core.subscriptions.durables)
         # Done ones are counted out here, by the one thread that adds them.
         self._busy = {work for work in self._busy if not work.done()}
-        most = self._workers - len(self._busy)
-        if not names or not most:
+        if not names or len(self._busy) > self._workers:
             return 0
+        most = 2 * self._workers - len(self._busy)
         lease = Lease.begin(self._core._clock, self._lease)
         with self._core._serving() as run:
             lanes = take_lanes(run, names, lease, most=most)
+            events = read_lanes(run, lanes, most=_READ)
             letters = take_retried(run, names, lease, most=most - len(lanes))
         for lane in lanes:
-            self._give(partial(self._work_lane, lane))
+            self._give(partial(self._work_lane, lease, lane, events[lane]))
         for letter in letters:
-            self._give(partial(self._work_letter, letter))
+            self._give(partial(self._work_letter, lease, letter))
         return len(lanes) + len(letters)
 
     @property
@@ -90,28 +94,29 @@ class Crew:
 
     # -- a lane -------------------------------------------------------------------------------
 
-    def _work_lane(self, lane: Lane) -> None:
+    def _work_lane(self, lease: Lease, lane: Lane, read: Sequence[Envelope]) -> None:
+        if self._too_late(lease):
+            return
         durable = self._core.subscriptions.durables[lane.subscription]
         kinds = self._core.subscriptions.handlers_of(durable.name)
-        read = self._events_behind(durable, lane)
         # More may be there than the lane knows of, and may have been handled before it knew.
         until = read[-1].sequence if read else max(lane.known, lane.handled)
         events = [event for event in read if event.name in kinds]
         if not events:
             self._settle(lane.hotel_id, partial(self._finish, lane, until))
         for number, envelope in enumerate(events, start=1):
+            if self._leaving.is_set():
+                self._settle(lane.hotel_id, partial(self._release, lane))
+                return
             last = number == len(events)
             to, then = (until, self._finish) if last else (envelope.sequence, self._step)
             if not self._handled(durable, lane, envelope, partial(then, lane, to)):
                 return
             lane = lane.behind(envelope)
-            if self._leaving.is_set() and not last:
-                self._settle(lane.hotel_id, partial(self._release, lane))
-                return
 
-    def _events_behind(self, durable: Durable, lane: Lane) -> Sequence[Envelope]:
-        with self._core.acting_as(actor_of(durable, lane.hotel_id)).reading() as uow:
-            return uow.events.of_record(lane.key, after=lane.handled, limit=_READ)
+    def _too_late(self, lease: Lease) -> bool:
+        """Whether what was taken waited here for a thread until its lease ended."""
+        return self._core._clock.now() >= lease.until
 
     def _handled(self, durable: Durable, lane: Lane, envelope: Envelope, step: Receipt) -> bool:
         """Hand one event over; whether the lane may go on to the next."""
@@ -210,7 +215,9 @@ class Crew:
 
     # -- a dead letter --------------------------------------------------------------------------
 
-    def _work_letter(self, retried: Retried) -> None:
+    def _work_letter(self, lease: Lease, retried: Retried) -> None:
+        if self._too_late(lease):
+            return
         letter, hotel_id = retried.letter, retried.letter.envelope.hotel_id
         durable = self._core.subscriptions.durables[letter.subscription]
         try:

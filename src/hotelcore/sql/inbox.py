@@ -6,6 +6,7 @@ the relay's alone; what moves a lane on is bound to its hotel.
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from uuid import UUID
@@ -21,6 +22,7 @@ from sqlalchemy import (
     String,
     Table,
     TypedColumns,
+    and_,
     bindparam,
     case,
     func,
@@ -36,7 +38,7 @@ from hotelcore.ids import HotelId
 from hotelcore.sql import schema
 from hotelcore.sql.feed import FEED
 from hotelcore.sql.leases import Lease
-from hotelcore.sql.outbox import OUTBOX
+from hotelcore.sql.outbox import OUTBOX, envelope_of
 from hotelcore.sql.statements import INSERTS, AnyRow, Statements, acting_hotel
 
 __all__ = [
@@ -47,6 +49,7 @@ __all__ = [
     "move_on",
     "pause",
     "raise_lanes",
+    "read_lanes",
     "release",
     "replay",
     "take_lanes",
@@ -151,6 +154,12 @@ _horizon = (
     .offset(_most - 1)
     .scalar_subquery()
 )
+_hotels = (
+    select(FEED.c.hotel_id, func.coalesce(_horizon, _now).label("until"))
+    .cte("hotels")
+    # Found once: PostgreSQL would else look for it again at each lane.
+    .prefix_with("MATERIALIZED")
+)
 _due_lanes = (
     select(
         _l.c.hotel_id,
@@ -159,11 +168,8 @@ _due_lanes = (
         _l.c.due_at,
         func.row_number().over(partition_by=_l.c.hotel_id, order_by=_l.c.due_at).label("turn"),
     )
-    .join_from(FEED, _l, _l.c.hotel_id == FEED.c.hotel_id)
-    .where(
-        _l.c.due_at <= func.coalesce(_horizon, _now),
-        _l.c.subscription.in_(_subscriptions),
-    )
+    .join_from(_hotels, _l, _l.c.hotel_id == _hotels.c.hotel_id)
+    .where(_l.c.due_at <= _hotels.c.until, _l.c.subscription.in_(_subscriptions))
     .subquery("due_lanes")
 )
 _next = (
@@ -212,6 +218,18 @@ _RELEASE = _PAUSE.values(attempts=0)
 
 
 _o = OUTBOX.c
+_READ = (
+    select(*_o, _c.subscription.label("its_subscription"))
+    .join_from(INBOX, OUTBOX, and_(_o.hotel_id == _c.hotel_id, _o.key == _c.key))
+    .where(
+        _c.hotel_id.in_(bindparam("hotels", expanding=True)),
+        _c.due_at.is_not(None),
+        _c.token == bindparam("held_under"),
+        _o.sequence > _c.handled,
+        _o.sequence <= _c.handled + bindparam("most", type_=Integer()),
+    )
+    .order_by(_o.sequence)
+)
 _spans = (
     select(
         _o.hotel_id,
@@ -294,6 +312,19 @@ def take_lanes(
         most=most,
         **lease.parameters,
     )
+
+
+def read_lanes(run: Statements, lanes: Sequence[Lane], *, most: int) -> dict[Lane, list[Envelope]]:
+    """Return of each lane that was taken the events behind it, up to ``most``, in their order."""
+    events: dict[tuple[UUID, str, UUID], list[Envelope]] = defaultdict(list)
+
+    def add(row: AnyRow) -> None:
+        events[row.hotel_id, row.its_subscription, row.key].append(envelope_of(row))
+
+    if lanes:
+        hotels = list({lane.hotel_id for lane in lanes})
+        run.all(_READ, add, hotels=hotels, held_under=lanes[0].token, most=most)
+    return {lane: events[lane.hotel_id, lane.subscription, lane.key] for lane in lanes}
 
 
 def move_on(run: Statements, lane: Lane, sequence: int, *, until: datetime) -> bool:

@@ -1,0 +1,361 @@
+"""What is handled again: dead letters, what is replayed, and what nobody came back from."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sqlalchemy import Engine, update
+
+from hotelcore.events.catalogue import (
+    Event,
+    HousekeepingTaskCompleted,
+    PmsRoomSynced,
+    RoomStatusChanged,
+)
+from hotelcore.ids import EventId, new_id
+from hotelcore.operations import replay_events, retry_dead_letters
+from hotelcore.sql.outbox import OUTBOX
+from hotelcore.subscriptions import Delivery
+from tests.relay.scene import DAY, KINDS, MINUTE, House, Scene, Trouble, fact, new_room, report
+
+_o = OUTBOX.c
+
+
+class Ward:
+    """A subscription whose handlers fail at what is in ``failing``, and note what they get."""
+
+    def __init__(
+        self, scene: Scene, *kinds: type[Event], name: str = "ward", attempts: int = 1
+    ) -> None:
+        self.failing: set[int] = set()
+        self.got: list[tuple[int, int, bool]] = []
+        for kind in kinds or (RoomStatusChanged,):
+            scene.on.durable(kind, name=name, attempts=attempts)(self._handle)
+
+    def _handle(self, delivery: Delivery[Event]) -> None:
+        sequence = delivery.envelope.sequence
+        self.got.append((sequence, delivery.attempt, delivery.late))
+        if sequence in self.failing:
+            raise Trouble
+
+
+# -- dead letters -------------------------------------------------------------------------------
+
+
+def test_a_dead_letter_holds_nothing_up(scene: Scene) -> None:
+    """After its last attempt an event is put aside, and the next one of its record is handled."""
+    house, room, ward = scene.house(), new_room(), Ward(scene, attempts=2)
+    ward.failing = {2}
+    house.reports(room, room, room)
+    scene.work_it_all()
+    assert ward.got == [(1, 1, False), (2, 1, False), (2, 2, False), (3, 1, False)]
+    [letter] = house.dead()
+    assert (letter.subscription, letter.attempts, letter.failure) == ("ward", 2, "Trouble")
+    assert letter.envelope == house.log()[1]
+    assert letter.died_at == scene.clock.now()
+
+
+def test_a_paused_event_holds_up_its_record_alone(scene: Scene) -> None:
+    """While one event waits for its next attempt, other records, houses and subscriptions go on."""
+    house, other, room = scene.house(), scene.house(), new_room()
+    ward, neighbour = Ward(scene, attempts=9), Ward(scene, name="neighbour")
+    ward.failing = {1}
+    house.reports(room, room)
+    scene.work()
+    ward.failing = set()
+    house.reports(new_room())
+    other.reports(new_room())
+    scene.work()
+    assert ward.got == [(1, 1, False)] * 3
+    assert Counter(neighbour.got) == {(1, 1, False): 3, (2, 1, False): 1}
+    scene.work_it_all()
+    assert ward.got[3:] == [(1, 2, False), (2, 1, False)]
+
+
+def test_a_retried_dead_letter_says_that_it_is_late_and_then_is_gone(scene: Scene) -> None:
+    """It comes once more, after later events of its record; handled, it is no letter any more."""
+    house, room, ward = scene.house(), new_room(), Ward(scene, attempts=2)
+    ward.failing = {1}
+    house.reports(room, room)
+    scene.work_it_all()
+    ward.failing, ward.got = set(), []
+    scene.work_it_all()
+    assert ward.got == []
+    assert house.desk.run(retry_dead_letters) == 1
+    scene.work()
+    assert ward.got == [(1, 3, True)]
+    assert house.dead() == []
+    assert house.desk.run(retry_dead_letters) == 0
+    scene.work_it_all()
+    assert len(ward.got) == 1
+
+
+def test_a_dead_letter_that_fails_again_is_kept(scene: Scene) -> None:
+    """A retry is one attempt: what fails stays a dead letter, with its new failure and count."""
+    house, ward = scene.house(), Ward(scene)
+    ward.failing = {1}
+    house.reports(new_room())
+    scene.work()
+    scene.clock.advance(DAY)
+    house.desk.run(retry_dead_letters)
+    scene.work_it_all()
+    assert ward.got == [(1, 1, False), (1, 2, True)]
+    [letter] = house.dead()
+    assert (letter.attempts, letter.failure, letter.died_at) == (2, "Trouble", scene.clock.now())
+    house.desk.run(retry_dead_letters)
+    ward.failing = set()
+    scene.work()
+    assert house.dead() == []
+
+
+def test_dead_letters_are_chosen_by_subscription_and_event(scene: Scene) -> None:
+    """Only those named are tried again; another hotel's, or no letter's, count for nothing."""
+    house, other = scene.house(), scene.house()
+    wards = {name: Ward(scene, name=name) for name in ("first", "second")}
+    for ward in wards.values():
+        ward.failing = {1}
+    house.reports(new_room(), new_room())
+    other.reports(new_room())
+    scene.work()
+    one, two = (envelope.id for envelope in house.log())
+    [foreign] = (envelope.id for envelope in other.log())
+    for ward in wards.values():
+        ward.failing, ward.got = set(), []
+
+    def left(at: House) -> set[tuple[str, EventId]]:
+        return {(letter.subscription, letter.envelope.id) for letter in at.dead()}
+
+    retry = [foreign, EventId(new_id())]
+    assert house.desk.run(retry_dead_letters, event_ids=retry) == 0
+    assert house.desk.run(retry_dead_letters, event_ids=[]) == 0
+    assert house.desk.run(retry_dead_letters, subscription="third") == 0
+    assert house.desk.run(retry_dead_letters, event_ids=[one, foreign], subscription="first") == 1
+    scene.work()
+    assert left(house) == {("first", two), ("second", one), ("second", two)}
+    assert house.desk.run(retry_dead_letters, event_ids=[two]) == 2
+    scene.work()
+    assert left(house) == {("second", one)}
+    assert left(other) == {("first", foreign), ("second", foreign)}
+    assert (len(wards["first"].got), len(wards["second"].got)) == (2, 1)
+
+
+def test_a_retry_whose_worker_died_is_tried_again(scene: Scene) -> None:
+    """A retried letter comes back when its lease has ended, and is handled once."""
+    house = scene.house()
+    ends: list[type[BaseException]] = [Trouble, SystemExit]
+    late: list[bool] = []
+
+    @scene.on.durable(RoomStatusChanged, name="ward", attempts=1)
+    def handle(delivery: Delivery[RoomStatusChanged]) -> None:
+        late.append(delivery.late)
+        if ends:
+            raise ends.pop(0)
+
+    house.reports(new_room())
+    scene.work()
+    house.desk.run(retry_dead_letters)
+    scene.work()
+    assert late == [False, True]
+    scene.clock.advance(MINUTE)
+    scene.work()
+    assert late == [False, True, True]
+    assert house.dead() == []
+
+
+# -- replay -------------------------------------------------------------------------------------
+
+
+@settings(max_examples=20)
+@given(
+    units=st.lists(
+        st.lists(st.tuples(st.integers(0, 2), st.integers(0, 2)), min_size=1, max_size=4),
+        min_size=1,
+        max_size=4,
+    ),
+    after=st.integers(0, 12),
+    known=st.booleans(),
+    unnumbered=st.booleans(),
+)
+def test_a_replay_hands_out_what_stands_behind_its_position(
+    engine: Engine,
+    units: Sequence[Sequence[tuple[int, int]]],
+    after: int,
+    known: bool,
+    unnumbered: bool,
+) -> None:
+    """Exactly the events behind it come, in order, to a subscription that is new or knew them."""
+    scene = Scene.over(engine)
+    house, other, rooms = scene.house(), scene.house(), [new_room() for _ in range(3)]
+    other.reports(new_room())
+    got: list[Event] = []
+    if not known:
+        scene.number()
+    for kind in (RoomStatusChanged, HousekeepingTaskCompleted):
+        scene.on.durable(kind, name="reader")(lambda delivery: got.append(delivery.event))
+    for unit in units:
+        events = [fact(KINDS[kind], house.hotel_id, rooms[room]) for room, kind in unit]
+        house.desk.run(report, *events)
+        scene.work(workers=1) if known else scene.number()
+    wanted = [
+        envelope.event()
+        for envelope in house.log()
+        if (envelope.position or 0) > after and envelope.name != PmsRoomSynced.wire_name
+    ]
+    if unnumbered:
+        house.reports(rooms[0])
+        wanted.append(house.of_record(rooms[0])[-1].event())
+    got.clear()
+    house.desk.run(replay_events, subscription="reader", after=after)
+    scene.work(workers=1)
+    assert len(got) == len(wanted)
+    for room_id in rooms:
+        assert [event for event in got if event.key == room_id] == [
+            event for event in wanted if event.key == room_id
+        ]
+
+
+def test_a_replay_repeats_nothing_twice(scene: Scene) -> None:
+    """What a replay handed out is not handed out again with the next event."""
+    house, room, ward = scene.house(), new_room(), Ward(scene)
+    house.reports(room, room)
+    scene.work()
+    house.desk.run(replay_events, subscription="ward", after=1)
+    scene.work()
+    house.reports(room)
+    scene.work()
+    assert [sequence for sequence, _, _ in ward.got] == [1, 2, 2, 3]
+
+
+def test_a_dead_letter_that_is_replayed_may_die_again(scene: Scene) -> None:
+    """It holds its record up no longer than the first time, and stays one letter."""
+    house, room, ward = scene.house(), new_room(), Ward(scene)
+    ward.failing = {1}
+    house.reports(room, room)
+    scene.work()
+    scene.clock.advance(DAY)
+    house.desk.run(replay_events, subscription="ward")
+    scene.work()
+    assert [sequence for sequence, _, _ in ward.got] == [1, 2, 1, 2]
+    [letter] = house.dead()
+    assert letter.died_at == scene.clock.now()
+
+
+def test_a_replay_takes_the_event_from_who_is_at_it(scene: Scene) -> None:
+    """What is handled meanwhile is undone and handled again, after what stands before it."""
+    house, room = scene.house(), new_room()
+    got: list[tuple[int, int]] = []
+
+    @scene.on.durable(RoomStatusChanged, name="ward")
+    def handle(delivery: Delivery[RoomStatusChanged]) -> None:
+        got.append((delivery.envelope.sequence, delivery.attempt))
+        if len(got) == 2:
+            house.desk.run(replay_events, subscription="ward")
+
+    house.reports(room, room)
+    scene.work()
+    assert got == [(1, 1), (2, 1), (1, 1), (2, 1)]
+
+
+# -- what cannot be read ------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("column", "value", "failure"),
+    [
+        ("version", 99, "UnknownEvent"),
+        ("payload", {"roomId": 7}, "InvalidInput"),
+        ("payload", "that of another hotel", "TenantMismatch"),
+    ],
+)
+def test_an_event_that_cannot_be_read_is_put_aside(
+    scene: Scene, column: str, value: object, failure: str
+) -> None:
+    """A newer version, a payload that is none or another hotel's: the relay and the rest go on."""
+    house, other, rooms, ward = scene.house(), scene.house(), [new_room(), new_room()], Ward(scene)
+    house.reports(*rooms, rooms[0])
+    other.reports(rooms[0])
+    [foreign] = other.of_record(rooms[0])
+    with scene.core.engine.begin() as connection:
+        first = [_o.hotel_id == house.hotel_id, _o.key == rooms[0], _o.sequence == 1]
+        written = foreign.payload if isinstance(value, str) else value
+        connection.execute(update(OUTBOX).where(*first).values({column: written}))
+    scene.work_it_all()
+    assert Counter(ward.got) == {(1, 1, False): 2, (2, 1, False): 1}
+    [letter] = house.dead()
+    assert (letter.failure, letter.envelope.sequence) == (failure, 1)
+    house.desk.run(retry_dead_letters)
+    scene.work()
+    assert [letter.attempts for letter in house.dead()] == [2]
+
+
+def test_an_event_of_an_unknown_name_is_nobodys(scene: Scene) -> None:
+    """It gets its position like any other, and its record goes on past it."""
+    house, room, ward = scene.house(), new_room(), Ward(scene)
+    house.reports(room, room, room)
+    with scene.core.engine.begin() as connection:
+        second = [_o.hotel_id == house.hotel_id, _o.sequence == 2]
+        connection.execute(update(OUTBOX).where(*second).values(name="room.repainted"))
+    scene.work_it_all()
+    assert [sequence for sequence, _, _ in ward.got] == [1, 3]
+    assert [envelope.position for envelope in house.log()] == [1, 2, 3]
+    assert house.dead() == []
+
+
+# -- what nobody comes back from ----------------------------------------------------------------
+
+
+@pytest.mark.parametrize("end", [SystemExit, KeyboardInterrupt])
+def test_an_event_that_ends_its_worker_is_given_up(
+    scene: Scene, end: Callable[[], BaseException]
+) -> None:
+    """An attempt counts when it begins: after the last one, nobody is sent to his death again."""
+    house, room = scene.house(), new_room()
+    got: list[tuple[int, int]] = []
+
+    @scene.on.durable(RoomStatusChanged, name="ward", attempts=3)
+    def handle(delivery: Delivery[RoomStatusChanged]) -> None:
+        got.append((delivery.envelope.sequence, delivery.attempt))
+        if delivery.envelope.sequence == 1:
+            raise end()
+
+    house.reports(room, room)
+    for _ in range(6):
+        scene.work()
+        scene.clock.advance(MINUTE)
+    assert got == [(1, 1), (1, 2), (1, 3), (2, 1)]
+    [letter] = house.dead()
+    assert (letter.attempts, letter.failure) == (3, "LeaseLost")
+
+
+def test_lanes_that_nobody_works_hold_nothing_up(scene: Scene) -> None:
+    """However many records wait for a subscription that is gone, the others are handled."""
+    house, rooms, ward = scene.house(), [new_room() for _ in range(9)], Ward(scene)
+    house.reports(*rooms)
+    scene.number()
+    house.desk.run(replay_events, subscription="gone")
+    scene.clock.advance(MINUTE)
+    house.reports(rooms[0])
+    scene.work(workers=1)
+    assert ward.got == [(2, 1, False)]
+
+
+def test_what_was_handled_before_it_had_a_position_is_not_handled_again(scene: Scene) -> None:
+    """A lane may run ahead of the numbering, and never goes back."""
+    house, room, ward = scene.house(), new_room(), Ward(scene)
+    house.reports(*[room] * 7)
+    scene.work(batch=1)
+    scene.work_it_all()
+    assert [sequence for sequence, _, _ in ward.got] == [1, 2, 3, 4, 5, 6, 7]
+
+
+def test_a_long_record_is_read_in_parts(scene: Scene) -> None:
+    """Hundreds of events of one record are handled, each once, in order."""
+    house, room, ward = scene.house(), new_room(), Ward(scene)
+    house.reports(*[room] * 205)
+    house.reports(room, kind=PmsRoomSynced)
+    scene.work()
+    assert [sequence for sequence, _, _ in ward.got] == [*range(1, 206)]
