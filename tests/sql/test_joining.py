@@ -222,6 +222,7 @@ def test_listeners_hear_of_exactly_what_the_host_kept(
     """Over any savepoints of the host, kept and undone, listeners hear what the outbox then has."""
     heard: list[RoomStatusChanged] = []
     hotel.core.events.subscribe(RoomStatusChanged, heard.append)
+    kept = 0
     with suppress(Change), engine.begin() as host:
         kept = carried_out(hotel, host, steps)
         assert heard == []
