@@ -7,6 +7,7 @@ from datetime import datetime
 
 from hotelcore.access import Permission
 from hotelcore.clock import require_utc
+from hotelcore.errors import InvalidInput
 from hotelcore.ids import EventId
 from hotelcore.operations.declaring import operation
 from hotelcore.text import clean_text
@@ -28,7 +29,11 @@ def retry_dead_letters(
     comes after later events of its record, which its delivery says (``late``). An id that is no
     dead letter of the hotel counts for nothing.
     """
-    return uow.events.retry(now=uow.now(), subscription=subscription, event_ids=event_ids)
+    _at_home(uow)
+    if event_ids is not None and not event_ids:
+        raise InvalidInput("event_ids", "must name at least one event, or be left out")
+    name = None if subscription is None else clean_text("subscription", subscription, most=100)
+    return uow.events.retry(now=uow.now(), subscription=name, event_ids=event_ids)
 
 
 @operation(Permission.HOTEL_MANAGE)
@@ -38,6 +43,7 @@ def replay_events(uow: UnitOfWork, *, subscription: str, after: int = 0) -> int:
     Returns the number of records whose events come again. They come in the order of each record,
     also to a subscription that is new. What is being handled at the moment is handled again.
     """
+    _at_home(uow)
     name = clean_text("subscription", subscription, most=100)
     return uow.events.replay(name, after=after, now=uow.now())
 
@@ -50,4 +56,10 @@ def purge_events(uow: UnitOfWork, *, before: datetime) -> int:
     stands behind a dead letter of its record, and the newest event of each record, which holds
     the count.
     """
+    _at_home(uow)
     return uow.events.purge(require_utc(before, "before"))
+
+
+def _at_home(uow: UnitOfWork) -> None:
+    """Have the audit entry say the business date; `NotFound` in a hotel that is not registered."""
+    _ = uow.hotel
