@@ -385,9 +385,8 @@ def histories(draw: st.DrawFn) -> History:
     )
 
 
-def written(hotel: Hotel, history: History) -> list[UUID]:
-    """Store a history in the hotel's tables, and return the keys of its records."""
-    keys, ids = [new_id() for _ in range(3)], [new_id() for _ in history.old]
+def write(hotel: Hotel, history: History, keys: Sequence[UUID], ids: Sequence[UUID]) -> None:
+    """Store a history in the hotel's tables: its records under these keys, the events likewise."""
     events: list[dict[str, object]] = [
         {
             "id": ids[place - 1],
@@ -424,19 +423,22 @@ def written(hotel: Hotel, history: History) -> list[UUID]:
         if history.sent is not None:
             feed = update(FEED).where(FEED.c.hotel_id == hotel.hotel_id)
             connection.execute(feed.values(attempts=2, sent=history.sent))
-    return keys
 
 
-@given(history=histories())
-def test_a_purge_takes_what_is_done_and_nothing_else(core: HotelCore, history: History) -> None:
+@given(history=histories(), other=histories())
+def test_a_purge_takes_what_is_done_and_nothing_else(
+    core: HotelCore, history: History, other: History
+) -> None:
     """Exactly the beginnings of records that all are done with go; the rest stays as it was.
 
     Every lane can still read all that it has not handled, the hotel's books hold, and the next
-    event of each record goes on counting.
+    event of each record goes on counting. What stands in another hotel, under the same ids even,
+    matters to none of that.
     """
     hotel, neighbour = Hotel.opened(core), Hotel.opened(core)
-    keys = written(hotel, history)
-    written(neighbour, history)
+    keys, ids = [new_id() for _ in range(3)], [new_id() for _ in range(9)]
+    write(hotel, history, keys, ids)
+    write(neighbour, other, keys, ids)
     before, beside = hotel.rows(OUTBOX), neighbour.rows(OUTBOX)
     gone = {(keys[history.old[place - 1][0]], history.sequence(place)) for place in history.done()}
 
@@ -499,6 +501,7 @@ def test_the_backlog_is_what_the_function_says(hotel: Hotel, core: HotelCore, as
     lines = [line.split() for line in asked.text("backlog").splitlines()]
     assert ["total", "board", "0", "0", "-", "2"] in lines
     assert [str(hotel.hotel_id), "0", "-", "0"] in lines
+    assert [line[1] for line in lines if line[:1] == ["total"]] == ["1", "board"]
 
 
 # -- what the actions share -------------------------------------------------------------------

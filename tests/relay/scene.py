@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import UTC, date, datetime, timedelta
+from threading import Thread
 from typing import TypeAlias
 from uuid import UUID
 
@@ -186,13 +186,26 @@ class Scene:
 
 
 @contextmanager
-def at_work(*jobs: Callable[[], None]) -> Generator[None]:
+def at_work(*jobs: Callable[[], object]) -> Generator[None]:
     """Do jobs in threads of their own while the body runs, and wait for their ends."""
-    with ThreadPoolExecutor(len(jobs)) as threads:
-        doing = [threads.submit(job) for job in jobs]
-        yield
-        for each in doing:
-            each.result(PATIENCE)
+    failures: list[BaseException] = []
+
+    def do(job: Callable[[], object]) -> None:
+        try:
+            job()
+        except BaseException as failure:  # noqa: BLE001  # the test's own thread raises it
+            failures.append(failure)
+
+    # Daemons: a job that never ends fails its test and stops no other.
+    threads = [Thread(target=do, args=[job], daemon=True) for job in jobs]
+    for thread in threads:
+        thread.start()
+    yield
+    for thread in threads:
+        thread.join(PATIENCE)
+        assert not thread.is_alive()
+    for failure in failures:
+        raise failure
 
 
 @contextmanager

@@ -65,6 +65,10 @@ class BrokerTransport(Transport, Generic[B]):
     async def _make_group(self, broker: B, group: str) -> None:
         """Make what FastStream does not make for a group by itself; most brokers need nothing."""
 
+    async def _start(self, taking: B) -> None:
+        """Connect the broker of a consumer, and let its subscriber begin."""
+        await taking.start()
+
     async def _send(self, batch: Sequence[Envelope]) -> None:
         async with self._connection.held() as broker:
             await self._publish(broker, batch)
@@ -83,7 +87,7 @@ class BrokerTransport(Transport, Generic[B]):
             await self._make_group(broker, group)
         taking = self._new_consumer(group, concurrency, handle)
         try:
-            await taking.start()
+            await self._start(taking)
         except BaseException:
             self._connection.leave(taking)
             raise

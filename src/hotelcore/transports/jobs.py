@@ -138,8 +138,8 @@ class JobTransport(Transport):
             self._connection.leave(app)
             raise
         queue = self._queue(group)
-        # Workers of one job each: a worker of several looks for the next job of a lock only when its
-        # polling interval is over. One listens for new jobs, the others just look once a second.
+        # Workers of one job each: a worker of several looks for a lock's next job only when its
+        # polling interval is over. One listens for new jobs, the others look once a second.
         work = [
             partial(self._work, app, queue, listening=number == 0) for number in range(concurrency)
         ]

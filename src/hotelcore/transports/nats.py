@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Sequence
+from typing import TYPE_CHECKING, cast
 
 from hotelcore.errors import MissingExtra
 from hotelcore.events.cloudevents import headers_and_body
@@ -14,12 +16,19 @@ from hotelcore.transports.carrying import checked_seconds
 try:
     from faststream.middlewares import AckPolicy
     from faststream.nats import JStream, NatsBroker, PullSub
+    from nats.errors import ConnectionClosedError
     from nats.js.api import ConsumerConfig, StreamConfig
     from nats.js.errors import NotFoundError
 except ImportError:
     raise MissingExtra("NatsTransport", "nats") from None
 
+if TYPE_CHECKING:
+    from faststream.nats.subscriber.usecases import PullStreamSubscriber
+    from nats.aio.msg import Msg
+
 __all__ = ["NatsTransport"]
+
+_log = logging.getLogger("hotelcore.transports")
 
 
 class NatsTransport(BrokerTransport[NatsBroker]):
@@ -90,3 +99,29 @@ class NatsTransport(BrokerTransport[NatsBroker]):
         )
         subscriber(handle)
         return taking
+
+    async def _start(self, taking: NatsBroker) -> None:
+        await super()._start(taking)
+        [subscriber] = taking.subscribers
+        _end_with_the_connection(cast("PullStreamSubscriber", subscriber))
+
+
+def _end_with_the_connection(subscriber: PullStreamSubscriber) -> None:
+    """Stop asking on a connection that the server ended for good.
+
+    FastStream would ask again at once, for ever, and nothing else would run in the loop.
+    """
+    subscription = subscriber.subscription
+    if subscription is None:
+        return
+    fetch = subscription.fetch
+
+    async def fetched(batch: int, timeout: float | None) -> list[Msg]:
+        try:
+            return await fetch(batch=batch, timeout=timeout)
+        except ConnectionClosedError:
+            subscriber.running = False
+            _log.error("NATS: the server ended the connection for good: start the consumer again")
+            raise
+
+    subscription.fetch = fetched  # type: ignore[assignment,method-assign]  # FastStream has no hook
