@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 EXAMPLES = sorted(Path(__file__).parent.parent.glob("examples/*.py"))
-LINES = {"quick_start": 4, "one_transaction": 4, "with_asyncio": 9}
+LINES = {"letters_for_certain": 4, "quick_start": 4, "one_transaction": 4, "with_asyncio": 9}
 
 
 def run(example: Path, folder: Path, *arguments: str) -> list[str]:

@@ -85,10 +85,12 @@ def run(arguments: Namespace) -> int:
         _refuse_to_pass_by(core, arguments)
         transport = opened.enter_context(_transport(arguments.transport))
         relay = Relay(core, transport=transport, workers=arguments.workers, batch=arguments.batch)
-        opened.enter_context(_ended_by_signals(relay, once=arguments.once))
+        ended = opened.enter_context(_ended_by_signals(relay))
         _say(f"serves {_served(core, transport)}")
         if arguments.once:
             relay.run_until_idle()
+            if ended():  # perhaps not all was done, which the exit code of an interruption says
+                raise KeyboardInterrupt
             _say("nothing is due any more")
         else:
             relay.run()
@@ -145,8 +147,11 @@ def _say(words: str) -> None:
 
 
 @contextmanager
-def _ended_by_signals(relay: Relay, *, once: bool) -> Iterator[None]:
-    """Let the first signal of the body end its work, and the second one the process."""
+def _ended_by_signals(relay: Relay) -> Iterator[Callable[[], bool]]:
+    """Let the first signal of the body end its work, and the second one the process.
+
+    What it gives tells whether there was one.
+    """
     heard = False
 
     def end(_: int, __: FrameType | None) -> None:
@@ -159,14 +164,12 @@ def _ended_by_signals(relay: Relay, *, once: bool) -> Iterator[None]:
         with suppress(OSError):
             # Past print(), which may be at work in this very thread.
             os.write(sys.stdout.fileno(), _ENDS)
-        if once:
-            # Not all was done, which the exit code of an interruption says.
-            raise KeyboardInterrupt
+        # Nothing is raised: in the middle of connecting that would leave a connection open.
         relay.stop()
 
     before = {each: signal.signal(each, end) for each in _ENDING}
     try:
-        yield
+        yield lambda: heard
     finally:
         for each, handler in before.items():
             signal.signal(each, handler)
