@@ -11,8 +11,8 @@ from typing import Any
 from uuid import UUID
 
 import pytest
-from attrs import frozen
-from hypothesis import given
+from attrs import evolve, frozen
+from hypothesis import example, given
 from hypothesis import strategies as st
 from sqlalchemy import insert, update
 from sqlalchemy.schema import CreateSchema
@@ -425,7 +425,13 @@ def write(hotel: Hotel, history: History, keys: Sequence[UUID], ids: Sequence[UU
             connection.execute(feed.values(attempts=2, sent=history.sent))
 
 
+TWO_DONE = History(
+    old=[(0, True)] * 2, numbered=2, handled=[2, None, None], dead=frozenset(), sent=None
+)
+
+
 @given(history=histories(), other=histories())
+@example(history=TWO_DONE, other=evolve(TWO_DONE, dead=frozenset([1])))
 def test_a_purge_takes_what_is_done_and_nothing_else(
     core: HotelCore, history: History, other: History
 ) -> None:

@@ -217,6 +217,22 @@ def test_stopping_lets_running_calls_finish(place: Place, sender: Transport) -> 
     assert place.waiting(DESK) == 0
 
 
+def test_a_consumer_may_be_stopped_at_any_time(place: Place, sender: Transport) -> None:
+    """A consumer that has hardly begun stops as readily as any other, and loses nothing."""
+    arrived = Queue[Envelope]()
+    begun = time.monotonic()
+    for milliseconds in range(20):
+        consumer = sender.consume(arrived.put, group=DESK, concurrency=1)
+        Flag().wait(milliseconds / 1_000)
+        consumer.stop()
+        consumer.stop()
+    assert time.monotonic() - begun < PATIENCE
+    batch = stored(1)
+    sender.send(batch)
+    with sender.consume(arrived.put, group=DESK):
+        assert taken(arrived, 1) == batch
+
+
 def test_stopping_cuts_a_pause_short(
     place: Place, sender: Transport, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from contextlib import suppress
 from functools import partial
 from typing import Any
 
@@ -23,6 +24,7 @@ from hotelcore.transports.connection import Connection
 try:
     from procrastinate import App, PsycopgConnector
     from procrastinate.jobs import DeleteJobCondition, Job
+    from procrastinate.worker import Worker
 except ImportError:
     raise MissingExtra("JobTransport", "procrastinate") from None
 
@@ -137,27 +139,34 @@ class JobTransport(Transport):
         except BaseException:
             self._connection.leave(app)
             raise
-        queue = self._queue(group)
+        return self._working(app, self._queue(group), concurrency)
+
+    def _working(
+        self, app: App, queue: str, concurrency: int
+    ) -> Callable[[], Coroutine[Any, Any, None]]:  # Any: as above
         # Workers of one job each: a worker of several looks for a lock's next job only when its
         # polling interval is over. One listens for new jobs, the others look once a second.
-        work = [
-            partial(self._work, app, queue, listening=number == 0) for number in range(concurrency)
+        workers = [self._worker(app, queue, listening=place == 0) for place in range(concurrency)]
+        stopping = asyncio.Event()
+        rescue = partial(self._rescue, app, queue)
+        tasks = [
+            asyncio.create_task(_repeated(rescue, self._sign_of_life, stopping)),
+            *(asyncio.create_task(_repeated(worker.run, 1, stopping)) for worker in workers),
         ]
-        tasks = [asyncio.create_task(_repeated(step, 1)) for step in work]
-        rescue = _repeated(partial(self._rescue, app, queue), self._sign_of_life)
-        tasks.append(asyncio.create_task(rescue))
 
         async def stop() -> None:
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
+            # Not by cancelling: a worker that has just begun would overhear it.
+            stopping.set()
+            for worker in workers:
+                worker.stop()  # type: ignore[no-untyped-call]  # it says nothing of its None
+            await asyncio.gather(*tasks)
             await app.close_async()
 
         return stop
 
-    async def _work(self, app: App, queue: str, *, listening: bool) -> None:
-        """Work off jobs until cancelled, or until the connection is lost."""
-        await app.run_worker_async(
+    def _worker(self, app: App, queue: str, *, listening: bool) -> Worker:
+        return Worker(
+            app,
             queues=[queue],
             delete_jobs=DeleteJobCondition.SUCCESSFUL,
             fetch_job_polling_interval=1.0,
@@ -185,10 +194,13 @@ class JobTransport(Transport):
         await self._connection.close()
 
 
-async def _repeated(work: Callable[[], Awaitable[None]], pause_seconds: float) -> None:
-    while True:
+async def _repeated(
+    work: Callable[[], Awaitable[None]], pause_seconds: float, stopping: asyncio.Event
+) -> None:
+    while not stopping.is_set():
         try:
             await work()
         except Exception as error:  # noqa: BLE001  # a database that is away comes back
             _log.warning("procrastinate: trying again (%s)", type(error).__name__)
-        await asyncio.sleep(pause_seconds)
+        with suppress(TimeoutError):
+            await asyncio.wait_for(stopping.wait(), pause_seconds)
