@@ -25,6 +25,7 @@ from hypothesis import HealthCheck, settings
 from sqlalchemy import Engine
 
 from tests.postgres_server import SERVER_VARIABLE, administration, embedded_server, fresh_database
+from tests.records import show_records
 
 IN_CI = os.environ.get("CI") == "true"
 EMBEDDED = SERVER_VARIABLE not in os.environ
@@ -62,6 +63,11 @@ def pytest_unconfigure() -> None:
 def shared_folder(config: pytest.Config) -> Path:
     """Return where the shared data sets are expected."""
     return Path(os.environ.get("HOTELCORE_SHARED", config.rootpath.parent / "shared")).resolve()
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Show what the tests had to tell."""
+    show_records(terminalreporter)
 
 
 def pytest_report_header(config: pytest.Config) -> list[str]:

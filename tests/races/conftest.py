@@ -1,4 +1,4 @@
-"""The record of the races: one line for each race and database at the end of the run."""
+"""The hotel, the rivals and the record of a race."""
 
 from __future__ import annotations
 
@@ -7,9 +7,8 @@ from collections.abc import Callable, Generator
 import pytest
 
 from tests.races.racing import Record, Track, track
+from tests.records import RECORD
 from tests.small_hotel import SmallHotel, opened
-
-_RECORD = "race record"
 
 
 @pytest.fixture
@@ -18,7 +17,7 @@ def record(record_property: Callable[[str, object], None]) -> Generator[Record]:
     record = Record()
     yield record
     if record.rounds:
-        record_property(_RECORD, str(record))
+        record_property(RECORD, str(record))
 
 
 @pytest.fixture
@@ -33,19 +32,3 @@ def rivals() -> Generator[Track]:
     """Return the threads that race."""
     with track() as threads:
         yield threads
-
-
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Show every race's record, whether it was won or lost."""
-    records = [
-        (report.nodeid.partition("::")[2], line)
-        for reports in terminalreporter.stats.values()
-        for report in reports
-        if isinstance(report, pytest.TestReport) and report.when == "teardown"
-        for name, line in report.user_properties
-        if name == _RECORD
-    ]
-    if records:
-        terminalreporter.section("races")
-    for test, line in sorted(records):
-        terminalreporter.line(f"{test}: {line}")

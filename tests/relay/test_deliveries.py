@@ -288,23 +288,60 @@ def test_a_worker_whose_lease_ended_may_not_give_up_the_event(scene: Scene) -> N
     assert house.dead() == []
 
 
-def test_a_long_record_keeps_its_lease(scene: Scene) -> None:
-    """Each event has the whole lease to itself, however long those before it took together."""
+def test_an_event_has_the_whole_lease_to_itself(scene: Scene) -> None:
+    """However long those before it in its record took together."""
     house, room = scene.house(), new_room()
-    got: list[int] = []
+    got: list[tuple[int, int]] = []
 
     @scene.on.durable(RoomStatusChanged, name="mail", role=Role.RECEPTION)
     def handle(delivery: Delivery[RoomStatusChanged]) -> None:
-        got.append(delivery.envelope.sequence)
-        scene.clock.set(scene.clock.now() + MINUTE - timedelta(seconds=1))
+        got.append((delivery.envelope.sequence, delivery.attempt))
+        takes = timedelta(seconds=59 if delivery.envelope.sequence % 3 == 0 else 14)
+        scene.clock.set(scene.clock.now() + takes)
         with at_work(scene.work):
             pass
         delivery.run(write, delivery)
 
-    house.reports(*[room] * 4)
+    house.reports(*[room] * 7)
     scene.work()
-    assert got == [1, 2, 3, 4]
-    assert house.guests() == ["1", "2", "3", "4"]
+    assert got == [(sequence, 1) for sequence in range(1, 8)]
+    assert house.guests() == [*"1234567"]
+
+
+def test_who_waits_for_a_worker_has_the_whole_lease_still(scene: Scene) -> None:
+    """An event that was taken with others, and that a worker comes to late, is not overtaken."""
+    house, rooms = scene.house(), [new_room(), new_room()]
+    got: list[tuple[RoomId, int]] = []
+
+    @scene.on.durable(RoomStatusChanged, name="mail", attempts=1)
+    def handle(delivery: Delivery[RoomStatusChanged]) -> None:
+        got.append((delivery.event.room_id, delivery.attempt))
+        scene.clock.set(scene.clock.now() + timedelta(seconds=45))
+        with at_work(scene.work):
+            pass
+
+    house.reports(*rooms)
+    scene.work(workers=1)
+    assert sorted(got) == sorted((room, 1) for room in rooms)
+    assert house.dead() == []
+
+
+def test_a_long_record_lets_others_have_its_worker(scene: Scene) -> None:
+    """After half the lease it goes back into the line, at an event's end, and loses nothing."""
+    busy, quiet, room = scene.house(), scene.house(), new_room()
+    got: list[tuple[bool, int, int]] = []
+
+    @scene.on.durable(RoomStatusChanged, name="mail", attempts=1)
+    def handle(delivery: Delivery[RoomStatusChanged]) -> None:
+        envelope = delivery.envelope
+        got.append((envelope.hotel_id == quiet.hotel_id, envelope.sequence, delivery.attempt))
+        scene.clock.set(scene.clock.now() + timedelta(seconds=20))
+
+    busy.reports(*[room] * 9)
+    quiet.reports(new_room())
+    scene.work(workers=1)
+    assert [each for each in got if not each[0]] == [(False, n, 1) for n in range(1, 10)]
+    assert got.index((True, 1, 1)) <= 2
 
 
 # -- who handles it -----------------------------------------------------------------------------

@@ -18,6 +18,7 @@ from hotelcore import Role
 from hotelcore.errors import InvalidInput
 from hotelcore.events.catalogue import PmsRoomSynced, RoomStatusChanged
 from hotelcore.events.envelope import Envelope
+from hotelcore.operations import purge_events
 from hotelcore.relay import Relay
 from hotelcore.sql.feed import FEED
 from hotelcore.sql.inbox import take_lanes
@@ -381,6 +382,27 @@ def test_a_broker_may_double_and_mix_up_what_it_brings(
         for number, room in enumerate(rooms)
         if number in facts
     }
+
+
+def test_a_new_consumer_begins_behind_what_was_purged(scene: Scene) -> None:
+    """However much of a record is gone, it is told of all that is still there."""
+    house, room, broker = scene.house(), new_room(), Broker()
+    house.reports(*[room] * 230)
+    scene.number()
+    house.desk.run(purge_events, before=scene.clock.now() + MINUTE)
+    house.reports(room)
+    Relay(scene.other_core(), transport=broker).run_until_idle()
+    got: list[int] = []
+
+    @scene.on.durable(RoomStatusChanged, name="mail")
+    def handle(delivery: Delivery[RoomStatusChanged]) -> None:
+        got.append(delivery.envelope.sequence)
+
+    consumer = Relay(scene.core, feeding=False)
+    for envelope in broker.kept:
+        consumer.receive(envelope)
+    consumer.run_until_idle()
+    assert got == [230, 231]
 
 
 # -- making a relay -----------------------------------------------------------------------------

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from collections.abc import Sequence
 from datetime import timedelta
 from queue import Empty, Queue
 from threading import Event as Flag
@@ -15,11 +16,12 @@ from sqlalchemy import Engine, text
 from hotelcore import HotelCore, Role, TableNames
 from hotelcore.errors import InvalidInput
 from hotelcore.events.catalogue import BookingCreated, RoomStatusChanged
+from hotelcore.events.envelope import Envelope
 from hotelcore.relay import Relay
 from hotelcore.relay.bell import Bell
 from hotelcore.subscriptions import Delivery, Subscriptions
-from tests.hindrances import run_all
-from tests.relay.scene import PATIENCE, House, Scene, at_work, new_room, running
+from tests.hindrances import linger, run_all
+from tests.relay.scene import MINUTE, PATIENCE, House, Scene, Trouble, at_work, new_room, running
 from tests.small_hotel import open_hotel, written_statements
 
 # Longer than any test may take: whatever happens earlier has not waited for it.
@@ -226,6 +228,37 @@ def test_a_relay_asks_again_a_database_that_failed(
     assert "hc_feed" not in caplog.text
 
 
+def test_a_busy_relay_still_looks_whose_pause_is_over(postgresql_url: str) -> None:
+    """A batch that the broker refused is sent again while workers keep on ringing."""
+    core = HotelCore(postgresql_url)
+    core.create_schema()
+    hotel = open_hotel(core)
+    house, rooms = House(hotel.hotel_id, hotel.desk), [new_room() for _ in range(600)]
+    handled: list[int] = []
+    handled_when_sent: list[int] = []
+
+    @core.subscriptions.durable(RoomStatusChanged, name="mail")
+    def take_time(delivery: Delivery[RoomStatusChanged]) -> None:
+        handled.append(delivery.envelope.sequence)
+        if len(handled_when_sent) < 2:
+            linger(0.005)
+
+    class Refusing:
+        def send(self, batch: Sequence[Envelope]) -> None:
+            handled_when_sent.append(len(handled))
+            if len(handled_when_sent) == 1:
+                raise Trouble
+
+    house.reports(*rooms)
+    relay = Relay(core, transport=Refusing(), workers=1, batch=1_000, poll=SOON)
+    with running(relay):
+        while len(handled) < len(rooms):
+            linger(0.05)
+    core.close()
+    assert len(handled_when_sent) == 2
+    assert handled_when_sent[1] < len(rooms)
+
+
 # -- the end ------------------------------------------------------------------------------------
 
 
@@ -252,6 +285,33 @@ def test_a_relay_that_is_stopped_lets_its_handlers_finish(scene: Scene) -> None:
     assert scene.lanes_waiting() == 1
     scene.work()
     assert got == [(1, 1), (2, 1)]
+
+
+def test_what_waits_for_a_worker_at_the_end_keeps_its_count(scene: Scene) -> None:
+    """An event that failed before, and that nobody came to again, has failed as often as before."""
+    house, rooms = scene.house(), [new_room(), new_room()]
+    begun, go_on = Flag(), Flag()
+    got: list[int] = []
+
+    @scene.on.durable(RoomStatusChanged, name="mail")
+    def handle(delivery: Delivery[RoomStatusChanged]) -> None:
+        got.append(delivery.attempt)
+        if delivery.attempt == 1:
+            raise Trouble
+        begun.set()
+        assert go_on.wait(PATIENCE)
+
+    house.reports(*rooms)
+    scene.work()
+    scene.clock.advance(MINUTE)
+    relay = Relay(scene.core, workers=1, poll=NEVER)
+    with at_work(relay.run):
+        assert begun.wait(PATIENCE)
+        relay.stop()
+        go_on.set()
+    assert got == [1, 1, 2]
+    scene.work()
+    assert got == [1, 1, 2, 2]
 
 
 def test_a_relay_may_be_stopped_at_any_time(scene: Scene) -> None:

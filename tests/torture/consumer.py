@@ -9,9 +9,9 @@ from signal import SIGTERM, signal
 from hotelcore import HotelCore
 from hotelcore.events.envelope import Envelope
 from hotelcore.relay import Relay
-from tests.torture.effects import subscribe
+from tests.torture.effects import LEASE, subscribe
 from tests.torture.notes import Notes, note_at_work
-from tests.torture.relay import LEASE, POLL
+from tests.torture.relay import POLL
 from tests.torture.scenes import Scene
 from tests.transports.places import GROUPS
 
@@ -22,7 +22,7 @@ GROUP = GROUPS[0]
 
 
 def arrivals_in(folder: Path) -> Path:
-    """Return the file in which everything that arrives is noted by the id of the event."""
+    """Return the file in which everything that arrives is noted by the id of its event."""
     return folder / "arrivals.notes"
 
 
@@ -37,7 +37,7 @@ def main(folder: Path, _: int) -> None:
         signal(SIGTERM, lambda *_: relay.stop())
 
         def receive(envelope: Envelope) -> None:
-            notes.add(str(envelope.id))
+            notes.add(envelope.id.hex)
             relay.receive(envelope)
 
         with transport.consume(receive, group=GROUP):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 from pathlib import Path
 from random import Random
+from threading import Event as Flag
 from uuid import UUID
 
 from sqlalchemy import Column, Engine, Integer, MetaData, String, Table, TypedColumns, Uuid, insert
@@ -15,12 +16,16 @@ from hotelcore.subscriptions import Delivery
 from tests.torture.notes import Notes
 from tests.torture.scenes import Scene
 
-__all__ = ["EFFECTS", "SUBSCRIPTION", "deliveries_in", "make_effects", "subscribe"]
+__all__ = ["EFFECTS", "LEASE", "SUBSCRIPTION", "deliveries_in", "make_effects", "subscribe"]
 
 SUBSCRIPTION = "effects"
 
-# Of a hundred attempts so many fail with their rows written, and so many forget to commit.
-_FAILING, _FORGETTING = 2.0, 0.3
+LEASE = timedelta(seconds=2)
+"""How long an event may be under way."""
+
+# Of a hundred attempts so many fail with their rows written, so many forget to commit, and so many
+# take until somebody else has the event.
+_FAILING, _FORGETTING, _SLOW = 2.0, 0.3, 0.5
 
 
 class EffectColumns(TypedColumns):
@@ -58,9 +63,11 @@ def subscribe(core: HotelCore, scene: Scene) -> None:
 
     def handle(delivery: Delivery[Event]) -> None:
         envelope = delivery.envelope
-        notes.add(str(envelope.id))
+        notes.add(envelope.id.hex)
         dice = Random(f"{scene.seed}/{envelope.key}/{envelope.sequence}/{delivery.attempt}")
         luck = dice.uniform(0, 100)
+        if 50 < luck < 50 + _SLOW:
+            Flag().wait(1.2 * LEASE.total_seconds())
         with core.engine.connect() as connection, connection.begin() as transaction:
             with delivery.joining(connection):
                 row = {name: getattr(envelope, name) for name in ("hotel_id", "key", "sequence")}

@@ -109,9 +109,11 @@ class Crowd:
             self._kill(part)
 
     def said(self) -> str:
-        """Return the last lines that the processes wrote to their standard errors."""
+        """Return the last that the processes said on their standard errors."""
         files = sorted(self._folder.glob("*.err"))
-        return "\n".join(f"--- {file.stem}\n{file.read_text()[-1_500:]}" for file in files)
+        return "\n".join(
+            f"--- {file.stem}\n{file.read_text()[-1_500:]}" for file in files if file.stat().st_size
+        )
 
     def _one_at_work(self, dice: Random, names: Iterable[str]) -> Part | None:
         """Choose a kind first, since there are many writers."""

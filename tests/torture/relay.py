@@ -9,13 +9,13 @@ from signal import SIGTERM, signal
 
 from hotelcore import HotelCore
 from hotelcore.relay import Relay
-from tests.torture.effects import subscribe
+from tests.torture.effects import LEASE, subscribe
 from tests.torture.notes import note_at_work
 from tests.torture.scenes import Scene
 
-__all__ = ["LEASE", "POLL", "main"]
+__all__ = ["POLL", "main"]
 
-LEASE, POLL = timedelta(seconds=2), timedelta(seconds=0.1)
+POLL = timedelta(seconds=0.1)
 
 
 def main(folder: Path, _: int) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
 from random import Random
@@ -15,11 +15,10 @@ from sqlalchemy import Engine
 
 from hotelcore import HotelCore
 from tests.torture.consumer import arrivals_in
-from tests.torture.effects import deliveries_in, make_effects
+from tests.torture.effects import LEASE, deliveries_in, make_effects
 from tests.torture.furnishing import furnish
 from tests.torture.notes import noted
 from tests.torture.processes import Crowd, Part
-from tests.torture.relay import LEASE
 from tests.torture.scenes import WRITERS, Scene
 from tests.torture.server import CrashingServer
 from tests.torture.verdict import Waiting, check_hotels, check_log, counted, waiting
@@ -149,16 +148,21 @@ class _Run:
     def settle(self, engine: Engine) -> None:
         """Wait until nothing waits, with nobody killed any more."""
         self.crowd.thaw()
-        while left := waiting(engine):
+        while left := waiting(engine, self.arrived()):
             self.crowd.playing("relay")
             self.wait(0.1, 0.1, left)
 
     def wait(self, least: float, most: float, left: Waiting | None = None) -> None:
         if time.monotonic() - self.begun > self.patience:
+            self.note()
             done = f"{self.noted(DONE):,} calls done, waiting: {left or 'for the writers'}"
             message = f"no end after {self.patience:.0f} s; {done}\n{self.record}\n"
             raise AssertionError(message + self.crowd.said())
         Flag().wait(self.dice.uniform(least, most))
+
+    def arrived(self) -> Collection[str] | None:
+        """Return the ids of the events that a broker brought; None if there is no broker."""
+        return self.scene.place and set(noted(arrivals_in(self.scene.folder)))
 
     def noted(self, what: str) -> int:
         """Count the calls that are begun or done."""

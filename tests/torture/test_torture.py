@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests.postgres_server import administration, fresh_database
-from tests.torture.conftest import RECORD
+from tests.records import RECORD
 from tests.torture.consumer import GROUP
 from tests.torture.processes import Crowd, Part, crowd
 from tests.torture.runs import Record, prepared, torture

@@ -59,6 +59,7 @@ class Relay:
         self._core = core
         self._poll = poll.total_seconds()
         self._batch = batch
+        self._look_at = 0.0
         self._stopping = Flag()
         self._bell = Bell(core.engine, core._names)
         self._feeder = (
@@ -84,7 +85,7 @@ class Relay:
         A database that fails raises its error.
         """
         try:
-            while True:
+            while not self._stopping.is_set():
                 # Asked before the round: what a worker commits as it ends must still be seen.
                 working = self._crew.working
                 if self._feed() + self._crew.take_up():
@@ -98,6 +99,7 @@ class Relay:
     def stop(self) -> None:
         """Have `run` return when the handlers have finished the events that they are at."""
         self._stopping.set()
+        self._crew.stop()
         self._bell.ring()
 
     def receive(self, envelope: Envelope) -> None:
@@ -120,14 +122,19 @@ class Relay:
         leaves the hosts' commits the time between.
         """
         try:
-            fed = self._feed() if news else 0
+            fed = self._feed() if news or self._overdue() else 0
             self._crew.take_up()
         except HotelcoreError as error:
             _log.error("the relay tries again: %s", error)
             return False
         return fed > self._batch // 2
 
+    def _overdue(self) -> bool:
+        """Whether workers that ring have kept the bell from ending a wait by itself."""
+        return self._core._clock.monotonic() >= self._look_at
+
     def _feed(self) -> int:
+        self._look_at = self._core._clock.monotonic() + self._poll
         return self._feeder.feed() if self._feeder else 0
 
     def _close(self) -> None:

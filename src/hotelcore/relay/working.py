@@ -6,7 +6,7 @@ import logging
 import random
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import partial
 from threading import Event as Flag
 
@@ -19,7 +19,16 @@ from hotelcore.events.envelope import Envelope
 from hotelcore.ids import HotelId
 from hotelcore.relay.delivery import StoredDelivery
 from hotelcore.sql.dead_letters import Retried, bury, keep_buried, resolve, take_retried
-from hotelcore.sql.inbox import Lane, finish, move_on, pause, read_lanes, release, take_lanes
+from hotelcore.sql.inbox import (
+    Lane,
+    finish,
+    hold_on,
+    move_on,
+    pause,
+    read_lanes,
+    release,
+    take_lanes,
+)
 from hotelcore.sql.leases import Lease
 from hotelcore.sql.statements import Statements
 from hotelcore.sql.transactions import Receipt
@@ -75,9 +84,13 @@ class Crew:
         """Whether any thread is at work."""
         return not all(work.done() for work in self._busy)
 
-    def leave(self) -> None:
-        """Let every thread finish the event it has, and no other; return when all are done."""
+    def stop(self) -> None:
+        """Let every thread finish the event it has, and no other."""
         self._leaving.set()
+
+    def leave(self) -> None:
+        """Stop, and return when all threads are done."""
+        self.stop()
         self._threads.shutdown()
 
     def _give(self, work: Callable[[], None]) -> None:
@@ -95,17 +108,20 @@ class Crew:
     # -- a lane -------------------------------------------------------------------------------
 
     def _work_lane(self, lease: Lease, lane: Lane, read: Sequence[Envelope]) -> None:
-        if self._too_late(lease):
+        # What waited here for a thread has the whole lease still to itself.
+        if self._reached(lease.at(0.1)) and not self._settle(
+            lane.hotel_id, partial(self._hold_on, lane)
+        ):
             return
         durable = self._core.subscriptions.durables[lane.subscription]
         kinds = self._core.subscriptions.handlers_of(durable.name)
-        # More may be there than the lane knows of, and may have been handled before it knew.
-        until = read[-1].sequence if read else max(lane.known, lane.handled)
+        until = read[-1].sequence if read else _end_of_nothing(lane)
         events = [event for event in read if event.name in kinds]
         if not events:
             self._settle(lane.hotel_id, partial(self._finish, lane, until))
         for number, envelope in enumerate(events, start=1):
-            if self._leaving.is_set():
+            # A long lane leaves its worker, before the lease ends of one that waits here behind it.
+            if self._leaving.is_set() or (number > 1 and self._reached(lease.at(0.5))):
                 self._settle(lane.hotel_id, partial(self._release, lane))
                 return
             last = number == len(events)
@@ -114,9 +130,8 @@ class Crew:
                 return
             lane = lane.behind(envelope)
 
-    def _too_late(self, lease: Lease) -> bool:
-        """Whether what was taken waited here for a thread until its lease ended."""
-        return self._core._clock.now() >= lease.until
+    def _reached(self, instant: datetime) -> bool:
+        return self._core._clock.now() >= instant
 
     def _handled(self, durable: Durable, lane: Lane, envelope: Envelope, step: Receipt) -> bool:
         """Hand one event over; whether the lane may go on to the next."""
@@ -194,6 +209,9 @@ class Crew:
 
     # -- steps of a lane, each the last thing in some transaction -------------------------------
 
+    def _hold_on(self, lane: Lane, run: Statements) -> None:
+        _kept(hold_on(run, lane, until=self._core._clock.now() + self._lease))
+
     def _step(self, lane: Lane, sequence: int, run: Statements) -> None:
         until = self._core._clock.now() + self._lease
         _kept(move_on(run, lane, sequence, until=until))
@@ -216,8 +234,8 @@ class Crew:
     # -- a dead letter --------------------------------------------------------------------------
 
     def _work_letter(self, lease: Lease, retried: Retried) -> None:
-        if self._too_late(lease):
-            return
+        if self._leaving.is_set() or self._reached(lease.until):
+            return  # it comes again when its lease has ended
         letter, hotel_id = retried.letter, retried.letter.envelope.hotel_id
         durable = self._core.subscriptions.durables[letter.subscription]
         try:
@@ -236,6 +254,12 @@ class Crew:
             self._settle(
                 hotel_id, lambda run: _kept(keep_buried(run, retried, failure=failure, now=now))
             )
+
+
+def _end_of_nothing(lane: Lane) -> int:
+    """Return up to where there are no events behind a lane of which none were read."""
+    # Purged ones may stand before the next. A lane that ran ahead of what it knows stays there.
+    return max(lane.handled, min(lane.known, lane.handled + _READ))
 
 
 def _kept(held: bool) -> None:

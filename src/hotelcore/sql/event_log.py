@@ -63,7 +63,10 @@ _PURGE = delete(OUTBOX).where(
         or_(_earlier.c.occurred_at >= _before, _earlier.c.position.is_(None), _is_dead),
     ),
     ~exists().where(
-        _lane.c.hotel_id == _c.hotel_id, _lane.c.key == _c.key, _lane.c.handled < _c.sequence
+        _lane.c.hotel_id == _c.hotel_id,
+        _lane.c.key == _c.key,
+        _lane.c.handled < _lane.c.known,
+        _lane.c.handled < _c.sequence,
     ),
     # What a broker that is being fed may not have.
     ~exists().where(

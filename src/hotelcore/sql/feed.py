@@ -28,6 +28,7 @@ from sqlalchemy import (
     select,
     update,
 )
+from sqlalchemy.sql.dml import ReturningUpdate
 
 from hotelcore.events.envelope import Envelope
 from hotelcore.ids import HotelId
@@ -102,24 +103,28 @@ def _last_numbered(feed: FromClause) -> ColumnElement[int]:
 
 
 _now = bindparam("now", type_=schema.Instant())
-_takeable = (
-    select(_f.c.hotel_id)
-    .where(
-        or_(_f.c.due_at.is_(None), _f.c.due_at <= _now),
-        or_(_first_waiting(_f).is_not(None), _f.c.attempts > 0),
+
+
+def _take(choice: ColumnElement[bool]) -> ReturningUpdate[UUID, int, int]:
+    takeable = (
+        select(_f.c.hotel_id)
+        .where(or_(_f.c.due_at.is_(None), _f.c.due_at <= _now), choice)
+        .order_by(_f.c.served_at, _f.c.hotel_id)
+        .limit(bindparam("hotels", type_=Integer()))
+        .with_for_update(skip_locked=True)
     )
-    .order_by(_f.c.served_at, _f.c.hotel_id)
-    .limit(bindparam("hotels", type_=Integer()))
-    .with_for_update(skip_locked=True)
-)
-_TAKE = (
-    update(FEED)
-    .where(FEED.c.hotel_id.in_(_takeable))
-    .values(served_at=_now)
-    .returning(FEED.c.hotel_id, FEED.c.sent, FEED.c.attempts)
-)
+    return (
+        update(FEED)
+        .where(FEED.c.hotel_id.in_(takeable))
+        .values(served_at=_now)
+        .returning(FEED.c.hotel_id, FEED.c.sent, FEED.c.attempts)
+    )
+
+
+_some_waits = _first_waiting(_f).is_not(None)
+_TAKE = _take(_some_waits)
 # Where no attempt is open the broker has all that is numbered, or was not there when it was.
-_HOLD = _TAKE.values(
+_HOLD = _take(or_(_some_waits, _f.c.attempts > 0)).values(
     sent=case((FEED.c.attempts == 0, _last_numbered(FEED)), else_=FEED.c.sent),
     token=bindparam("held_under"),
     due_at=bindparam("held_until"),

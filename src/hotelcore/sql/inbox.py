@@ -46,6 +46,7 @@ __all__ = [
     "Lane",
     "News",
     "finish",
+    "hold_on",
     "move_on",
     "pause",
     "raise_lanes",
@@ -213,8 +214,9 @@ _FINISH = (
         token=None,
     )
 )
+_HOLD_ON = update(INBOX).where(*_held).values(due_at=bindparam("held_until"))
 _PAUSE = update(INBOX).where(*_held).values(due_at=bindparam("again_at"), token=None)
-_RELEASE = _PAUSE.values(attempts=0)
+_RELEASE = _PAUSE.values(attempts=bindparam("made"))
 
 
 _o = OUTBOX.c
@@ -337,14 +339,19 @@ def finish(run: Statements, lane: Lane, sequence: int, *, now: datetime) -> bool
     return run.write(_FINISH, **_key(lane), sequence=sequence, now=now) == 1
 
 
+def hold_on(run: Statements, lane: Lane, *, until: datetime) -> bool:
+    """Hold the lane on as it is; False if the lease was lost."""
+    return run.write(_HOLD_ON, **_key(lane), held_until=until) == 1
+
+
 def pause(run: Statements, lane: Lane, *, again_at: datetime) -> bool:
     """Give the lane back until then, as far as it is; False if the lease was lost."""
     return run.write(_PAUSE, **_key(lane), again_at=again_at) == 1
 
 
 def release(run: Statements, lane: Lane, *, now: datetime) -> bool:
-    """Give the lane back before its next event was begun; False if the lease was lost."""
-    return run.write(_RELEASE, **_key(lane), again_at=now) == 1
+    """Give the lane back before its present attempt was begun; False if the lease was lost."""
+    return run.write(_RELEASE, **_key(lane), again_at=now, made=lane.attempts - 1) == 1
 
 
 def replay(run: Statements, subscription: str, *, after: int, now: datetime) -> int:

@@ -27,6 +27,10 @@ class Lease:
         now = clock.now()
         return cls(now, now + length, new_id())
 
+    def at(self, part: float) -> datetime:
+        """Return the instant at which a part of it, of 0 to 1, is over."""
+        return self.now + (self.until - self.now) * part
+
     @property
     def parameters(self) -> dict[str, object]:
         """The parameters of a statement that takes rows under this lease."""
