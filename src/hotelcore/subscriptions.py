@@ -82,7 +82,9 @@ class Delivery(Protocol[E_co]):
         """Handle the event in a transaction that the handler opened itself, beside its own tables.
 
         The commit stays the handler's, as with `hotelcore.core.Desk.joining`. If it does not come,
-        the event is delivered again once the relay's lease has ended.
+        the event is delivered again once the relay's lease has ended. Let it come soon: until then
+        the relay waits as soon as it has another event of the record to tell of, and with it
+        whatever it would have told of in the meantime.
         """
         ...
 

@@ -201,6 +201,8 @@ def test_a_failure_that_an_inline_handler_swallows_ends_the_unit(scene: Scene, w
         with suppress(NotFound):
             anonymise_guest(uow, guest_id=GuestId(new_id()))
 
+    with nothing_kept(scene.core.engine), pytest.raises(UnitAborted):
+        way(scene, house.desk, reporting(house, new_room()))
     scene.on.inline(RoomStatusChanged)(lambda uow, event: told.append(event))
     with nothing_kept(scene.core.engine), pytest.raises(UnitAborted):
         way(scene, house.desk, reporting(house, new_room()))

@@ -162,7 +162,7 @@ class _Run:
 
     def arrived(self) -> Collection[str] | None:
         """Return the ids of the events that a broker brought; None if there is no broker."""
-        return self.scene.place and set(noted(arrivals_in(self.scene.folder)))
+        return set(noted(arrivals_in(self.scene.folder))) if self.scene.place else None
 
     def noted(self, what: str) -> int:
         """Count the calls that are begun or done."""

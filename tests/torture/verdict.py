@@ -49,13 +49,15 @@ _WAITING = text("""
 def waiting(engine: Engine, arrived: Collection[str] | None = None) -> Waiting:
     """Look at what waits; behind a broker also for which events have not ``arrived``, by their id.
 
-    The inbox makes up for a lost event when a later one of its record arrives, so it would not tell.
+    The inbox makes up for an event that the broker lost as soon as a later one of its record
+    arrives, so the effects alone would not tell.
     """
     with engine.connect() as connection:
-        counts = map(int, connection.execute(_WAITING).one())
-        ids = connection.scalars(_IDS).all() if arrived is not None else ()
-        missing = {each.hex for each in ids}.difference(arrived or ())
-        return Waiting(*counts, len(missing))
+        counts = [int(count) for count in connection.execute(_WAITING).one()]
+        if arrived is not None:
+            ids = {each.hex for each in connection.scalars(_IDS)}
+            counts.append(len(ids.difference(arrived)))
+    return Waiting(*counts)
 
 
 _IDS = text("SELECT id FROM hc_outbox").columns(id=Uuid)
