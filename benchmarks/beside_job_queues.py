@@ -1,6 +1,6 @@
 """Durable subscriptions beside two job queues on the same PostgreSQL, in one run.
 
-    pip install procrastinate pgqueuer
+    pip install -e ".[postgres,procrastinate]" --group bench
     python benchmarks/beside_job_queues.py postgresql://…/an_empty_database
 
 Each is given the same number of jobs that do nothing, beforehand, and works them off with its own
