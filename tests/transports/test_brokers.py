@@ -164,7 +164,7 @@ def test_what_was_not_received_comes_again(
 
 
 _TAKE_AND_HANG = """
-import sys, threading
+import os, sys, threading
 from tests.transports.places import Place
 
 kind, url, name, group = sys.argv[1:]
@@ -174,7 +174,8 @@ def receive(envelope):
     threading.Event().wait()
 
 Place(kind=kind, url=url, name=name).transport().consume(receive, group=group, concurrency=2)
-threading.Event().wait()
+sys.stdin.read()  # ends with the test, however that ends
+os._exit(1)
 """
 
 
@@ -185,7 +186,9 @@ def test_a_killed_consumer_leaves_its_events_to_others(place: Place, sender: Tra
     batch = [envelope for _ in range(4) for envelope in stored(1)]
     sender.send(batch)
     command = [sys.executable, "-c", _TAKE_AND_HANG, place.kind, place.url, place.name, DESK]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+    with subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as process:
         assert process.stdout is not None
         assert process.stdout.readline()
         assert process.stdout.readline()
