@@ -55,8 +55,9 @@ class Crowd:
     def start(self, parts: Sequence[Part]) -> None:
         """Have one process play each part."""
         for part in parts:
-            self._running[part] = _FORKING.Process(target=_play, args=(self._folder, *part))
-            self._running[part].start()
+            process = _FORKING.Process(target=_play, args=(self._folder, *part))
+            process.start()
+            self._running[part] = process
 
     def playing(self, name: str) -> Sequence[Part]:
         """Return those of one kind that still run; who has come to its end in peace is let go.
