@@ -17,7 +17,7 @@ from hotelcore.events.catalogue import (
     RoomStatusChanged,
 )
 from hotelcore.ids import EventId, new_id
-from hotelcore.operations import replay_events, retry_dead_letters
+from hotelcore.operations import purge_events, replay_events, retry_dead_letters
 from hotelcore.relay import Relay
 from hotelcore.sql.outbox import OUTBOX
 from hotelcore.subscriptions import Delivery
@@ -103,10 +103,12 @@ def test_a_dead_letter_that_fails_again_is_kept(scene: Scene) -> None:
     scene.work()
     scene.clock.advance(DAY)
     house.desk.run(retry_dead_letters)
-    scene.work_it_all()
-    assert ward.got == [(1, 1, False), (1, 2, True)]
+    scene.work()
     [letter] = house.dead()
     assert (letter.attempts, letter.failure, letter.died_at) == (2, "Trouble", scene.clock.now())
+    scene.clock.advance(DAY)
+    scene.work()
+    assert ward.got == [(1, 1, False), (1, 2, True)]
     house.desk.run(retry_dead_letters)
     ward.failing = set()
     scene.work()
@@ -244,7 +246,8 @@ def test_a_dead_letter_that_is_replayed_may_die_again(scene: Scene) -> None:
     assert letter.died_at == scene.clock.now()
 
 
-def test_a_replay_takes_the_event_from_who_is_at_it(scene: Scene) -> None:
+@pytest.mark.parametrize("which", [1, 2])
+def test_a_replay_takes_the_event_from_who_is_at_it(scene: Scene, which: int) -> None:
     """What is handled meanwhile is undone and handled again, after what stands before it."""
     house, room = scene.house(), new_room()
     got: list[tuple[int, int]] = []
@@ -252,12 +255,40 @@ def test_a_replay_takes_the_event_from_who_is_at_it(scene: Scene) -> None:
     @scene.on.durable(RoomStatusChanged, name="ward")
     def handle(delivery: Delivery[RoomStatusChanged]) -> None:
         got.append((delivery.envelope.sequence, delivery.attempt))
-        if len(got) == 2:
+        if len(got) == which:
             house.desk.run(replay_events, subscription="ward")
 
     house.reports(room, room)
     scene.work()
-    assert got == [(1, 1), (2, 1), (1, 1), (2, 1)]
+    assert got == [(1, 1), (2, 1)][:which] + [(1, 1), (2, 1)]
+
+
+# -- purging ------------------------------------------------------------------------------------
+
+
+def test_a_purge_leaves_what_is_still_to_be_handled(scene: Scene) -> None:
+    """Waiting, paused or dead: what is behind in its record is there when its time comes."""
+    house, rooms, ward = scene.house(), [new_room(), new_room()], Ward(scene, attempts=2)
+
+    def purge() -> int:
+        return house.desk.run(purge_events, before=scene.clock.now() + MINUTE)
+
+    house.reports(rooms[0], rooms[0], rooms[0])
+    assert purge() == 0
+    scene.number()
+    house.desk.run(replay_events, subscription="ward")
+    assert purge() == 0
+    ward.failing = {2}
+    scene.work()
+    assert purge() == 1
+    scene.work_it_all()
+    assert purge() == 0
+    ward.failing = set()
+    house.desk.run(retry_dead_letters)
+    scene.work()
+    assert ward.got == [(1, 1, False), (2, 1, False), (2, 2, False), (3, 1, False), (2, 3, True)]
+    assert purge() == 1
+    assert [envelope.sequence for envelope in house.log()] == [3]
 
 
 # -- what cannot be read ------------------------------------------------------------------------
