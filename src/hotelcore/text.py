@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import re
+
 from hotelcore.errors import InvalidInput
 
 __all__ = ["clean_text"]
+
+# Asked of the text itself: the codec's error would carry the text along.
+_LONE_SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 def clean_text(field: str, value: object, *, most: int, least: int = 1) -> str:
@@ -24,8 +29,6 @@ def clean_text(field: str, value: object, *, most: int, least: int = 1) -> str:
         raise InvalidInput(field, f"must have at least {least} characters")
     if "\x00" in value:
         raise InvalidInput(field, "must not contain NUL")
-    try:
-        value.encode("utf-8")
-    except UnicodeEncodeError:
-        raise InvalidInput(field, "must not contain lone surrogates") from None
+    if not value.isascii() and _LONE_SURROGATE.search(value):
+        raise InvalidInput(field, "must not contain lone surrogates")
     return value

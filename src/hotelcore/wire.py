@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from datetime import date, datetime
 from decimal import Decimal
 from enum import Enum
@@ -203,10 +204,10 @@ def _parsed(kind: type, parse: Callable[[str], object]) -> _Decoder:
     def decode_parsed(data: Json) -> object:
         if type(data) is not str:
             raise _refused(f"the text of a {kind.__name__}", data)
-        try:
+        with suppress(ValueError, ArithmeticError):
             return parse(data)
-        except (ValueError, ArithmeticError) as error:
-            raise InvalidInput("value", f"is not the text of a {kind.__name__}") from error
+        # Raised out here, since the parser's own error shows the text.
+        raise InvalidInput("value", f"is not the text of a {kind.__name__}")
 
     return decode_parsed
 

@@ -15,6 +15,7 @@ from typing import Any
 from uuid import UUID
 
 from hotelcore import Money
+from hotelcore.domain.cancellation import CancellationCause
 from hotelcore.domain.rooms import RoomCondition
 from hotelcore.events import catalogue as fact
 from hotelcore.events.catalogue import Event
@@ -80,7 +81,11 @@ _EXAMPLES: tuple[tuple[int, Event], ...] = (
     (
         1,
         fact.BookingCancelled(
-            **_with_number, fee=_eur(12_000), refund=_eur(0), nights_released=3, reason="flight"
+            **_with_number,
+            fee=_eur(12_000),
+            refund=_eur(0),
+            nights_released=3,
+            reason=CancellationCause.REQUESTED,
         ),
     ),
     (1, fact.BookingNoShow(**_with_number, fee=_eur(12_000), nights_released=2)),

@@ -11,9 +11,16 @@ from hotelcore.domain import fields
 from hotelcore.domain.money import Money, sum_money
 from hotelcore.domain.stays import Stay
 
-__all__ = ["CancellationPolicy", "Fee", "FeeKind"]
+__all__ = ["CancellationCause", "CancellationPolicy", "Fee", "FeeKind"]
 
 _WHOLE = 10_000
+
+
+class CancellationCause(StrEnum):
+    """Why a booking was cancelled, as far as other systems are told."""
+
+    REQUESTED = "requested"
+    HOLD_EXPIRED = "hold_expired"
 
 
 class FeeKind(StrEnum):

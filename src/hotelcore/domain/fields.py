@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Iterable, Iterator, Mapping
+from contextlib import suppress
 from datetime import UTC, date, datetime
 from enum import StrEnum
 from inspect import isasyncgenfunction, iscoroutinefunction, isgeneratorfunction
@@ -154,10 +155,9 @@ def count(low: int, high: int, *, default: int | None = None) -> Checked:
 
 def member(name: str, kind: type[E], value: Checked) -> E:
     """Return the member of ``kind`` that ``value`` is, or whose value it is."""
-    try:
+    with suppress(ValueError):
         return kind(value)
-    except ValueError:
-        raise InvalidInput(name, f"must be one of {', '.join(kind)}") from None
+    raise InvalidInput(name, f"must be one of {', '.join(kind)}")
 
 
 def choice(kind: type[E], *, default: E | None = None, optional: bool = False) -> Checked:

@@ -17,6 +17,7 @@ import attrs
 from attrs import frozen
 
 from hotelcore import wire
+from hotelcore.domain.cancellation import CancellationCause
 from hotelcore.domain.money import Money
 from hotelcore.domain.rooms import RoomCondition
 from hotelcore.errors import InvalidInput
@@ -162,7 +163,7 @@ class BookingCancelled(_OfBooking):
     fee: Money
     refund: Money
     nights_released: int
-    reason: str
+    reason: CancellationCause
 
 
 @frozen(kw_only=True)

@@ -21,7 +21,7 @@ from hotelcore.domain.bookings import (
     allowed_actions,
     refuse_unless_allowed,
 )
-from hotelcore.domain.cancellation import CancellationPolicy
+from hotelcore.domain.cancellation import CancellationCause, CancellationPolicy
 from hotelcore.domain.fields import Attributes, JsonValue, check_day
 from hotelcore.domain.folios import Folio, FolioStatus
 from hotelcore.domain.money import Money, sum_money
@@ -81,7 +81,7 @@ __all__ = [
 CANCELLATION_FEE = "cancellation_fee"
 """The code of the charge that a booking's policy asks for when it is cancelled late."""
 
-_HOLD_EXPIRED = "the hold expired"
+_EXPIRED = "the hold expired"
 _MOST_HOLDS = 1_000
 
 
@@ -340,8 +340,8 @@ def cancel_booking_with_refund(
     from all nights that the booking has; above zero it is charged as ``cancellation_fee``. Then
     what the folios together are in credit is paid back, payment by payment: what was paid less
     the fee and other charges. Settled folios close. ``reason`` (1 to 500 characters) goes to the
-    audit, the refunds and the event, so it should name nobody. ``waive_fee`` charges nothing and
-    needs `Permission.RULES_OVERRIDE`.
+    audit and the refunds, so it should name nobody. ``waive_fee`` charges nothing and needs
+    `Permission.RULES_OVERRIDE`.
 
     Raises `ActionRefused` when the booking is in house or ended, `InvalidInput`, `NotFound`.
     """
@@ -355,11 +355,17 @@ def cancel_booking_with_refund(
     prices = tuple(night.price for night in nights if not night.released)
     fee = before.cancellation.cancellation_fee(before.stay, prices, business_date)
     nothing = Money.zero(before.total.currency)
-    return _cancelled(uow, before, nights, nothing if waive_fee or fee is None else fee, reason)
+    charged = nothing if waive_fee or fee is None else fee
+    return _cancelled(uow, before, nights, charged, CancellationCause.REQUESTED, reason)
 
 
 def _cancelled(
-    uow: UnitOfWork, before: Booking, nights: Sequence[BookingNight], fee: Money, reason: str
+    uow: UnitOfWork,
+    before: Booking,
+    nights: Sequence[BookingNight],
+    fee: Money,
+    cause: CancellationCause,
+    reason: str,
 ) -> CancellationOutcome:
     released = release_nights(uow, before, nights, from_night=uow.hotel.business_date)
     after = uow.bookings.update(
@@ -378,7 +384,7 @@ def _cancelled(
             fee=fee,
             refund=refund,
             nights_released=released,
-            reason=reason,
+            reason=cause,
         )
     )
     return CancellationOutcome(booking=after, fee=fee, refund=refund)
@@ -401,7 +407,8 @@ def expire_holds(uow: UnitOfWork, *, limit: int = 100) -> tuple[Booking, ...]:
     ]
     lock_counters(uow, (night for _, nights in held for night in nights if not night.released))
     return tuple(
-        _cancelled(uow, hold, nights, nothing, _HOLD_EXPIRED).booking for hold, nights in held
+        _cancelled(uow, hold, nights, nothing, CancellationCause.HOLD_EXPIRED, _EXPIRED).booking
+        for hold, nights in held
     )
 
 

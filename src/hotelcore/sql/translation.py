@@ -1,7 +1,7 @@
 """Driver errors in our own words, translated in one place.
 
-A driver's text names tables, values and parameters, so none of it leaves: the new error is raised
-without its cause.
+A driver's text names tables, values and parameters, so none of it leaves. Python keeps the driver's
+error behind the new one whatever is asked, for whoever looks there, so it is emptied.
 """
 
 from __future__ import annotations
@@ -127,18 +127,28 @@ def translated(limits: Limits, *, changing_schema: bool = False) -> Generator[No
         yield
     except exc.DBAPIError as error:
         failure = failure_of(error)
+        _empty(error)
         if changing_schema and failure is Failure.SCHEMA:
             raise DatabaseFailure("the schema could not be changed") from None
         raise _in_our_words(failure, limits) from None
     except exc.StatementError as error:
-        if isinstance(error.orig, HotelcoreError):
-            raise error.orig from None
+        original = error.orig
+        _empty(error)
+        if isinstance(original, HotelcoreError):
+            raise original from None
         raise DatabaseFailure("a value that the database cannot store") from None
     except exc.TimeoutError:
         raise WaitTimeout(limits.wait_limit.total_seconds()) from None
     except exc.PendingRollbackError:
         # The connection was lost earlier, and somebody went on.
         raise _in_our_words(Failure.DISCONNECTED, limits) from None
+
+
+def _empty(error: exc.StatementError) -> None:
+    """Take the statement, its parameters and the driver's words out of an error."""
+    error.args = ()
+    error.statement = error.params = error.orig = None
+    error.__cause__ = error.__context__ = None
 
 
 def _in_our_words(failure: Failure, limits: Limits) -> HotelcoreError:

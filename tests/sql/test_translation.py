@@ -1,0 +1,87 @@
+"""What of a driver's error is left in ours: nothing, also for who looks behind it."""
+
+from __future__ import annotations
+
+import pickle
+import traceback
+from collections.abc import Callable, Iterator
+
+import pytest
+from sqlalchemy import Engine, text
+
+from hotelcore.errors import AlreadyExists, DatabaseFailure, HotelcoreError, SchemaMismatch
+from hotelcore.operations import add_rooms, register_guest
+from tests.small_hotel import SmallHotel, opened
+
+CANARY = "Zaunkönig-7"
+"""What the commands below are given, so what a driver may say."""
+
+_SQLITE_TRIGGER = f"""
+CREATE TRIGGER raising BEFORE INSERT ON hc_guest
+BEGIN SELECT RAISE(ABORT, 'no place for {CANARY}'); END
+"""
+_FUNCTION = """
+CREATE FUNCTION raising() RETURNS trigger LANGUAGE plpgsql AS
+$$ BEGIN RAISE EXCEPTION 'no place for %', NEW.last_name; END $$
+"""
+_TRIGGER = (
+    "CREATE TRIGGER raising BEFORE INSERT ON hc_guest FOR EACH ROW EXECUTE FUNCTION raising()"
+)
+_RAISING = {"sqlite": (_SQLITE_TRIGGER,), "postgresql": (_FUNCTION, _TRIGGER)}
+
+
+@pytest.fixture
+def hotel(database_url: str) -> Iterator[SmallHotel]:
+    """Return a hotel in a database of its own."""
+    with opened(database_url) as hotel:
+        yield hotel
+
+
+def _change(engine: Engine, *statements: str) -> None:
+    with engine.begin() as connection:
+        for statement in statements:
+            connection.execute(text(statement))
+
+
+def _room_twice(hotel: SmallHotel) -> None:
+    for _ in range(2):
+        hotel.desk.run(add_rooms, room_type_id=hotel.room_type_id, numbers=[CANARY])
+
+
+def _guest_without_table(hotel: SmallHotel) -> None:
+    _change(hotel.core.engine, "ALTER TABLE hc_guest RENAME TO elsewhere")
+    hotel.desk.run(register_guest, last_name=CANARY)
+
+
+def _guest_whom_a_trigger_refuses(hotel: SmallHotel) -> None:
+    _change(hotel.core.engine, *_RAISING[hotel.core.engine.dialect.name])
+    hotel.desk.run(register_guest, last_name=CANARY)
+
+
+def _everything_said(error: BaseException) -> Iterator[str]:
+    """Give all that an error and those behind it say, in every form that leaves a process."""
+    seen: BaseException | None = error
+    while seen is not None:
+        yield from (str(seen), repr(seen), repr(seen.args), repr(vars(seen)))
+        seen = seen.__cause__ or seen.__context__
+    yield from traceback.format_exception(error)
+    yield repr(pickle.dumps(error))
+
+
+@pytest.mark.parametrize(
+    ("fails", "kind"),
+    [
+        (_room_twice, AlreadyExists),
+        (_guest_without_table, SchemaMismatch),
+        (_guest_whom_a_trigger_refuses, DatabaseFailure),
+    ],
+)
+def test_nothing_of_the_drivers_error_is_left(
+    hotel: SmallHotel, fails: Callable[[SmallHotel], None], kind: type[HotelcoreError]
+) -> None:
+    """Neither a value nor SQL is in the error, its chain, its traceback or its pickle."""
+    with pytest.raises(kind) as caught:
+        fails(hotel)
+    said = "\n".join(_everything_said(caught.value))
+    for word in (CANARY, "Zaunk", "INSERT INTO", "hc_room", "hc_guest", "no place"):
+        assert word not in said
