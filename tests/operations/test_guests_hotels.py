@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from base64 import b64decode, b64encode
 from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
@@ -64,6 +65,25 @@ def test_a_guest_is_found_as_registered_and_as_amended(hotel: SmallHotel) -> Non
         assert uow.guests.get(guest.id) == amended
         assert uow.guests.page(GuestFilter(last_name="murray")).items == (amended,)
         assert uow.guests.page(GuestFilter(email="grace@example.org")).items == ()
+
+
+def test_guests_are_paged_by_name_and_no_cursor_names_one(hotel: SmallHotel) -> None:
+    """Pages together give every guest once, behind cursors that hold an id alone."""
+    names = ["Zuse", "Hopper", "Hopper", "Babbage", "Ada"]
+    guests = [register(hotel, last_name=name) for name in names]
+    seen: list[str] = []
+    with hotel.desk().reading() as uow:
+        page = uow.guests.page(GuestFilter(), limit=2)
+        while page.next is not None:
+            seen += [guest.last_name for guest in page.items]
+            shown = b64decode(page.next).decode()
+            assert shown == f'["{page.items[-1].id}"]'
+            page = uow.guests.page(GuestFilter(), after=page.next, limit=2)
+        seen += [guest.last_name for guest in page.items]
+        unknown = b64encode(f'["{uuid4()}"]'.encode()).decode()
+        with pytest.raises(InvalidInput, match="after: must be a cursor that this list gave"):
+            uow.guests.page(GuestFilter(), after=unknown)
+    assert [name for name in seen if name in names] == sorted(guest.last_name for guest in guests)
 
 
 @pytest.mark.parametrize("bad", BAD_NAMES, ids=lambda bad: repr(bad)[:12])

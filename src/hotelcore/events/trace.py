@@ -15,9 +15,14 @@ __all__ = ["Trace"]
 # version - trace id - parent id - flags, in lower-case hexadecimal digits
 _TRACEPARENT = re.compile(r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
 
+# CloudEvents forbids these in an attribute.
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
+
 
 def _correlation_id(value: str | None) -> str | None:
-    return None if value is None else clean_text("correlation_id", value, most=200)
+    if value is not None and _CONTROL.search(clean_text("correlation_id", value, most=200)):
+        raise InvalidInput("correlation_id", "must not contain control characters")
+    return value
 
 
 def _traceparent(value: str | None) -> str | None:

@@ -76,6 +76,9 @@ Index("ix_hc_guest_phone", _c.hotel_id, _c.phone_key, _c.last_name_key, _c.id)
 
 _ALL = select(GUEST).where(_c.hotel_id == acting_hotel())
 _ONE = _ALL.where(_c.id == bindparam("key"))
+_PLACE = select(_c.last_name_key, _c.id).where(
+    _c.hotel_id == acting_hotel(), _c.id == bindparam("key")
+)
 _LOCKED = _ONE.with_for_update(key_share=True)
 _SHARED = _ONE.with_for_update(read=True)
 _INSERT = insert_into(GUEST)
@@ -184,5 +187,12 @@ class SqlGuests:
             statement = statement.where(_c.phone_key == phone_key(which.phone))
         if which.vip is not None:
             statement = statement.where(_c.vip.is_(which.vip))
-        keys = (_c.last_name_key, _c.id)
-        return read_page(self._run, statement, _guest, keys=keys, after=after, limit=limit)
+        return read_page(
+            self._run,
+            statement,
+            _guest,
+            keys=(_c.last_name_key, _c.id),
+            keys_of_one=_PLACE,
+            after=after,
+            limit=limit,
+        )

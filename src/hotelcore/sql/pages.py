@@ -1,4 +1,8 @@
-"""Pages by key: the cursor is the sort key of the last record, so no row is counted or skipped."""
+"""Pages by key: the cursor is the sort key of the last record, so no row is counted or skipped.
+
+A cursor travels in URLs, and those end up in logs. So where the sort key is personal the cursor is
+the record's id alone, and the key is looked up again.
+"""
 
 from __future__ import annotations
 
@@ -22,6 +26,7 @@ T = TypeVar("T")
 Keys = Sequence[ColumnElement[Any]]
 
 _LARGEST_PAGE = 1_000
+_NO_CURSOR = "must be a cursor that this list gave"
 
 
 def read_page(
@@ -33,23 +38,27 @@ def read_page(
     after: str | None,
     limit: int,
     descending: bool = False,
+    keys_of_one: Select[Any] | None = None,
 ) -> Page[T]:
     """Return up to ``limit`` (1 to 1,000) records behind the cursor ``after``.
 
     ``keys`` order the records and end in a unique one. ``statement`` must select them: the cursor
-    is read from the last row. Raises `InvalidInput` for a limit out of range or a cursor that was
-    not given by this list.
+    is read from the last row. ``keys_of_one`` selects them for the record with the id ``key``: with
+    it the cursor holds no other key than the last. Raises `InvalidInput` for a limit out of range
+    or a cursor that was not given by this list.
     """
     check_limit(limit)
+    shown = keys if keys_of_one is None else keys[-1:]
     if after is not None:
-        bound = tuple_(
-            *(literal(v, k.type) for k, v in zip(keys, _opened(after, keys), strict=True))
-        )
+        place = _opened(after, shown)
+        if keys_of_one is not None:
+            place = _found_again(run, keys_of_one, place[0])
+        bound = tuple_(*(literal(v, k.type) for k, v in zip(keys, place, strict=True)))
         statement = statement.where(tuple_(*keys) < bound if descending else tuple_(*keys) > bound)
     statement = statement.order_by(*(key.desc() if descending else key for key in keys))
     rows = run.all(statement.limit(limit + 1), lambda row: row)
     more = len(rows) > limit
-    cursor = _sealed(rows[limit - 1], keys) if more else None
+    cursor = _sealed(rows[limit - 1], shown) if more else None
     return Page(tuple(build(row) for row in rows[:limit]), cursor)
 
 
@@ -64,6 +73,13 @@ def _sealed(row: AnyRow, keys: Keys) -> str:
     return urlsafe_b64encode(json.dumps(values, separators=(",", ":")).encode()).decode()
 
 
+def _found_again(run: Statements, keys_of_one: Select[Any], key: object) -> list[object]:
+    place = run.first(keys_of_one, list, key=key)
+    if place is None:
+        raise InvalidInput("after", _NO_CURSOR)
+    return place
+
+
 def _opened(cursor: str, keys: Keys) -> list[object]:
     try:
         if not isinstance(cursor, str):
@@ -71,4 +87,4 @@ def _opened(cursor: str, keys: Keys) -> list[object]:
         values = json.loads(urlsafe_b64decode(cursor.encode()))
         return [wire.decode(v, k.type.python_type) for k, v in zip(keys, values, strict=True)]
     except (ValueError, TypeError, Base64Error, RecursionError):
-        raise InvalidInput("after", "must be a cursor that this list gave") from None
+        raise InvalidInput("after", _NO_CURSOR) from None
