@@ -13,6 +13,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
 from sqlalchemy import ColumnElement, Select, literal, tuple_
+from sqlalchemy.sql.base import Executable
 
 from hotelcore import wire
 from hotelcore.errors import InvalidInput
@@ -38,7 +39,7 @@ def read_page(
     after: str | None,
     limit: int,
     descending: bool = False,
-    keys_of_one: Select[Any] | None = None,
+    keys_of_one: Executable | None = None,
 ) -> Page[T]:
     """Return up to ``limit`` (1 to 1,000) records behind the cursor ``after``.
 
@@ -73,7 +74,7 @@ def _sealed(row: AnyRow, keys: Keys) -> str:
     return urlsafe_b64encode(json.dumps(values, separators=(",", ":")).encode()).decode()
 
 
-def _found_again(run: Statements, keys_of_one: Select[Any], key: object) -> list[object]:
+def _found_again(run: Statements, keys_of_one: Executable, key: object) -> list[object]:
     place = run.first(keys_of_one, list, key=key)
     if place is None:
         raise InvalidInput("after", _NO_CURSOR)
