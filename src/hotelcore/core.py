@@ -147,6 +147,11 @@ class _Core:
         if self.subscriptions.policy != self._policy:
             raise InvalidInput("policy", "must be the one that the subscriptions were made with")
 
+    @property
+    def policy(self) -> Policy:
+        """What each role may do in the units of work of this core."""
+        return self._policy
+
     def _terms(self, actor: Actor, trace: Trace) -> _Terms:
         _instance("actor", actor, Actor)
         commission = Commission(
