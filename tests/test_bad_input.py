@@ -256,7 +256,7 @@ VALUES: dict[str, tuple[Callable[[], object], str]] = {
     "a currency in lower case": (lambda: Money(1, "eur"), "currency"),
     "a currency that is a list": (lambda: any_value(Money)(1, []), "currency"),
     "money times a float": (lambda: any_value(PRICE) * 1.5, "factor"),
-    "an unknown role": (lambda: actor(role="boss"), "role"),
+    "an unknown role": (lambda: actor(role="The boss"), "role"),
     "no role": (lambda: actor(role=None), "role"),
     "a hotel by name": (lambda: actor(hotel_id="Harbour"), "hotel_id"),
     "nobody's name": (lambda: actor(subject=" "), "subject"),

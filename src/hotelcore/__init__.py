@@ -10,7 +10,8 @@ runs the operations of `hotelcore.operations` through it. The map of the house:
 ``hotelcore.events``        the facts that are reported, and the bus
 ``hotelcore.sql``           storage in SQLite and PostgreSQL
 ``hotelcore.pms``           what an adapter to another system promises
-``hotelcore.access``        roles, permissions and the table that joins them
+``hotelcore.access``        roles, permissions and the policy that joins them
+``hotelcore.identity``      from a verified token to who acts in which hotel
 ``hotelcore.errors``        everything that can be raised
 """
 

@@ -28,6 +28,7 @@ from sqlalchemy import Connection, Engine
 from sqlalchemy.engine import URL
 from sqlalchemy.util import await_only
 
+from hotelcore.access import POLICY, Policy
 from hotelcore.backoff import Backoff
 from hotelcore.clock import Clock, SystemClock
 from hotelcore.errors import DatabaseBusy, InvalidInput, TransactionTimeout, WaitTimeout
@@ -128,6 +129,7 @@ class _Core:
         limits: Limits | None,
         clock: Clock | None,
         subscriptions: Subscriptions | None,
+        policy: Policy | None,
     ) -> None:
         self._names = _instance("names", names or TableNames(), TableNames)
         self._limits = _instance("limits", limits or Limits(), Limits)
@@ -138,14 +140,23 @@ class _Core:
         prepare(engine)
         self._sync_engine = engine
         self._ids = IdSource(self._clock)
+        self._policy = _instance("policy", POLICY if policy is None else policy, Policy)
         self.subscriptions = _instance(
-            "subscriptions", subscriptions or Subscriptions(), Subscriptions
+            "subscriptions", subscriptions or Subscriptions(policy=self._policy), Subscriptions
         )
+        if self.subscriptions.policy != self._policy:
+            raise InvalidInput("policy", "must be the one that the subscriptions were made with")
+
+    @property
+    def policy(self) -> Policy:
+        """What each role may do in the units of work of this core."""
+        return self._policy
 
     def _terms(self, actor: Actor, trace: Trace) -> _Terms:
         _instance("actor", actor, Actor)
         commission = Commission(
             actor=actor,
+            policy=self._policy,
             clock=self._clock,
             new_id=self._ids.next_id,
             subscriptions=self.subscriptions,
@@ -170,7 +181,8 @@ class HotelCore(_Core):
     of a host's engine is waited for as long as the host's pool says (``pool_timeout``).
 
     ``events`` is the bus on which listeners in this process subscribe; ``subscriptions`` are the
-    inline and durable ones, which a host may make beforehand and hand in.
+    inline and durable ones, which a host may make beforehand and hand in. ``policy`` says what each
+    role may do; by default it is `hotelcore.access.POLICY`.
     """
 
     def __init__(
@@ -181,11 +193,12 @@ class HotelCore(_Core):
         limits: Limits | None = None,
         clock: Clock | None = None,
         subscriptions: Subscriptions | None = None,
+        policy: Policy | None = None,
     ) -> None:
         if hasattr(database, "sync_engine"):
             raise InvalidInput("database", "is an engine for asyncio: use AsyncHotelCore")
         self.engine = database if isinstance(database, Engine) else new_engine(database)
-        super().__init__(self.engine, names, limits, clock, subscriptions)
+        super().__init__(self.engine, names, limits, clock, subscriptions, policy)
         self.events = EventBus()
         # A host's engine has a pool of its own size and timeout.
         self._gate = None if self.engine is database else Gate.of(self.engine)
@@ -382,11 +395,12 @@ class AsyncHotelCore(_Core):
         limits: Limits | None = None,
         clock: Clock | None = None,
         subscriptions: Subscriptions | None = None,
+        policy: Policy | None = None,
     ) -> None:
         from hotelcore.sql.asynchronous import async_engine  # an extra, so only when wanted
 
         self.engine: AsyncEngine = async_engine(database)
-        super().__init__(self.engine.sync_engine, names, limits, clock, subscriptions)
+        super().__init__(self.engine.sync_engine, names, limits, clock, subscriptions, policy)
         self.events = AsyncEventBus()
 
     async def create_schema(self) -> None:

@@ -27,6 +27,7 @@ __all__ = [
     "FolioClosed",
     "HotelcoreError",
     "IdempotencyConflict",
+    "IdentityRefused",
     "InvalidInput",
     "LeaseLost",
     "LimitExceeded",
@@ -139,6 +140,39 @@ class TenantMismatch(Refused):
     def message(self) -> str:
         """Name the kind of thing, never the other hotel."""
         return f"this {self.what} belongs to another hotel than the acting one"
+
+
+_IDENTITY_REASONS: Mapping[str, str] = MappingProxyType(
+    {
+        "token_malformed": "the token is not one that can be read",
+        "algorithm_refused": "its algorithm is not among those allowed for its key",
+        "key_unknown": "it names a key that the verifier does not have",
+        "signature_wrong": "its signature is not that of the key",
+        "issuer_wrong": "another issuer made it",
+        "audience_wrong": "it was made for another audience",
+        "expired": "its time is over; get a new one",
+        "not_yet_valid": "its time has not come; compare the clocks of issuer and server",
+        "claim_missing": "a claim that it must have is missing",
+        "claim_malformed": "a claim does not have the form that it must have",
+    }
+)
+
+
+@define(slots=False, eq=False)
+class IdentityRefused(HotelcoreError):
+    """Nobody acts on this token or these claims; nothing was opened.
+
+    ``reason`` is a stable code; ``claim`` is the name of the claim it is about, where it is
+    about one. Nothing of the token, the claims' values or another library's words is in it.
+    """
+
+    reason: str
+    claim: str | None = None
+
+    def message(self) -> str:
+        """Say why, without anything that the token said."""
+        about = "" if self.claim is None else f" ({self.claim})"
+        return f"this identity is refused: {_IDENTITY_REASONS[self.reason]}{about}"
 
 
 # -- refusals of the trade -------------------------------------------------------------------

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, Protocol, TypeAli
 
 from attrs import Attribute, field, frozen
 
-from hotelcore.access import POLICY, Permission, Role
+from hotelcore.access import POLICY, Permission, Policy, Role, role_named
 from hotelcore.domain import fields
 from hotelcore.errors import InvalidInput
 from hotelcore.events.catalogue import CATALOGUE, Event
@@ -111,25 +111,30 @@ class Durable:
     """
 
     name: str = fields.text(100)
-    role: Role = fields.choice(Role)
+    role: Role | str = field(converter=role_named)
     attempts: int = fields.count(1, 1_000)
     first_pause: timedelta = field(validator=_pause)
     longest_pause: timedelta = field(validator=_pause)
 
-    def __attrs_post_init__(self) -> None:
-        # Without that no unit of work can be opened, so not one event could be handled.
-        if Permission.BOOKINGS_VIEW not in POLICY[self.role]:
-            raise InvalidInput("role", "must be one that may see bookings: staff at least")
-
 
 class Subscriptions:
-    """Inline and durable subscriptions of a host, usually made when its modules are imported."""
+    """Inline and durable subscriptions of a host, usually made when its modules are imported.
 
-    def __init__(self) -> None:
+    ``policy`` says what the roles may do in which durable subscriptions act. A core takes only
+    subscriptions that were made with its own policy.
+    """
+
+    def __init__(self, *, policy: Policy = POLICY) -> None:
+        self._policy = policy
         # Handlers of different events share the tables, so their argument types are open here.
         self._inline: defaultdict[type[Event], list[Inline[Any]]] = defaultdict(list)
         self._durable: dict[str, Durable] = {}
         self._handlers: defaultdict[str, dict[str, Handler[Any]]] = defaultdict(dict)
+
+    @property
+    def policy(self) -> Policy:
+        """What says whether a durable subscription may act in a role."""
+        return self._policy
 
     def inline(self, kind: type[E]) -> Callable[[Inline[E]], Inline[E]]:
         """Call the decorated function ``(uow, event)`` in every transaction that reports ``kind``.
@@ -154,7 +159,7 @@ class Subscriptions:
         kind: type[E],
         *,
         name: str,
-        role: Role = Role.STAFF,
+        role: Role | str = Role.STAFF,
         attempts: int = 12,
         first_pause: timedelta = timedelta(seconds=1),
         longest_pause: timedelta = timedelta(minutes=10),
@@ -179,6 +184,9 @@ class Subscriptions:
             first_pause=first_pause,
             longest_pause=longest_pause,
         )
+        # Without that no unit of work can be opened, so not one event could be handled.
+        if Permission.BOOKINGS_VIEW not in self._policy.rights_of(wanted.role):
+            raise InvalidInput("role", "must be one that may see bookings: staff at least")
 
         def decorate(handler: Handler[E]) -> Handler[E]:
             fields.check_plain("handler", handler)

@@ -10,7 +10,7 @@ from uuid import UUID
 
 from attrs import field, frozen
 
-from hotelcore.access import Role
+from hotelcore.access import Role, role_named
 from hotelcore.errors import InvalidInput, TenantMismatch
 from hotelcore.ids import HotelId
 from hotelcore.text import clean_text
@@ -24,13 +24,6 @@ def _hotel_id(value: UUID) -> HotelId:
     return HotelId(value)
 
 
-def _role(value: str) -> Role:
-    try:
-        return Role(value)
-    except ValueError:
-        raise InvalidInput("role", f"must be one of {', '.join(Role)}") from None
-
-
 def _subject(value: str) -> str:
     return clean_text("subject", value, most=200)
 
@@ -41,12 +34,13 @@ class Actor:
 
     ``subject`` is the stable name under which the host knows them (1 to 200 characters). It is
     written to the audit log, so give an account name rather than a person's full name. ``role``
-    is a `Role` or its value. Raises `InvalidInput` for anything else.
+    is a `Role`, its value, or the name of a role of the host's own (see `hotelcore.access.Policy`);
+    one that the policy does not know may do nothing. Raises `InvalidInput` for anything else.
     """
 
     hotel_id: HotelId = field(converter=_hotel_id)
     subject: str = field(converter=_subject)
-    role: Role = field(converter=_role)
+    role: Role | str = field(converter=role_named)
 
 
 def same_hotel(acting: HotelId, found: HotelId | None, what: str) -> None:

@@ -132,6 +132,10 @@ class UnitOfWork(Protocol):
         """Raise `PermissionDenied` unless the actor has ``permission``, needed for ``what``."""
         ...
 
+    def may(self, permission: Permission) -> bool:
+        """Tell whether the actor has ``permission``, by the policy of the core."""
+        ...
+
     def command(self, name: str, permission: Permission) -> AbstractContextManager[None]:
         """Run the body as one audited command. A command inside a command is part of it."""
         ...

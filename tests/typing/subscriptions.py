@@ -46,7 +46,7 @@ subscriptions.durable(BookingCreated, name="b")(inside)  # type: ignore[arg-type
 subscriptions.durable(BookingCreated, name="c")(later)  # type: ignore[arg-type]  # async
 subscriptions.durable(BookingCreated)(certain)  # type: ignore[call-arg]  # without a name
 subscriptions.durable("booking.created", name="d")  # type: ignore[arg-type]  # a name, no class
-subscriptions.durable(BookingCreated, name="e", role="manager")  # type: ignore[arg-type]  # text
+subscriptions.durable(BookingCreated, name="e", role=1)  # type: ignore[arg-type]  # no role
 
 # -- uses -----------------------------------------------------------------------------------------
 

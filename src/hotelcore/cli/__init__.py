@@ -25,6 +25,7 @@ COMMANDS: Mapping[str, str] = MappingProxyType(
         "demo": "see two hotels work for 14 days",
         "replay": "live through the bookings of a real hotel, from a CSV file",
         "db": "bring the tables of a database to this version",
+        "access": "see which role may do what",
         "relay": "bring events to durable subscriptions and to a broker",
         "events": "look at what happened, and have it handled again",
     }

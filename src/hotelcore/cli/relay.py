@@ -15,14 +15,12 @@ from contextlib import (
     nullcontext,
     suppress,
 )
-from importlib import import_module
-from inspect import iscoroutinefunction, signature
-from pathlib import Path
-from types import FrameType, ModuleType
+from types import FrameType
 from typing import TYPE_CHECKING
 
+from hotelcore.cli.apps import core_named
 from hotelcore.cli.tables import add_table_names, core_over, names_in, whole_number
-from hotelcore.core import AsyncHotelCore, HotelCore
+from hotelcore.core import HotelCore
 from hotelcore.errors import InvalidInput
 from hotelcore.relay import Relay
 from hotelcore.sql.backlog import any_lane
@@ -106,7 +104,7 @@ def _core(arguments: Namespace) -> Iterator[HotelCore]:
         return
     if arguments.prefix is not None or arguments.schema is not None:
         raise InvalidInput("prefix", "and schema go with --database: an app has names of its own")
-    with closing(_named(arguments.app)) as core:
+    with closing(core_named(arguments.app)) as core:
         check(core.engine, core._names)
         yield core
 
@@ -173,55 +171,3 @@ def _ended_by_signals(relay: Relay) -> Iterator[Callable[[], bool]]:
     finally:
         for each, handler in before.items():
             signal.signal(each, handler)
-
-
-# -- the app ----------------------------------------------------------------------------------
-
-
-def _named(app: str) -> HotelCore:
-    """Return the core that an import string names."""
-    module, _, attribute = app.partition(":")
-    if not all(part.isidentifier() for part in (*module.split("."), attribute)):
-        raise InvalidInput("app", "must look like package.module:attribute")
-    found = _imported(module)
-    if not hasattr(found, attribute):
-        raise InvalidInput("app", "names an attribute that its module does not have")
-    return _as_core(getattr(found, attribute))
-
-
-def _imported(module: str) -> ModuleType:
-    here = str(Path.cwd())
-    if here not in sys.path:
-        sys.path.insert(0, here)
-    try:
-        return import_module(module)
-    except ModuleNotFoundError as error:
-        if not f"{module}.".startswith(f"{error.name}."):
-            raise  # by the host's own module, whose author needs to see where
-        raise InvalidInput(
-            "app", "names a module that cannot be found: start in its directory, or install it"
-        ) from None
-
-
-def _as_core(found: object) -> HotelCore:
-    if callable(found):
-        if iscoroutinefunction(found) or not _needs_nothing(found):
-            raise InvalidInput("app", "names a function that is async or needs arguments")
-        found = found()
-    if isinstance(found, AsyncHotelCore):
-        raise InvalidInput(
-            "app",
-            "is an AsyncHotelCore, which cannot run a relay: name a HotelCore with the same "
-            "database and subscriptions",
-        )
-    if not isinstance(found, HotelCore):
-        raise InvalidInput("app", "must name a HotelCore, or a function that returns one")
-    return found
-
-
-def _needs_nothing(function: Callable[..., object]) -> bool:
-    try:
-        signature(function).bind()
-    except (TypeError, ValueError):  # the latter for what has no signature
-        return False
-    return True

@@ -9,7 +9,7 @@ from types import MappingProxyType
 
 import attrs
 
-from hotelcore.access import POLICY, Permission
+from hotelcore.access import Permission
 from hotelcore.domain.availability import plan_rooms
 from hotelcore.domain.bookings import (
     Action,
@@ -494,15 +494,17 @@ def possible_actions(
     check_unit(uow)
     booking = uow.bookings.get(booking_id)
     found = allowed_actions(booking, uow.hotel.business_date, surroundings(uow, booking))
-    held = POLICY[uow.actor.role]
     return MappingProxyType(
         {
-            action: reasons
-            if permission_of(_COMMANDS[action]) in held
-            else (*reasons, Reason.NOT_PERMITTED)
+            action: reasons if _may(uow, action) else (*reasons, Reason.NOT_PERMITTED)
             for action, reasons in found.items()
         }
     )
+
+
+def _may(uow: UnitOfWork, action: Action) -> bool:
+    needed = permission_of(_COMMANDS[action])
+    return needed is not None and uow.may(needed)
 
 
 # The commands differ in their arguments; only what they need to be called is asked of them.

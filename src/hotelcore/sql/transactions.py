@@ -15,7 +15,7 @@ from attrs import frozen
 from sqlalchemy import Connection, Transaction
 
 from hotelcore import wire
-from hotelcore.access import Permission, authorize
+from hotelcore.access import Permission
 from hotelcore.errors import InvalidInput
 from hotelcore.events.catalogue import Event
 from hotelcore.ids import HotelId
@@ -66,7 +66,8 @@ class Unit:
     ) -> Generator[SqlUnitOfWork, None, None]:
         """Put a unit of work on ``connection``, which ends with the body."""
         # To be in a hotel at all is to see its bookings; without that there is nothing to do.
-        authorize(self.commission.actor.role, Permission.BOOKINGS_VIEW, "unit of work")
+        role, policy = self.commission.actor.role, self.commission.policy
+        policy.authorize(role, Permission.BOOKINGS_VIEW, "unit of work")
         run = Statements(
             connection,
             self.commission.actor.hotel_id,

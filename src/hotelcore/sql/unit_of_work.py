@@ -11,7 +11,7 @@ from uuid import UUID
 import attrs
 from attrs import AttrsInstance, define, field, frozen
 
-from hotelcore.access import Permission, authorize
+from hotelcore.access import Permission, Policy
 from hotelcore.clock import Clock
 from hotelcore.domain.audit import AuditLogEntry, Change, changes_between
 from hotelcore.domain.hotels import Hotel
@@ -50,6 +50,7 @@ class Commission:
     """On whose behalf a unit of work runs, and what tells it the time and gives it ids."""
 
     actor: Actor
+    policy: Policy
     clock: Clock
     new_id: Callable[[], UUID]
     subscriptions: Subscriptions
@@ -139,7 +140,11 @@ class SqlUnitOfWork:
 
     def require(self, permission: Permission, what: str) -> None:
         """Raise `PermissionDenied` unless the actor has ``permission``."""
-        authorize(self.actor.role, permission, what)
+        self._commission.policy.authorize(self.actor.role, permission, what)
+
+    def may(self, permission: Permission) -> bool:
+        """Tell whether the actor has ``permission``."""
+        return permission in self._commission.policy.rights_of(self.actor.role)
 
     @contextmanager
     def command(self, name: str, permission: Permission) -> Generator[None]:
