@@ -37,7 +37,7 @@ from hotelcore.ids import HotelId, IdSource
 from hotelcore.sql.creation import create_schema
 from hotelcore.sql.engine import Gate, new_engine, prepare
 from hotelcore.sql.joining import after_commit
-from hotelcore.sql.limits import Deadline, Limits
+from hotelcore.sql.limits import EVERY_HOTEL, Deadline, Limits
 from hotelcore.sql.proofs import Proofs, prove, snapshot
 from hotelcore.sql.schema import TableNames
 from hotelcore.sql.statements import Statements
@@ -90,7 +90,8 @@ class _Terms:
 
     def unit(self) -> Unit:
         """Start the time of a unit of work."""
-        deadline = Deadline.start(self.commission.clock, self.limits)
+        hotel_id = self.commission.actor.hotel_id
+        deadline = Deadline.start(self.commission.clock, self.limits, hotel_id)
         return Unit(self.commission, self.names, deadline, self.receipt)
 
     def under_key(self, key: str) -> _Terms:
@@ -220,7 +221,7 @@ class HotelCore(_Core):
         """
         with (
             translated(self._limits),
-            self._connection(Deadline.start(self._clock, self._limits)) as connection,
+            self._connection(Deadline.start(self._clock, self._limits, hotel_id)) as connection,
             snapshot(connection, self._names) as seen,
         ):
             return prove(seen, hotel_id, commands=commands)
@@ -238,7 +239,7 @@ class HotelCore(_Core):
     @contextmanager
     def _serving(self, hotel_id: HotelId | None = None) -> Generator[Statements]:
         """Open a transaction for the relay's own rows: those of one hotel, or of all."""
-        deadline = Deadline.start(self._clock, self._limits)
+        deadline = Deadline.start(self._clock, self._limits, hotel_id or EVERY_HOTEL)
         with (
             self._connection(deadline) as connection,
             serve(connection, self._names, deadline, hotel_id) as run,

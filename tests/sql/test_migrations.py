@@ -118,10 +118,10 @@ def test_the_next_migration_is_written_and_run_by_alembics_own_commands(
     with engine.begin() as connection:
         config = configuration(connection)
         config.set_main_option("script_location", str(scripts))
-        command.revision(config, "find guests", autogenerate=True, rev_id="0002")
+        command.revision(config, "find guests", autogenerate=True, rev_id="0003")
         command.upgrade(config, "head")
-    assert (scripts / "versions" / "0002_find_guests.py").exists()
-    assert current(engine) == "0002"
+    assert (scripts / "versions" / "0003_find_guests.py").exists()
+    assert current(engine) == "0003"
     with engine.connect() as connection:
         assert described(connection) == whole
 

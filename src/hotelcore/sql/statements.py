@@ -210,7 +210,6 @@ class Statements:
                 savepoint.commit()
         except BaseException:
             undo(self._connection, savepoint)
-            self._deadline.forget_told()
             raise
 
     def _execute(
