@@ -13,6 +13,7 @@ import time
 from collections.abc import AsyncGenerator, Callable, Generator
 from contextlib import (
     AbstractContextManager,
+    ExitStack,
     aclosing,
     asynccontextmanager,
     contextmanager,
@@ -39,6 +40,7 @@ from hotelcore.sql.engine import Gate, new_engine, prepare
 from hotelcore.sql.joining import after_commit
 from hotelcore.sql.limits import EVERY_HOTEL, Deadline, Limits
 from hotelcore.sql.proofs import Proofs, prove, snapshot
+from hotelcore.sql.role_check import check_row_security
 from hotelcore.sql.schema import TableNames
 from hotelcore.sql.statements import Statements
 from hotelcore.sql.transactions import (
@@ -129,6 +131,7 @@ class _Core:
         limits: Limits | None,
         clock: Clock | None,
         subscriptions: Subscriptions | None,
+        row_security: bool,
     ) -> None:
         self._names = _instance("names", names or TableNames(), TableNames)
         self._limits = _instance("limits", limits or Limits(), Limits)
@@ -136,6 +139,10 @@ class _Core:
         if not (hasattr(self._clock, "now") and hasattr(self._clock, "monotonic")):
             raise InvalidInput("clock", "must have now() and monotonic()")
         self._names.must_suit(engine.dialect.name)
+        if row_security and engine.dialect.name != "postgresql":
+            raise InvalidInput("row_security", "is for PostgreSQL alone: leave it out")
+        # Whether the first connection has still to show that PostgreSQL keeps hotels apart.
+        self._unchecked = row_security
         prepare(engine)
         self._sync_engine = engine
         self._ids = IdSource(self._clock)
@@ -154,6 +161,14 @@ class _Core:
         )
         return _Terms(commission=commission, names=self._names, limits=self._limits)
 
+    def _check(self, connection: Connection) -> None:
+        """Refuse, before the first unit, a role that row-level security would not hold."""
+        with ExitStack() as undo:
+            if not connection.in_transaction():
+                undo.callback(connection.begin().rollback)
+            check_row_security(connection, self._names)
+        self._unchecked = False
+
 
 def _instance(name: str, value: R, kind: type[R]) -> R:
     if not isinstance(value, kind):
@@ -170,6 +185,9 @@ class HotelCore(_Core):
     unit of work, ``clock`` tells the time. Raises `InvalidInput` for anything else. A connection
     of a host's engine is waited for as long as the host's pool says (``pool_timeout``).
 
+    With ``row_security`` no unit begins before PostgreSQL was seen to keep this role to the rows of
+    the acting hotel; `RowSecurityMissing` says what is in the way.
+
     ``events`` is the bus on which listeners in this process subscribe; ``subscriptions`` are the
     inline and durable ones, which a host may make beforehand and hand in.
     """
@@ -182,11 +200,12 @@ class HotelCore(_Core):
         limits: Limits | None = None,
         clock: Clock | None = None,
         subscriptions: Subscriptions | None = None,
+        row_security: bool = False,
     ) -> None:
         if hasattr(database, "sync_engine"):
             raise InvalidInput("database", "is an engine for asyncio: use AsyncHotelCore")
         self.engine = database if isinstance(database, Engine) else new_engine(database)
-        super().__init__(self.engine, names, limits, clock, subscriptions)
+        super().__init__(self.engine, names, limits, clock, subscriptions, row_security)
         self.events = EventBus()
         # A host's engine has a pool of its own size and timeout.
         self._gate = None if self.engine is database else Gate.of(self.engine)
@@ -252,6 +271,9 @@ class HotelCore(_Core):
             with translated(deadline.limits):
                 connection = self.engine.connect()
             with connection:
+                if self._unchecked:
+                    with translated(deadline.limits):
+                        self._check(connection)
                 yield connection
 
 
@@ -362,6 +384,9 @@ def _joined(
         raise InvalidInput("host", "must be a connection or session of this core's engine")
     if not connection.in_transaction():
         raise InvalidInput("host", "must have a transaction open")
+    if core._unchecked:
+        with translated(terms.limits):
+            core._check(connection)
     written, actor = Written(), terms.commission.actor
     with joined(connection, terms.longer_unit(), written) as uow:
         yield uow
@@ -383,11 +408,12 @@ class AsyncHotelCore(_Core):
         limits: Limits | None = None,
         clock: Clock | None = None,
         subscriptions: Subscriptions | None = None,
+        row_security: bool = False,
     ) -> None:
         from hotelcore.sql.asynchronous import async_engine  # an extra, so only when wanted
 
         self.engine: AsyncEngine = async_engine(database)
-        super().__init__(self.engine.sync_engine, names, limits, clock, subscriptions)
+        super().__init__(self.engine.sync_engine, names, limits, clock, subscriptions, row_security)
         self.events = AsyncEventBus()
 
     async def create_schema(self) -> None:
@@ -411,7 +437,9 @@ class AsyncHotelCore(_Core):
                 return prove(whole, hotel_id, commands=commands)
 
         with translated(self._limits):
-            async with self.engine.connect() as connection:
+            async with self._connection(
+                Deadline.start(self._clock, self._limits, hotel_id)
+            ) as connection:
                 return await connection.run_sync(seen)
 
     async def close(self) -> None:
@@ -437,6 +465,9 @@ class AsyncHotelCore(_Core):
         except TimeoutError:
             raise WaitTimeout(wait) from None
         async with aclosing(connection):
+            if self._unchecked:
+                with translated(deadline.limits):
+                    await connection.run_sync(self._check)
             yield connection
 
 
