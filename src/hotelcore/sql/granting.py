@@ -18,15 +18,20 @@ __all__ = ["grant"]
 
 _READ_ONLY = frozenset({VERSION.name})
 _APPEND_ONLY = frozenset({AUDIT_LOG.name, FOLIO_LINE.name})
+_CAN_LOG_IN = text("SELECT true FROM pg_roles WHERE rolname = :role AND rolcanlogin")
+_OTHERS = text(
+    "SELECT count(*) FROM pg_class WHERE oid = ANY(CAST(:oids AS oid[]))"
+    " AND NOT pg_has_role(relowner, 'USAGE')"
+)
 
 
 def grant(database: Database, role: str, names: TableNames | None = None) -> None:
     """Let an existing role work with the tables, and take from it and everybody else the rest.
 
     ``database`` is reached as the owner of the tables. It may be done again at any time; after an
-    upgrade that brings tables it has to be. Raises `InvalidInput` for a role that does not exist or
-    a database that is no PostgreSQL, `SchemaMismatch` for tables of another version, and
-    `RowSecurityMissing` for a role that no policy would hold.
+    upgrade that brings tables it has to be. Raises `InvalidInput` for a role that does not exist,
+    for a database that is no PostgreSQL or not reached as the owner, `SchemaMismatch` for tables of
+    another version, and `RowSecurityMissing` for a role that no policy would hold.
     """
     names = names or TableNames()
     with connected(database) as connection:
@@ -39,11 +44,12 @@ def grant(database: Database, role: str, names: TableNames | None = None) -> Non
 
 
 def _grant(connection: Connection, role: str, names: TableNames) -> None:
-    if not connection.scalar(
-        text("SELECT true FROM pg_roles WHERE rolname = :role AND rolcanlogin"), {"role": role}
-    ):
+    if not connection.scalar(_CAN_LOG_IN, {"role": role}):
         raise InvalidInput("role", "must exist and be able to log in: CREATE ROLE … LOGIN")
     places = places_of(connection, [*METADATA.tables, VERSION.name], names)
+    # Who does not own a table is only warned, and nothing is granted.
+    if connection.scalar(_OTHERS, {"oids": [place.oid for place in places]}):
+        raise InvalidInput("database", "must be reached as the role that owns the tables")
     if problems := dict(problems_of_role(connection, role, places)):
         raise RowSecurityMissing(problems)
     quoted = connection.dialect.identifier_preparer.quote_identifier(role)
