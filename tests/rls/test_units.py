@@ -72,7 +72,7 @@ def sees_its_own(uow: UnitOfWork, hotel: SmallHotel) -> None:
 def test_every_kind_of_unit_begins_with_its_hotel(two: Two) -> None:
     """Before the first statement of its own, the unit's transaction shows its hotel's rows."""
     for hotel in (two.ours, two.theirs, two.ours):
-        hotel.desk.run(lambda uow, hotel=hotel: sees_its_own(uow, hotel))
+        hotel.desk.run(sees_its_own, hotel)
         with hotel.desk.transaction() as uow:
             assert shown(connection_of(uow)) == {hotel.hotel_id}
         with hotel.desk.reading() as uow:
@@ -149,7 +149,7 @@ def test_a_new_connection_is_told_too(two: Two, land: Land) -> None:
 
     with pytest.raises(DatabaseFailure):
         two.ours.desk.run(lost)
-    two.theirs.desk.run(lambda uow: sees_its_own(uow, two.theirs))
+    two.theirs.desk.run(sees_its_own, two.theirs)
     nothing_is_left(two)
 
 
