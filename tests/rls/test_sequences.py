@@ -17,6 +17,9 @@ from tests.rls.sequences import World, new_world
 
 Recorder = Callable[[str, object], None]
 
+KINDS = ("savepoint", "write", "leave", "kill", "again", "abandoned", "threads", "tasks")
+"""What has to have happened, or the sequences showed less than they seem to."""
+
 SEQUENCES = int(os.environ.get("HOTELCORE_SEQUENCES", "200"))
 FIRST = int(os.environ.get("HOTELCORE_FIRST_SEQUENCE", "0"))
 
@@ -27,7 +30,7 @@ def no_foreign_row(world: World) -> str:
         world.sequence(number)
         found = world.tally.found
         assert (found["foreign"], found["blind"], found["left"]) == (0, 0, 0), number
-    for kind in ("savepoint", "write", "leave", "kill", "again", "abandoned", "threads", "tasks"):
+    for kind in KINDS:
         assert world.tally.found[kind] > 0
     found = world.tally.found
     return f"{SEQUENCES:,} sequences, {found['looks']:,} looks, {found['foreign']} foreign rows"
