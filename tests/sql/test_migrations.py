@@ -534,7 +534,7 @@ def test_the_command_line_upgrades_tells_and_checks(
         assert capsys.readouterr().out.splitlines() == [
             HEAD,
             HEAD,
-            f"revision {HEAD}, every table and column is there",
+            f"revision {HEAD}, every table and column is there, hotel_id is in every key",
         ]
     with engine.connect() as connection:
         assert described(connection) == described(connection, INN)

@@ -21,7 +21,7 @@ def add_arguments(parser: ArgumentParser) -> None:
     for action, purpose in (
         ("upgrade", "run the migrations that the database lacks"),
         ("current", "print the revision that the tables are at"),
-        ("check", "fail unless the revision, every table and every column are there"),
+        ("check", "fail unless every table and column is there and every key keeps hotels apart"),
         ("grant", "give a PostgreSQL role exactly what an application needs, and no more"),
     ):
         of_action = actions.add_parser(action, help=purpose, description=f"{purpose.capitalize()}.")
@@ -70,5 +70,5 @@ def _check(output: Output, database: str, names: TableNames, *, row_security: bo
     except (SchemaMismatch, RowSecurityMissing) as mismatch:
         output.document({"ok": False, "problem": str(mismatch)})
         raise
-    output.line(f"revision {HEAD}, every table and column is there")
+    output.line(f"revision {HEAD}, every table and column is there, hotel_id is in every key")
     output.document({"ok": True, "problem": None})

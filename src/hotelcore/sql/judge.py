@@ -32,8 +32,11 @@ from sqlalchemy import (
     Update,
 )
 from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.engine.default import DefaultDialect
+from sqlalchemy.exc import InvalidRequestError
 from sqlalchemy.sql import elements, operators
 from sqlalchemy.sql.base import _from_objects
+from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.dml import UpdateBase
 from sqlalchemy.sql.elements import ClauseElement
 from sqlalchemy.sql.functions import FunctionElement
@@ -56,6 +59,8 @@ JUDGEABLE = (Select, CompoundSelect, Insert, Update, Delete)
 """The kinds of statements."""
 _HOTEL_ID = "hotel_id"
 _SERVED = frozenset({"hc_feed", "hc_outbox", "hc_inbox", "hc_dead_letter"})
+# Which FROM a query has is the compiler's to say; this one has nothing to compile.
+_COMPILER = SQLCompiler(DefaultDialect(), None)
 _CTE_PREFIXES = frozenset({"MATERIALIZED", "NOT MATERIALIZED"})
 _ON_CONFLICT = (
     postgresql.dml.OnConflictDoNothing,
@@ -127,12 +132,7 @@ class Judge:
     # -- statements ---------------------------------------------------------------------------
 
     def _select(self, query: Select[Any], outer: _Scope, *, derived: bool) -> frozenset[int]:
-        state = query._compile_state_factory(query, query._default_compiler())
-        froms = state._get_display_froms(
-            # As the compiler has it: a table in FROM sees its neighbours only if it is told to.
-            explicit_correlate_froms=tuple(outer.all - outer.near if derived else outer.all),
-            implicit_correlate_froms=() if derived else tuple(outer.near),
-        )
+        froms = _froms_of(query, outer, derived=derived)
         scope = self._scope(froms, query._where_criteria, outer)
         self._expressions(
             chain(
@@ -201,7 +201,7 @@ class Judge:
         self._expressions([*changed.values(), *([] if where is None else [where])], _Scope())
 
     def _change(self, change: Update | Delete) -> frozenset[int]:
-        state = change._compile_state_factory(change, change._default_compiler())
+        state = change._compile_state_factory(change, _COMPILER)
         # What both kinds of it have, which their common type does not tell.
         froms = [change.table, *state._extra_froms]  # type: ignore[attr-defined]
         scope = self._scope(froms, change._where_criteria, _Scope())
@@ -340,6 +340,19 @@ class Judge:
 
 
 # -- what elements say --------------------------------------------------------------------------
+
+
+def _froms_of(query: Select[Any], outer: _Scope, *, derived: bool) -> list[FromClause]:
+    """Return what a SELECT selects from, without what it takes from around it."""
+    state = query._compile_state_factory(query, _COMPILER)
+    try:
+        return state._get_display_froms(
+            # As the compiler has it: a query in FROM sees its neighbours only if it is told to.
+            explicit_correlate_froms=tuple(outer.all - outer.near if derived else outer.all),
+            implicit_correlate_froms=() if derived else tuple(outer.near),
+        )
+    except InvalidRequestError:
+        raise cannot_be_judged("a query that selects only from what is around it") from None
 
 
 def _follow(ties: _Ties, known: set[Place]) -> None:

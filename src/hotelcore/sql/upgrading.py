@@ -19,6 +19,7 @@ from hotelcore.errors import InvalidInput, SchemaMismatch
 from hotelcore.sql.creation import HEAD, VERSION, in_schema, present_in, wait_for_turn
 from hotelcore.sql.engine import READING, new_engine, parsed_url, prepare
 from hotelcore.sql.limits import Limits
+from hotelcore.sql.lint import problems_in
 from hotelcore.sql.schema import METADATA, TableNames
 from hotelcore.sql.translation import translated
 
@@ -52,14 +53,22 @@ def current(database: Database, names: TableNames | None = None) -> str | None:
 
 
 def check(database: Database, names: TableNames | None = None) -> None:
-    """Raise `SchemaMismatch` unless the tables are those of this version, with every column."""
+    """Raise `SchemaMismatch` unless the tables are those of this version, and keep hotels apart.
+
+    Every column is there, and ``hotel_id`` is in every key and index (`hotelcore.sql.lint`).
+    """
     names = names or TableNames()
     with connected(database, reading=True) as connection, in_schema(connection, names):
         present_in(connection, names).must_be_at_head()
         lacking = ", ".join(_lacking(connection, names))
+        problems = "; ".join(map(str, problems_in(connection, names)))
     if lacking:
         found = f"revision {HEAD} without {lacking}"
         raise SchemaMismatch(found, f"revision {HEAD}", "restore what is missing from a backup")
+    if problems:
+        needed = "hotel_id in every key and first in every index"
+        raise SchemaMismatch(f"changed tables: {problems}", needed, "undo what was changed")
+
 
 
 def not_ours(
