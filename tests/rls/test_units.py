@@ -180,6 +180,11 @@ def test_two_units_in_one_transaction_take_turns(two: Two) -> None:
                 for _ in range(2):
                     sees_its_own(inner, two.theirs)
                     sees_its_own(outer, two.ours)
+                # What is told inside a savepoint is taken back with it: the inner hotel stands.
+                with host.begin_nested() as savepoint:
+                    sees_its_own(outer, two.ours)
+                    savepoint.rollback()
+                sees_its_own(outer, two.ours)
                 if failing:
                     raise ZeroDivisionError
             assert told(host) == str(two.ours.hotel_id)
