@@ -35,6 +35,10 @@ _OF_ONE_HOTEL = frozenset(
         ("hc_hotel", "uq_hc_hotel_stripe_subscription_id"),
     }
 )
+_INDEX_COLUMNS = text(
+    "SELECT i.name AS name, i.tbl_name AS its_table, x.name AS first FROM sqlite_master i, "
+    "pragma_index_info(i.name) x WHERE i.type = 'index' AND x.seqno = 0"
+)
 
 
 @frozen
