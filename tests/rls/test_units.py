@@ -181,6 +181,7 @@ def test_two_units_in_one_transaction_take_turns(two: Two) -> None:
                     sees_its_own(inner, two.theirs)
                     sees_its_own(outer, two.ours)
                 # What is told inside a savepoint is taken back with it: the inner hotel stands.
+                sees_its_own(inner, two.theirs)
                 with host.begin_nested() as savepoint:
                     sees_its_own(outer, two.ours)
                     savepoint.rollback()

@@ -22,7 +22,7 @@ from hotelcore.ids import HotelId
 from hotelcore.operations.declaring import permission_of
 from hotelcore.sql.engine import DEADLINE, NAMES, READING
 from hotelcore.sql.idempotency import claim, settle
-from hotelcore.sql.limits import Deadline, forget_told, read_told, tell_again
+from hotelcore.sql.limits import Deadline, read_told, tell_again
 from hotelcore.sql.schema import TableNames
 from hotelcore.sql.statements import Statements, undo
 from hotelcore.sql.translation import translated
@@ -173,7 +173,6 @@ def _begun(
             transaction = connection.begin()
         try:
             with translated(deadline.limits):
-                forget_told(connection)
                 enforce(deadline, connection)
             yield transaction
         except BaseException:
