@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any, TypeAlias
 
 from hypothesis import strategies as st
@@ -26,6 +26,7 @@ from sqlalchemy import (
     not_,
     or_,
     select,
+    true,
     union,
     update,
 )
@@ -62,7 +63,9 @@ RATES = Table("rates", WORLD, Column("row", Integer, primary_key=True), Column("
 numbers = st.sampled_from([OURS, THEIRS, None])
 contents = st.fixed_dictionaries(
     {
-        table.name: st.lists(st.tuples(st.sampled_from([OURS, THEIRS]), numbers), max_size=5)
+        table.name: st.lists(
+            st.tuples(st.sampled_from([OURS, THEIRS]), numbers), min_size=1, max_size=5
+        )
         for table in (ROOMS, STAYS)
     }
 )
@@ -184,12 +187,15 @@ def selects(draw: st.DrawFn, depth: int, outer: Sequence[FromClause]) -> Select[
     """Give a SELECT of two columns, a hotel and a number."""
     froms = draw(st.lists(leaves(depth, outer), min_size=1, max_size=3, unique_by=id))
     query: Select[Any] = select(draw(hotel_columns(froms)).label("hotel_id"), froms[-1].c.n)
-    if draw(st.booleans()) and len(froms) > 1:
-        query = query.select_from(draw(joined(froms)))
+    tied = draw(ties(froms, outer))
+    if len(froms) > 1 and draw(st.integers(0, 2)):
+        # Where a tie stands in a join is what decides whether it is one.
+        number = draw(st.integers(0, len(tied)))
+        query = query.select_from(draw(joined(froms, tied[:number])))
+        tied = tied[number:]
     else:
         query = query.select_from(*froms)
-    query = query.where(*draw(st.lists(conditions(depth, froms, outer), max_size=2)))
-    query = query.where(*draw(ties(froms, outer)))
+    query = query.where(*tied, *draw(st.lists(conditions(depth, froms, outer), max_size=1)))
     if depth and draw(st.integers(0, 4)) == 0:
         inner = counted(draw(selects(depth - 1, [*outer, *froms])))
         query = query.with_only_columns(
@@ -208,16 +214,17 @@ def selects(draw: st.DrawFn, depth: int, outer: Sequence[FromClause]) -> Select[
 
 
 @st.composite
-def joined(draw: st.DrawFn, froms: Sequence[FromClause]) -> FromClause:
-    """Join tables by inner, left and full joins, in any nesting."""
+def joined(
+    draw: st.DrawFn, froms: Sequence[FromClause], tied: Sequence[Condition] = ()
+) -> FromClause:
+    """Join tables by inner, left and full joins, in any nesting, under these conditions."""
     if len(froms) == 1:
         return froms[0]
     at = draw(st.integers(1, len(froms) - 1))
     left, right = draw(joined(froms[:at])), draw(joined(froms[at:]))
-    on = and_(*draw(ties(froms, ())), *draw(st.lists(comparisons(froms), min_size=1, max_size=2)))
-    kind: Callable[..., FromClause] = join
+    more = [true()] if draw(st.booleans()) else [draw(comparisons(froms))]
     how = draw(st.sampled_from([{}, {"isouter": True}, {"isouter": True}, {"full": True}]))
-    return kind(left, right, on, **how)
+    return join(left, right, and_(*tied, *more), **how)
 
 
 @st.composite

@@ -81,6 +81,7 @@ from tests.sql.statement_strategies import (
     Statement,
     changes,
     contents,
+    selects,
     statements,
 )
 
@@ -233,12 +234,31 @@ def only_ours(
     return {name: [row for row in some if row[0] == OURS] for name, some in rows.items()}
 
 
-@settings(max_examples=10 * settings.default.max_examples)  # type: ignore[union-attr]  # is loaded
+MANY = settings(max_examples=10 * settings.default.max_examples)  # type: ignore[union-attr]  # set
+
+
+@MANY
 @given(statement=statements | changes(), rows=contents)
 def test_the_other_hotel_makes_no_difference(
     memory: Engine, statement: Statement, rows: dict[str, list[tuple[int, int | None]]]
 ) -> None:
     """What is accepted answers and changes as if the other hotel's rows were not there at all."""
+    makes_no_difference(memory, statement, rows)
+
+
+@MANY
+@given(statement=selects(0, ()), rows=contents)
+def test_the_other_hotel_makes_no_difference_to_a_join(
+    memory: Engine, statement: Statement, rows: dict[str, list[tuple[int, int | None]]]
+) -> None:
+    """The same of plain joins, where it matters in which condition a tie stands."""
+    makes_no_difference(memory, statement, rows)
+
+
+def makes_no_difference(
+    memory: Engine, statement: Statement, rows: Mapping[str, list[tuple[int, int | None]]]
+) -> None:
+    """Compare a statement, if it is accepted, in a world of two hotels and in one of ours alone."""
     if not is_bound(statement):
         return
     with memory.connect() as connection:
@@ -249,7 +269,10 @@ def test_the_other_hotel_makes_no_difference(
         alone = outcome(connection, statement, only_ours(rows))
     assert both[:2] == alone[:2]
     assert both[2] == sorted(
-        f"{name} {row}" for name, some in rows.items() for row in some if row[0] == THEIRS
+        f"{name} {(hotel, n)}"
+        for name, some in rows.items()
+        for hotel, n in some
+        if hotel == THEIRS
     )
     assert alone[2] == []
 
