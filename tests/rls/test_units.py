@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterator
 from contextlib import closing, suppress
+from typing import Any
 
 import pytest
 from attrs import frozen
@@ -14,7 +15,7 @@ from sqlalchemy.orm import Session
 
 from hotelcore import HotelCore, TableNames, new_id
 from hotelcore.core import AsyncDesk, AsyncHotelCore, AsyncUnit
-from hotelcore.errors import DatabaseBusy, DatabaseFailure, NotFound
+from hotelcore.errors import DatabaseBusy, DatabaseFailure, InvalidInput, NotFound
 from hotelcore.events.catalogue import BookingCreated
 from hotelcore.ids import HotelId
 from hotelcore.operations import register_guest
@@ -338,3 +339,28 @@ def test_asyncio_units_are_held_too(land: Land, two: Two) -> None:
         await host.run_sync(join)
 
     asyncio.run(work())
+
+
+# -- behind a pooler ----------------------------------------------------------------------------
+
+
+def test_the_url_keeps_the_driver_from_preparing_statements(land: Land) -> None:
+    """A pooler between transactions would send them to another session, so they are not made."""
+    url = f"{land.app}{'&' if '?' in land.app else '?'}prepare_threshold=none"
+
+    def threshold(connection: Connection) -> object:
+        driver: Any = connection.connection.driver_connection  # psycopg's, of either core
+        return driver.prepare_threshold
+
+    async def of_the_asyncio_core() -> object:
+        core = AsyncHotelCore(url, row_security=True)
+        async with core.engine.connect() as connection:
+            found = await connection.run_sync(threshold)
+        await core.close()
+        return found
+
+    with closing(HotelCore(url, row_security=True)) as core, core.engine.connect() as connection:
+        assert threshold(connection) is None
+    assert asyncio.run(of_the_asyncio_core()) is None
+    with pytest.raises(InvalidInput, match="prepare_threshold"):
+        HotelCore(url.replace("none", "5"))

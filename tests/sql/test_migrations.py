@@ -178,11 +178,15 @@ def test_create_schema_after_an_upgrade_changes_nothing(engine: Engine) -> None:
 
 
 def test_create_schema_brings_a_lost_table_back(engine: Engine) -> None:
-    """A table that is missing at the newest revision is created, the others stay."""
+    """A table that is missing at the newest revision is created whole, the others stay."""
     create(engine)
+    with engine.connect() as connection:
+        before = described(connection)
     execute(engine, "DROP TABLE hc_inbox")
     create(engine)
     check(engine)
+    with engine.connect() as connection:
+        assert described(connection) == before
 
 
 def test_an_empty_database_is_told_to_upgrade(engine: Engine) -> None:
