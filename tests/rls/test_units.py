@@ -221,14 +221,17 @@ def test_a_host_that_names_another_hotel_is_shown_nothing(two: Two) -> None:
 )
 def test_an_operation_takes_as_many_statements_as_without(two: Two, land: Land, name: str) -> None:
     """The hotel is named in the statement that tells the limits, which is there anyway."""
-    sent: list[int] = []
-    with closing(HotelCore(land.root)) as other:
-        for core in (two.core, other):
+    sent: list[list[str]] = []
+    with closing(land.core()) as held, closing(HotelCore(land.root)) as free:
+        for core in (held, free):
             hotel = open_hotel(core)
             call = good_call(name, hotel)
             with counted_statements(core) as statements:
                 call.run()
-            sent.append(len(statements))
+            tellings = {each for each in statements if "set_config" in each}
+            assert tellings == {statements[0]}
+            # On a slow machine the limits are told more than once, by either of them.
+            sent.append([each for each in statements if each not in tellings])
     assert sent[0] == sent[1]
 
 
