@@ -87,7 +87,6 @@ def read_told(connection: Connection) -> Mapping[str, str]:
 def tell_again(connection: Connection, told: Mapping[str, str]) -> None:
     """Give a host's transaction back what `read_told` read."""
     if told:
-        forget_told(connection)
         connection.execute(_SET, told)
 
 
