@@ -127,3 +127,10 @@ def build(session: nox.Session) -> None:
     session.install(str(wheel))
     with session.chdir(target):
         session.run("python", "-c", "import hotelcore; print(hotelcore.__file__)")
+
+
+@nox.session
+def pgbouncer(session: nox.Session) -> None:
+    """Show that hotels stay apart behind PgBouncer; needs it, and a server's URL behind `--`."""
+    install(session)
+    session.run("python", "benchmarks/behind_pgbouncer.py", *session.posargs)

@@ -827,6 +827,7 @@ EXAMPLES: dict[str, object] = {
     "date": TODAY,
     "tuple[str, ...]": ("one", "two"),
     "tuple[date, ...]": (TODAY,),
+    "Mapping[str, str]": {"a table is open": "ALTER TABLE it"},
 }
 
 

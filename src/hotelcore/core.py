@@ -13,6 +13,7 @@ import time
 from collections.abc import AsyncGenerator, Callable, Generator
 from contextlib import (
     AbstractContextManager,
+    ExitStack,
     aclosing,
     asynccontextmanager,
     contextmanager,
@@ -38,8 +39,9 @@ from hotelcore.ids import HotelId, IdSource
 from hotelcore.sql.creation import create_schema
 from hotelcore.sql.engine import Gate, new_engine, prepare
 from hotelcore.sql.joining import after_commit
-from hotelcore.sql.limits import Deadline, Limits
+from hotelcore.sql.limits import EVERY_HOTEL, Deadline, Limits
 from hotelcore.sql.proofs import Proofs, prove, snapshot
+from hotelcore.sql.role_check import check_row_security
 from hotelcore.sql.schema import TableNames
 from hotelcore.sql.statements import Statements
 from hotelcore.sql.transactions import (
@@ -91,7 +93,8 @@ class _Terms:
 
     def unit(self) -> Unit:
         """Start the time of a unit of work."""
-        deadline = Deadline.start(self.commission.clock, self.limits)
+        hotel_id = self.commission.actor.hotel_id
+        deadline = Deadline.start(self.commission.clock, self.limits, hotel_id)
         return Unit(self.commission, self.names, deadline, self.receipt)
 
     def under_key(self, key: str) -> _Terms:
@@ -130,6 +133,7 @@ class _Core:
         clock: Clock | None,
         subscriptions: Subscriptions | None,
         policy: Policy | None,
+        row_security: bool,
     ) -> None:
         self._names = _instance("names", names or TableNames(), TableNames)
         self._limits = _instance("limits", limits or Limits(), Limits)
@@ -137,6 +141,10 @@ class _Core:
         if not (hasattr(self._clock, "now") and hasattr(self._clock, "monotonic")):
             raise InvalidInput("clock", "must have now() and monotonic()")
         self._names.must_suit(engine.dialect.name)
+        if row_security and engine.dialect.name != "postgresql":
+            raise InvalidInput("row_security", "is for PostgreSQL alone: leave it out")
+        # Whether the first connection has still to show that PostgreSQL keeps hotels apart.
+        self._unchecked = row_security
         prepare(engine)
         self._sync_engine = engine
         self._ids = IdSource(self._clock)
@@ -164,6 +172,14 @@ class _Core:
         )
         return _Terms(commission=commission, names=self._names, limits=self._limits)
 
+    def _check(self, connection: Connection) -> None:
+        """Refuse, before the first unit, a role that row-level security would not hold."""
+        with ExitStack() as undo:
+            if not connection.in_transaction():
+                undo.callback(connection.begin().rollback)
+            check_row_security(connection, self._names)
+        self._unchecked = False
+
 
 def _instance(name: str, value: R, kind: type[R]) -> R:
     if not isinstance(value, kind):
@@ -180,6 +196,9 @@ class HotelCore(_Core):
     unit of work, ``clock`` tells the time. Raises `InvalidInput` for anything else. A connection
     of a host's engine is waited for as long as the host's pool says (``pool_timeout``).
 
+    With ``row_security`` no unit begins before PostgreSQL was seen to keep this role to the rows of
+    the acting hotel; `RowSecurityMissing` says what is in the way.
+
     ``events`` is the bus on which listeners in this process subscribe; ``subscriptions`` are the
     inline and durable ones, which a host may make beforehand and hand in. ``policy`` says what each
     role may do; by default it is `hotelcore.access.POLICY`.
@@ -194,11 +213,12 @@ class HotelCore(_Core):
         clock: Clock | None = None,
         subscriptions: Subscriptions | None = None,
         policy: Policy | None = None,
+        row_security: bool = False,
     ) -> None:
         if hasattr(database, "sync_engine"):
             raise InvalidInput("database", "is an engine for asyncio: use AsyncHotelCore")
         self.engine = database if isinstance(database, Engine) else new_engine(database)
-        super().__init__(self.engine, names, limits, clock, subscriptions, policy)
+        super().__init__(self.engine, names, limits, clock, subscriptions, policy, row_security)
         self.events = EventBus()
         # A host's engine has a pool of its own size and timeout.
         self._gate = None if self.engine is database else Gate.of(self.engine)
@@ -233,7 +253,7 @@ class HotelCore(_Core):
         """
         with (
             translated(self._limits),
-            self._connection(Deadline.start(self._clock, self._limits)) as connection,
+            self._connection(Deadline.start(self._clock, self._limits, hotel_id)) as connection,
             snapshot(connection, self._names) as seen,
         ):
             return prove(seen, hotel_id, commands=commands)
@@ -251,7 +271,7 @@ class HotelCore(_Core):
     @contextmanager
     def _serving(self, hotel_id: HotelId | None = None) -> Generator[Statements]:
         """Open a transaction for the relay's own rows: those of one hotel, or of all."""
-        deadline = Deadline.start(self._clock, self._limits)
+        deadline = Deadline.start(self._clock, self._limits, hotel_id or EVERY_HOTEL)
         with (
             self._connection(deadline) as connection,
             serve(connection, self._names, deadline, hotel_id) as run,
@@ -264,6 +284,9 @@ class HotelCore(_Core):
             with translated(deadline.limits):
                 connection = self.engine.connect()
             with connection:
+                if self._unchecked:
+                    with translated(deadline.limits):
+                        self._check(connection)
                 yield connection
 
 
@@ -374,6 +397,9 @@ def _joined(
         raise InvalidInput("host", "must be a connection or session of this core's engine")
     if not connection.in_transaction():
         raise InvalidInput("host", "must have a transaction open")
+    if core._unchecked:
+        with translated(terms.limits):
+            core._check(connection)
     written, actor = Written(), terms.commission.actor
     with joined(connection, terms.longer_unit(), written) as uow:
         yield uow
@@ -396,11 +422,13 @@ class AsyncHotelCore(_Core):
         clock: Clock | None = None,
         subscriptions: Subscriptions | None = None,
         policy: Policy | None = None,
+        row_security: bool = False,
     ) -> None:
         from hotelcore.sql.asynchronous import async_engine  # an extra, so only when wanted
 
         self.engine: AsyncEngine = async_engine(database)
-        super().__init__(self.engine.sync_engine, names, limits, clock, subscriptions, policy)
+        engine = self.engine.sync_engine
+        super().__init__(engine, names, limits, clock, subscriptions, policy, row_security)
         self.events = AsyncEventBus()
 
     async def create_schema(self) -> None:
@@ -424,7 +452,9 @@ class AsyncHotelCore(_Core):
                 return prove(whole, hotel_id, commands=commands)
 
         with translated(self._limits):
-            async with self.engine.connect() as connection:
+            async with self._connection(
+                Deadline.start(self._clock, self._limits, hotel_id)
+            ) as connection:
                 return await connection.run_sync(seen)
 
     async def close(self) -> None:
@@ -450,6 +480,9 @@ class AsyncHotelCore(_Core):
         except TimeoutError:
             raise WaitTimeout(wait) from None
         async with aclosing(connection):
+            if self._unchecked:
+                with translated(deadline.limits):
+                    await connection.run_sync(self._check)
             yield connection
 
 

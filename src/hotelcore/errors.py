@@ -39,12 +39,14 @@ __all__ = [
     "ReadOnly",
     "Refused",
     "RoomTaken",
+    "RowSecurityMissing",
     "SchemaMismatch",
     "SoldOut",
     "StaleVersion",
     "TenantMismatch",
     "TransactionTimeout",
     "TransportFailure",
+    "UnboundStatement",
     "UnitAborted",
     "UnknownEvent",
     "WaitTimeout",
@@ -405,6 +407,18 @@ class ReadOnly(HotelcoreError):
         return self.reason
 
 
+@define(slots=False, eq=False)
+class UnboundStatement(HotelcoreError):
+    """A statement was refused, because it is not bound to the acting hotel."""
+
+    what: str
+    remedy: str
+
+    def message(self) -> str:
+        """Name the table or the part of the statement, and what to write instead."""
+        return f"a statement is not bound to the acting hotel, by {self.what}: {self.remedy}"
+
+
 class UnitAborted(Conflict):
     """A command of this unit failed, so nothing of the unit was kept; try it in a savepoint."""
 
@@ -420,6 +434,22 @@ class SchemaMismatch(HotelcoreError):
     def message(self) -> str:
         """Say what is there, what is needed, and what mends it."""
         return f"the database has {self.found}, this version needs {self.needed}: {self.remedy}"
+
+
+@define(slots=False, eq=False)
+class RowSecurityMissing(HotelcoreError):
+    """PostgreSQL would not keep this role to the rows of one hotel.
+
+    ``problems`` holds everything that was found, each with the SQL by which an administrator mends
+    it.
+    """
+
+    problems: Mapping[str, str]
+
+    def message(self) -> str:
+        """Name each problem and what mends it."""
+        found = (f"\n- {problem}: {remedy}" for problem, remedy in self.problems.items())
+        return f"PostgreSQL would not keep this role to the rows of one hotel:{''.join(found)}"
 
 
 @define(slots=False, eq=False)

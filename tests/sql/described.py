@@ -37,11 +37,21 @@ FROM pg_trigger t JOIN pg_class c ON c.oid = t.tgrelid
 WHERE NOT t.tgisinternal AND c.relnamespace = CAST(:schema AS regnamespace)
   AND starts_with(c.relname, :prefix)
 """,
+    """
+SELECT 'row security', relname, relrowsecurity || ' ' || relforcerowsecurity FROM pg_class
+WHERE relkind = 'r' AND relnamespace = CAST(:schema AS regnamespace)
+  AND starts_with(relname, :prefix)
+""",
+    """
+SELECT 'policy', tablename, policyname,
+  concat_ws(' ', permissive, roles, cmd, qual, 'CHECK', with_check)
+FROM pg_policies WHERE schemaname = :schema AND starts_with(tablename, :prefix)
+""",
 )
 
 
 def described(connection: Connection, names: TableNames | None = None) -> dict[str, str]:
-    """Return each column, constraint, index and trigger with its definition, all names neutral."""
+    """Return each column, constraint, index, trigger and policy, with all names neutral."""
     names = names or TableNames()
     schema = names.schema or "public"
     values = {"prefix": names.prefix, "schema": schema}

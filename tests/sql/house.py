@@ -48,14 +48,14 @@ class House:
         """Open a transaction of this hotel that is committed when the block ends well."""
         with self.engine.connect() as connection, connection.begin():
             limits = Limits(wait_limit=timedelta(seconds=20), time_limit=timedelta(seconds=60))
-            deadline = Deadline.start(SystemClock(), limits)
+            deadline = Deadline.start(SystemClock(), limits, self.hotel_id)
             yield Statements(connection, self.hotel_id, deadline, read_only=False)
 
     @contextmanager
     def reading(self) -> Iterator[Statements]:
         """Read as this hotel without taking a lock."""
         with self.engine.connect().execution_options(**{READING: True}) as connection:
-            deadline = Deadline.start(SystemClock(), Limits())
+            deadline = Deadline.start(SystemClock(), Limits(), self.hotel_id)
             yield Statements(connection, self.hotel_id, deadline, read_only=True)
 
     def booking(self, **changes: object) -> Booking:

@@ -118,10 +118,10 @@ def test_the_next_migration_is_written_and_run_by_alembics_own_commands(
     with engine.begin() as connection:
         config = configuration(connection)
         config.set_main_option("script_location", str(scripts))
-        command.revision(config, "find guests", autogenerate=True, rev_id="0002")
+        command.revision(config, "find guests", autogenerate=True, rev_id="0003")
         command.upgrade(config, "head")
-    assert (scripts / "versions" / "0002_find_guests.py").exists()
-    assert current(engine) == "0002"
+    assert (scripts / "versions" / "0003_find_guests.py").exists()
+    assert current(engine) == "0003"
     with engine.connect() as connection:
         assert described(connection) == whole
 
@@ -178,11 +178,15 @@ def test_create_schema_after_an_upgrade_changes_nothing(engine: Engine) -> None:
 
 
 def test_create_schema_brings_a_lost_table_back(engine: Engine) -> None:
-    """A table that is missing at the newest revision is created, the others stay."""
+    """A table that is missing at the newest revision is created whole, the others stay."""
     create(engine)
+    with engine.connect() as connection:
+        before = described(connection)
     execute(engine, "DROP TABLE hc_inbox")
     create(engine)
     check(engine)
+    with engine.connect() as connection:
+        assert described(connection) == before
 
 
 def test_an_empty_database_is_told_to_upgrade(engine: Engine) -> None:
@@ -534,7 +538,7 @@ def test_the_command_line_upgrades_tells_and_checks(
         assert capsys.readouterr().out.splitlines() == [
             HEAD,
             HEAD,
-            f"revision {HEAD}, every table and column is there",
+            f"revision {HEAD}, every table and column is there, hotel_id is in every key",
         ]
     with engine.connect() as connection:
         assert described(connection) == described(connection, INN)

@@ -1,14 +1,16 @@
-"""``hotelcore db``: bring the tables of a database to this version, or say where they are."""
+"""``hotelcore db``: bring tables to this version, say where they are, or let a role use them."""
 
 from __future__ import annotations
 
 from argparse import ArgumentParser, Namespace
 
 from hotelcore.cli.output import Output
-from hotelcore.errors import SchemaMismatch
+from hotelcore.errors import RowSecurityMissing, SchemaMismatch
 from hotelcore.sql.creation import HEAD
+from hotelcore.sql.granting import grant
+from hotelcore.sql.role_check import check_row_security
 from hotelcore.sql.schema import TableNames
-from hotelcore.sql.upgrading import check, current, upgrade
+from hotelcore.sql.upgrading import check, connected, current, upgrade
 
 __all__ = ["add_arguments", "run"]
 
@@ -19,7 +21,8 @@ def add_arguments(parser: ArgumentParser) -> None:
     for action, purpose in (
         ("upgrade", "run the migrations that the database lacks"),
         ("current", "print the revision that the tables are at"),
-        ("check", "fail unless the revision, every table and every column are there"),
+        ("check", "fail unless every table and column is there and every key keeps hotels apart"),
+        ("grant", "give a PostgreSQL role exactly what an application needs, and no more"),
     ):
         of_action = actions.add_parser(action, help=purpose, description=f"{purpose.capitalize()}.")
         of_action.add_argument(
@@ -28,6 +31,14 @@ def add_arguments(parser: ArgumentParser) -> None:
         of_action.add_argument("--prefix", default="hc_", help="what their names begin with (hc_)")
         of_action.add_argument("--schema", help="the PostgreSQL schema that they are in")
         of_action.add_argument("--json", action="store_true", help="print one JSON document")
+        if action == "check":
+            of_action.add_argument(
+                "--row-security",
+                action="store_true",
+                help="fail also unless PostgreSQL keeps this role to the rows of one hotel",
+            )
+        if action == "grant":
+            of_action.add_argument("--role", required=True, help="the application's, which exists")
 
 
 def run(arguments: Namespace) -> int:
@@ -35,7 +46,12 @@ def run(arguments: Namespace) -> int:
     output = Output(as_json=arguments.json)
     names = TableNames(prefix=arguments.prefix, schema=arguments.schema)
     if arguments.action == "check":
-        _check(output, arguments.database, names)
+        _check(output, arguments.database, names, row_security=arguments.row_security)
+        return 0
+    if arguments.action == "grant":
+        grant(arguments.database, arguments.role, names)
+        output.line(f"role {arguments.role} has what an application needs")
+        output.document({"role": arguments.role})
         return 0
     if arguments.action == "upgrade":
         upgrade(arguments.database, names)
@@ -45,11 +61,14 @@ def run(arguments: Namespace) -> int:
     return 0
 
 
-def _check(output: Output, database: str, names: TableNames) -> None:
+def _check(output: Output, database: str, names: TableNames, *, row_security: bool) -> None:
     try:
         check(database, names)
-    except SchemaMismatch as mismatch:
+        if row_security:
+            with connected(database, reading=True) as connection:
+                check_row_security(connection, names)
+    except (SchemaMismatch, RowSecurityMissing) as mismatch:
         output.document({"ok": False, "problem": str(mismatch)})
         raise
-    output.line(f"revision {HEAD}, every table and column is there")
+    output.line(f"revision {HEAD}, every table and column is there, hotel_id is in every key")
     output.document({"ok": True, "problem": None})

@@ -8,7 +8,7 @@ from sqlalchemy.exc import InvalidRequestError
 from sqlalchemy.pool import AsyncAdaptedQueuePool
 
 from hotelcore.errors import InvalidInput, MissingExtra
-from hotelcore.sql.engine import parsed_url, places_for
+from hotelcore.sql.engine import for_driver, parsed_url, places_for
 
 try:
     from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
@@ -27,9 +27,11 @@ def async_engine(database: str | URL | AsyncEngine) -> AsyncEngine:
     url = parsed_url(database)
     if url.get_backend_name() == "sqlite":
         url = url.set(drivername="sqlite+aiosqlite")
+    url, connecting = for_driver(url)
     try:
         return create_async_engine(
             url,
+            connect_args=connecting,
             pool_size=places_for(url),
             max_overflow=0,
             poolclass=AsyncAdaptedQueuePool,

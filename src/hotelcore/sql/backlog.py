@@ -19,7 +19,7 @@ from hotelcore.sql.dead_letters import DEAD_LETTERS
 from hotelcore.sql.feed import FEED
 from hotelcore.sql.inbox import INBOX
 from hotelcore.sql.outbox import OUTBOX
-from hotelcore.sql.statements import AnyRow, Statements
+from hotelcore.sql.statements import AnyRow, Statements, for_every_hotel
 
 __all__ = [
     "Backlog",
@@ -118,19 +118,21 @@ def _longest(seconds: Iterable[float | None]) -> float | None:
 _EVER = datetime(1970, 1, 1, tzinfo=UTC)
 # Every hotel has a feed. Naming the hotels lets SQLite use an index that begins with them.
 _hotels = select(FEED.c.hotel_id)
-_HOTELS = _hotels.order_by(FEED.c.hotel_id)
+_HOTELS = for_every_hotel(_hotels.order_by(FEED.c.hotel_id))
 _o, _f, _l, _d = OUTBOX.c, FEED.c, INBOX.c, DEAD_LETTERS.c
-_WAITING = (
+_WAITING = for_every_hotel(
     select(_o.hotel_id, func.count().label("events"), func.min(_o.occurred_at).label("oldest"))
     .where(_o.hotel_id.in_(_hotels), _o.position.is_(None))
     .group_by(_o.hotel_id)
 )
-_PUT_OFF = select(_f.hotel_id, _f.attempts).where(
-    _f.attempts > 0, _f.token.is_(None), _f.due_at.is_not(None)
+_PUT_OFF = for_every_hotel(
+    select(_f.hotel_id, _f.attempts).where(
+        _f.attempts > 0, _f.token.is_(None), _f.due_at.is_not(None)
+    )
 )
 # A lane that a worker has counts the attempt that is under way.
 _failed = _l.attempts - case((_l.token.is_(None), 0), else_=1)
-_LANES = (
+_LANES = for_every_hotel(
     select(
         _l.hotel_id,
         _l.subscription,
@@ -146,12 +148,12 @@ _LANES = (
     )
     .group_by(_l.hotel_id, _l.subscription)
 )
-_DEAD = (
+_DEAD = for_every_hotel(
     select(_d.hotel_id, _d.subscription, func.count().label("dead"))
     .where(_d.hotel_id.in_(_hotels))
     .group_by(_d.hotel_id, _d.subscription)
 )
-_ANY_LANE = select(_l.hotel_id).limit(1)
+_ANY_LANE = for_every_hotel(select(_l.hotel_id).limit(1))
 
 
 def registered_hotels(run: Statements) -> list[HotelId]:

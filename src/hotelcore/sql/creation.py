@@ -39,6 +39,7 @@ from hotelcore.sql import (  # each module puts its tables into the register
     rooms,
 )
 from hotelcore.sql.engine import NAMES, put_names
+from hotelcore.sql.rls import protect
 from hotelcore.sql.schema import METADATA, TableNames
 
 __all__ = [
@@ -72,7 +73,7 @@ SUBJECTS = (
 )
 """Every module that owns tables."""
 
-HEAD = "0001"
+HEAD = "0002"
 """The newest revision: what the migrations and `create_schema` both bring a database to."""
 
 VERSION = Table(
@@ -168,7 +169,7 @@ def present_in(connection: Connection, names: TableNames) -> Present:
 
 
 def create_schema(connection: Connection, names: TableNames) -> None:
-    """Create the missing tables with their indexes and triggers, in one transaction.
+    """Create the missing tables with indexes, triggers and policies, in one transaction.
 
     The revision is stored with them, so that migrations go on from there. Raises `SchemaMismatch`
     if there are tables of another version.
@@ -180,6 +181,7 @@ def create_schema(connection: Connection, names: TableNames) -> None:
             present.must_be_at_head()
         missing = [table for name, table in METADATA.tables.items() if name not in present.tables]
         METADATA.create_all(connection, missing, checkfirst=False)
+        protect(connection, missing)
         if present.revision is None:
             VERSION.create(connection)
             connection.execute(insert(VERSION).values(version_num=HEAD))

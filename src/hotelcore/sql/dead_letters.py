@@ -30,7 +30,13 @@ from hotelcore.sql import schema
 from hotelcore.sql.inbox import Lane
 from hotelcore.sql.leases import Lease
 from hotelcore.sql.outbox import OUTBOX, envelope_of
-from hotelcore.sql.statements import AnyRow, Statements, acting_hotel, upsert_into
+from hotelcore.sql.statements import (
+    AnyRow,
+    Statements,
+    acting_hotel,
+    for_every_hotel,
+    upsert_into,
+)
 
 __all__ = [
     "DEAD_LETTERS",
@@ -100,12 +106,12 @@ _free = (
     .limit(bindparam("most", type_=Integer()))
     .with_for_update(skip_locked=True)
 )
-_TAKE = (
+_TAKE = for_every_hotel(
     update(DEAD_LETTERS)
     .where(tuple_(_c.hotel_id, _c.subscription, _c.event_id).in_(_free))
     .values(token=bindparam("held_under"), due_at=bindparam("held_until"), attempts=_c.attempts + 1)
 )
-_TAKEN = _WITH_EVENT.where(_c.token == bindparam("held_under"))
+_TAKEN = for_every_hotel(_WITH_EVENT.where(_c.token == bindparam("held_under")))
 _held = (
     _c.hotel_id == acting_hotel(),
     _c.subscription == bindparam("of"),

@@ -29,6 +29,7 @@ __all__ = [
     "NAMES",
     "READING",
     "Gate",
+    "for_driver",
     "new_engine",
     "parsed_url",
     "places_for",
@@ -114,20 +115,36 @@ def new_engine(database: str | URL) -> Engine:
     url = parsed_url(database)
     if url.drivername == "sqlite+aiosqlite":
         raise InvalidInput("database", "names the asyncio driver: use AsyncHotelCore")
+    url, connecting = for_driver(url)
     arguments: dict[str, Any] = {  # create_engine's keywords differ by dialect
+        "connect_args": connecting,
         "pool_size": places_for(url),
         "max_overflow": 0,
         "poolclass": QueuePool,
         "hide_parameters": True,  # SQLAlchemy's own errors show no values, wherever they end up
     }
     if url.get_backend_name() == "sqlite":
-        arguments["connect_args"] = {"check_same_thread": False}
+        connecting["check_same_thread"] = False
     try:
         engine = create_engine(url, **arguments)
     except ModuleNotFoundError:
         raise MissingExtra("PostgreSQL", "postgres") from None
     prepare(engine)
     return engine
+
+
+def for_driver(url: URL) -> tuple[URL, dict[str, Any]]:
+    """Take out of a URL what the driver wants in a type that no URL has.
+
+    ``prepare_threshold=none`` keeps psycopg from preparing statements on the server, which a pooler
+    between transactions would send to another session.
+    """
+    threshold = url.query.get("prepare_threshold")
+    if threshold is None:
+        return url, {}
+    if threshold != "none":
+        raise InvalidInput("database", "may only say prepare_threshold=none, or not mention it")
+    return url.difference_update_query(["prepare_threshold"]), {"prepare_threshold": None}
 
 
 def places_for(url: URL) -> int:

@@ -35,7 +35,7 @@ from hotelcore.ids import HotelId
 from hotelcore.sql import schema
 from hotelcore.sql.leases import Lease
 from hotelcore.sql.outbox import OUTBOX, envelope_of
-from hotelcore.sql.statements import AnyRow, Statements, insert_into
+from hotelcore.sql.statements import AnyRow, Statements, for_every_hotel, insert_into
 
 __all__ = ["FEED", "Arrived", "Feed", "add_feed", "hold", "number", "owed", "settle", "take"]
 
@@ -122,13 +122,15 @@ def _take(choice: ColumnElement[bool]) -> ReturningUpdate[UUID, int, int]:
 
 
 _some_waits = _first_waiting(_f).is_not(None)
-_TAKE = _take(_some_waits)
+_TAKE = for_every_hotel(_take(_some_waits))
 # Where no attempt is open the broker has all that is numbered, or was not there when it was.
-_HOLD = _take(or_(_some_waits, _f.c.attempts > 0)).values(
-    sent=case((FEED.c.attempts == 0, _last_numbered(FEED)), else_=FEED.c.sent),
-    token=bindparam("held_under"),
-    due_at=bindparam("held_until"),
-    attempts=FEED.c.attempts + 1,
+_HOLD = for_every_hotel(
+    _take(or_(_some_waits, _f.c.attempts > 0)).values(
+        sent=case((FEED.c.attempts == 0, _last_numbered(FEED)), else_=FEED.c.sent),
+        token=bindparam("held_under"),
+        due_at=bindparam("held_until"),
+        attempts=FEED.c.attempts + 1,
+    )
 )
 
 _w = OUTBOX.alias("w")
@@ -162,19 +164,19 @@ _numbered = (
     )
     .subquery("numbered")
 )
-_NUMBER = (
+_NUMBER = for_every_hotel(
     update(OUTBOX)
     .where(OUTBOX.c.hotel_id == _numbered.c.hotel_id, OUTBOX.c.id == _numbered.c.id)
     .values(position=_numbered.c.position)
     .returning(*OUTBOX.c)
 )
-_OWED = (
+_OWED = for_every_hotel(
     select(OUTBOX)
     .where(OUTBOX.c.hotel_id == bindparam("hotel"), OUTBOX.c.position > bindparam("sent"))
     .order_by(OUTBOX.c.position)
     .limit(bindparam("most"))
 )
-_SETTLE = (
+_SETTLE = for_every_hotel(
     update(FEED)
     .where(FEED.c.hotel_id == bindparam("hotel"), FEED.c.token == bindparam("held_under"))
     .values(

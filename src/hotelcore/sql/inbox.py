@@ -39,7 +39,13 @@ from hotelcore.sql import schema
 from hotelcore.sql.feed import FEED
 from hotelcore.sql.leases import Lease
 from hotelcore.sql.outbox import OUTBOX, envelope_of
-from hotelcore.sql.statements import INSERTS, AnyRow, Statements, acting_hotel
+from hotelcore.sql.statements import (
+    INSERTS,
+    AnyRow,
+    Statements,
+    acting_hotel,
+    for_every_hotel,
+)
 
 __all__ = [
     "INBOX",
@@ -135,7 +141,7 @@ def _raise_in(dialect: str) -> Insert:
     )
 
 
-_RAISE: Mapping[str, Insert] = {dialect: _raise_in(dialect) for dialect in INSERTS}
+_RAISE: Mapping[str, Insert] = {dialect: for_every_hotel(_raise_in(dialect)) for dialect in INSERTS}
 
 _now = bindparam("now", type_=schema.Instant())
 _most = bindparam("most", type_=Integer())
@@ -184,7 +190,7 @@ _free = (
     .where(tuple_(_m.c.hotel_id, _m.c.subscription, _m.c.key).in_(_next), _m.c.due_at <= _now)
     .with_for_update(skip_locked=True)
 )
-_TAKE = (
+_TAKE = for_every_hotel(
     update(INBOX)
     .where(_pk.in_(_free))
     .values(token=bindparam("held_under"), due_at=bindparam("held_until"), attempts=_c.attempts + 1)
@@ -220,7 +226,7 @@ _RELEASE = _PAUSE.values(attempts=bindparam("made"))
 
 
 _o = OUTBOX.c
-_READ = (
+_READ = for_every_hotel(
     select(*_o, _c.subscription.label("its_subscription"))
     .join_from(INBOX, OUTBOX, and_(_o.hotel_id == _c.hotel_id, _o.key == _c.key))
     .where(

@@ -13,6 +13,8 @@ from weakref import WeakSet
 from attrs import define, field
 from sqlalchemy import Connection, Dialect, Engine
 
+from hotelcore.sql.limits import forget_told
+
 __all__ = ["after_commit", "watch_commits"]
 
 _LEDGER = "hotelcore_ledger"
@@ -72,7 +74,7 @@ def watch_commits(engine: Engine) -> None:
         return
     _watched.add(dialect)
     _follow(dialect, "do_savepoint", lambda on, name: _ledger(on).savepoints.append(name))
-    _follow(dialect, "do_rollback_to_savepoint", lambda on, name: _ledger(on).undo(name))
+    _follow(dialect, "do_rollback_to_savepoint", _undone)
     _follow(dialect, "do_release_savepoint", lambda on, name: _ledger(on).keep(name))
     _follow(dialect, "do_rollback", _forgotten)
     _follow(dialect, "do_commit", lambda on: _forgotten(on).tell())
@@ -89,6 +91,11 @@ def _follow(dialect: Dialect, method: str, then: Callable[..., Any]) -> None:
     setattr(dialect, method, do_and_then)
 
 
+def _undone(connection: Any, savepoint: str) -> None:
+    _ledger(connection).undo(savepoint)
+    forget_told(connection)
+
+
 def _ledger(connection: Any) -> _Ledger:
     ledger: _Ledger = connection.info.setdefault(_LEDGER, _Ledger())
     return ledger
@@ -97,6 +104,7 @@ def _ledger(connection: Any) -> _Ledger:
 def _forgotten(connection: Any) -> _Ledger:
     try:
         ledger: _Ledger = connection.info.pop(_LEDGER, None) or _Ledger()
+        forget_told(connection)
     except NotImplementedError:  # the bare connection with which a dialect looks about at first
         return _Ledger()
     return ledger

@@ -1,17 +1,32 @@
-"""Time limits that hold on both databases, within a statement and between statements."""
+"""Time limits that hold on both databases, and whose rows PostgreSQL shows.
+
+PostgreSQL is told both for the open transaction alone, in one statement. What it was told is gone
+with the transaction, and a rollback to a savepoint takes it back; so a connection remembers which
+unit of work told it last, and the next one that runs a statement there tells it anew.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import timedelta
+from typing import Any
 
 from attrs import define, field, frozen
 from sqlalchemy import Connection, text
 
 from hotelcore.clock import Clock
 from hotelcore.errors import InvalidInput, TransactionTimeout
+from hotelcore.ids import HotelId
 
-__all__ = ["Deadline", "Limits", "tell_again", "told_limits"]
+__all__ = [
+    "EVERY_HOTEL",
+    "Deadline",
+    "Limits",
+    "forget_told",
+    "read_told",
+    "tell_again",
+    "tell_whose_rows",
+]
 
 
 def _positive(_: object, attribute: object, value: object) -> None:
@@ -42,46 +57,75 @@ class Limits:
 # statement run more seconds than this past the end.
 _SLACK = 0.2
 
+_WHOSE = "set_config('hotelcore.hotel_id', :whose, true)"
+_SET_WHOSE = text(f"SELECT {_WHOSE}")
 _SET = text(
     "SELECT set_config('statement_timeout', :statement, true),"
     " set_config('lock_timeout', :lock, true),"
-    " set_config('idle_in_transaction_session_timeout', :idle, true)"
+    f" set_config('idle_in_transaction_session_timeout', :idle, true), {_WHOSE}"
 )
-
-
 _GET = text(
     "SELECT current_setting('statement_timeout') AS statement,"
     " current_setting('lock_timeout') AS lock,"
-    " current_setting('idle_in_transaction_session_timeout') AS idle"
+    " current_setting('idle_in_transaction_session_timeout') AS idle,"
+    " coalesce(current_setting('hotelcore.hotel_id', true), '') AS whose"
 )
+EVERY_HOTEL = "relay"
+"""Whose rows the relay reads: the events of all hotels, with what is delivered of them."""
+
+# Under which name a connection remembers the deadline of the unit that told PostgreSQL last.
+_TOLD_BY = "hotelcore_told_by"
 
 
-def told_limits(connection: Connection) -> Mapping[str, str]:
-    """Read which limits the database was told for the open transaction; SQLite is told none."""
+def read_told(connection: Connection) -> Mapping[str, str]:
+    """Read what PostgreSQL was told for the open transaction; SQLite is told nothing."""
     if connection.dialect.name != "postgresql":
         return {}
     return dict(connection.execute(_GET).mappings().one())
 
 
-def tell_again(connection: Connection, limits: Mapping[str, str]) -> None:
-    """Give a host's transaction back the limits that `told_limits` read."""
-    if limits:
-        connection.execute(_SET, limits)
+def tell_again(connection: Connection, told: Mapping[str, str]) -> None:
+    """Give a host's transaction back what `read_told` read."""
+    if told:
+        connection.execute(_SET, told)
+
+
+def forget_told(connection: Connection) -> None:
+    """Have the next statement of a unit tell PostgreSQL anew."""
+    connection.info.pop(_TOLD_BY, None)
+
+
+def tell_whose_rows(connection: Connection, whose: HotelId | str) -> None:
+    """Have PostgreSQL show the rows of one hotel, or of `EVERY_HOTEL`, in the open transaction.
+
+    A superuser sees every row whatever is told, so it is not told. Whether a role is one stands in
+    what the server sends with each connection; who lacks that word there is told.
+    """
+    if connection.dialect.name != "postgresql":
+        return
+    driver: Any = connection.connection.driver_connection  # psycopg's: SQLAlchemy has no type
+    if driver.info.parameter_status("is_superuser") != "on":
+        connection.execute(_SET_WHOSE, {"whose": str(whose)})
 
 
 @define
 class Deadline:
-    """When a unit of work must be over; `enforce` is called before each of its statements."""
+    """When a unit of work must be over; `enforce` is called before each of its statements.
+
+    ``whose`` says whose rows it works on: those of a hotel, or of `EVERY_HOTEL`.
+    """
 
     clock: Clock
     limits: Limits
     ends: float
+    whose: HotelId | str
     _told: float = field(init=False, default=float("inf"))
 
     @classmethod
-    def start(cls, clock: Clock, limits: Limits) -> Deadline:
+    def start(cls, clock: Clock, limits: Limits, whose: HotelId | str) -> Deadline:
         """Begin the time of one unit of work, all its attempts included."""
-        return cls(clock, limits, clock.monotonic() + limits.time_limit.total_seconds())
+        ends = clock.monotonic() + limits.time_limit.total_seconds()
+        return cls(clock, limits, ends, whose)
 
     @property
     def left(self) -> float:
@@ -96,22 +140,27 @@ class Deadline:
     def enforce(self, connection: Connection) -> None:
         """Refuse to go on after the end, and have the database stop a statement at the end.
 
-        SQLite's progress handler reads the end by itself; see `hotelcore.sql.engine`.
+        PostgreSQL shows the hotel's rows from here on. SQLite's progress handler reads the end by
+        itself; see `hotelcore.sql.engine`.
         """
         self.check()
-        if connection.dialect.name == "postgresql" and self._told - self.left > _SLACK:
+        if connection.dialect.name != "postgresql":
+            return
+        info = connection.info
+        if info.get(_TOLD_BY) is not self or self._told - self.left > _SLACK:
             self._tell_postgresql(connection)
+            info[_TOLD_BY] = self
 
-    def forget_told(self) -> None:
-        """Tell the limits anew with the next statement: a rollback took back what was told."""
-        self._told = float("inf")
-
-    def keep_untold(self) -> None:
-        """Let the limits hold between statements only, on PostgreSQL."""
+    def enforce_untold(self, connection: Connection) -> None:
+        """Begin a transaction of short statements: the limits hold between them only."""
+        self.check()
         self._told = 0
+        tell_whose_rows(connection, self.whose)
+        connection.info[_TOLD_BY] = self
 
     def _tell_postgresql(self, connection: Connection) -> None:
         self._told = max(0.001, self.left)
-        told = int(self._told * 1000)
-        wait = min(told, int(self.limits.wait_limit.total_seconds() * 1000))
-        connection.execute(_SET, {"statement": str(told), "lock": str(wait), "idle": str(told)})
+        told = str(int(self._told * 1000))
+        wait = min(int(told), int(self.limits.wait_limit.total_seconds() * 1000))
+        values = {"statement": told, "lock": str(wait), "idle": told}
+        connection.execute(_SET, {**values, "whose": str(self.whose)})

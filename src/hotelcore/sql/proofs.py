@@ -19,6 +19,7 @@ from hotelcore.errors import NotFound
 from hotelcore.ids import HotelId
 from hotelcore.sql.creation import in_schema
 from hotelcore.sql.engine import READING
+from hotelcore.sql.limits import tell_whose_rows
 from hotelcore.sql.schema import TableNames
 
 __all__ = ["Check", "Proofs", "prove", "snapshot"]
@@ -77,6 +78,7 @@ def prove(connection: Connection, hotel_id: HotelId, *, commands: int | None = N
     ``connection`` comes from `snapshot`. ``commands`` is the number of commands that succeeded in
     this hotel since it was registered; without it the audit log is not counted.
     """
+    tell_whose_rows(connection, hotel_id)
     return Proofs(tuple(_checks(connection, hotel_id, commands)))
 
 

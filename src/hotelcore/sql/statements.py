@@ -1,8 +1,9 @@
 """The one seam through which every statement of the library runs.
 
-A repository builds its statements once and hands them here with their parameters. The seam binds
-the acting hotel, keeps the time limit, refuses writes where only reading is allowed, translates
-errors, and turns rows into entities. What lies beneath can change without touching a repository.
+A repository builds its statements once and hands them here with their parameters. The seam refuses
+what is not bound to the acting hotel, gives the hotel, keeps the time limit, refuses writes where
+only reading is allowed, translates errors, and turns rows into entities. What lies beneath can
+change without touching a repository.
 """
 
 from __future__ import annotations
@@ -36,6 +37,8 @@ from sqlalchemy.sql.dml import UpdateBase
 
 from hotelcore.errors import InvalidInput, ReadOnly, StaleVersion
 from hotelcore.ids import HotelId
+from hotelcore.sql.binding import for_every_hotel, must_be_bound
+from hotelcore.sql.judge import ACTING_HOTEL, ActingHotel
 from hotelcore.sql.limits import Deadline
 from hotelcore.sql.translation import translated
 
@@ -44,6 +47,7 @@ __all__ = [
     "Statements",
     "acting_hotel",
     "as_known",
+    "for_every_hotel",
     "insert_into",
     "insert_unless_there",
     "undo",
@@ -58,7 +62,6 @@ T = TypeVar("T")
 AnyRow: TypeAlias = Row[Any]
 Parameters: TypeAlias = Mapping[str, Any]
 
-_ACTING_HOTEL = "acting_hotel"
 _NO_HOTEL = HotelId(UUID(int=0))
 INSERTS: Mapping[str, Callable[[Table], sqlite.Insert | postgresql.Insert]] = {
     "sqlite": sqlite.insert,
@@ -69,7 +72,7 @@ INSERTS: Mapping[str, Callable[[Table], sqlite.Insert | postgresql.Insert]] = {
 
 def acting_hotel() -> BindParameter[UUID]:
     """Return the parameter for the acting hotel; the seam alone gives it a value."""
-    return bindparam(_ACTING_HOTEL)
+    return ActingHotel(ACTING_HOTEL)
 
 
 def insert_into(table: Table) -> Insert:
@@ -139,8 +142,9 @@ class Statements:
 
     ``may_write`` says whether rows may be changed at the moment: never in a reading unit, and in a
     writing one only by the commands, since what they do is permitted and audited. ``over`` is set
-    when the unit has ended, which nothing outlives. Without a hotel, as in the relay, a statement
-    that asks for the acting one fails.
+    when the unit has ended, which nothing outlives. A statement must be bound to the hotel, or
+    `UnboundStatement` is raised; without a hotel, as in the relay, it must be declared to serve
+    every hotel instead.
     """
 
     def __init__(
@@ -154,7 +158,7 @@ class Statements:
     ) -> None:
         self._connection = connection
         self.hotel_id = hotel_id or _NO_HOTEL
-        self._acting: Parameters = {_ACTING_HOTEL: hotel_id} if hotel_id else {}
+        self._acting: Parameters = {ACTING_HOTEL: hotel_id} if hotel_id else {}
         self._deadline = deadline
         # Without it the number of rows that an INSERT met is lost on PostgreSQL.
         self._options: CoreExecuteOptionsParameter = {**(options or {}), "preserve_rowcount": True}
@@ -210,7 +214,6 @@ class Statements:
                 savepoint.commit()
         except BaseException:
             undo(self._connection, savepoint)
-            self._deadline.forget_told()
             raise
 
     def _execute(
@@ -224,7 +227,11 @@ class Statements:
             raise ReadOnly(_WHY_NO_COMMAND)
         if self.over:
             raise InvalidInput("uow", "is over: its handle was left")
+        must_be_bound(statement, acting=bool(self._acting))
         parameters = values if isinstance(values, list) else {**values, **self._acting}
+        # SQLAlchemy sets a column that a parameter is named like, whatever the statement sets.
+        if "hotel_id" in (values[0] if isinstance(values, list) else values):
+            raise InvalidInput("hotel_id", "is no parameter: the seam alone gives the acting hotel")
         with translated(self._deadline.limits):
             self._deadline.enforce(self._connection)
             # Taken here, since SQLite executes while it is fetched from.

@@ -22,7 +22,7 @@ from hotelcore.ids import HotelId
 from hotelcore.operations.declaring import permission_of
 from hotelcore.sql.engine import DEADLINE, NAMES, READING
 from hotelcore.sql.idempotency import claim, settle
-from hotelcore.sql.limits import Deadline, tell_again, told_limits
+from hotelcore.sql.limits import Deadline, read_told, tell_again
 from hotelcore.sql.schema import TableNames
 from hotelcore.sql.statements import Statements, undo
 from hotelcore.sql.translation import translated
@@ -96,12 +96,11 @@ def serve(
     """Open a transaction for the relay's own rows: those of one hotel, or of all of them.
 
     Its statements are short and wait for nobody for long, so PostgreSQL is not told the limits,
-    which would be a statement more for each batch.
+    which would be a statement more for each batch; whose rows it serves only where that matters.
     """
-    deadline.keep_untold()
     if connection.dialect.name == "postgresql":
         connection = connection.execution_options(isolation_level="READ COMMITTED")
-    with _begun(connection, deadline) as transaction:
+    with _begun(connection, deadline, Deadline.enforce_untold) as transaction:
         options = _statement_options(names)
         yield Statements(connection, hotel_id, deadline, read_only=False, options=options)
         with translated(deadline.limits):
@@ -133,7 +132,6 @@ def write(
     What the body raises reaches the caller as it is, a host's own database errors too.
     """
     limits = unit.deadline.limits
-    unit.deadline.forget_told()
     if connection.dialect.name == "postgresql":
         connection = connection.execution_options(isolation_level=limits.isolation)
     with (
@@ -165,14 +163,18 @@ def read(connection: Connection, unit: Unit) -> Generator[SqlUnitOfWork, None, N
 
 
 @contextmanager
-def _begun(connection: Connection, deadline: Deadline) -> Generator[Transaction, None, None]:
+def _begun(
+    connection: Connection,
+    deadline: Deadline,
+    enforce: Callable[[Deadline, Connection], None] = Deadline.enforce,
+) -> Generator[Transaction, None, None]:
     """Begin a transaction under the limits; undo what the body did not end."""
     with _watched(connection, deadline):
         with translated(deadline.limits):
             transaction = connection.begin()
         try:
             with translated(deadline.limits):
-                deadline.enforce(connection)
+                enforce(deadline, connection)
             yield transaction
         except BaseException:
             undo(connection, transaction)
@@ -201,14 +203,17 @@ def joined(
     with _watched(connection, unit.deadline):
         with translated(limits):
             savepoint = connection.begin_nested()
-            limits_of_host = told_limits(connection)
+            told_by_host = read_told(connection)
         try:
+            with translated(limits):
+                # The first statement would do it too, but the host's own might come before.
+                unit.deadline.enforce(connection)
             with unit.over(connection, read_only=False) as uow:
                 yield uow
                 written.events = unit.finish(uow)
             with translated(limits):
                 # A rollback to the savepoint would do this by itself.
-                tell_again(connection, limits_of_host)
+                tell_again(connection, told_by_host)
                 savepoint.commit()
         except BaseException:
             undo(connection, savepoint)

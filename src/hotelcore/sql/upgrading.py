@@ -19,10 +19,11 @@ from hotelcore.errors import InvalidInput, SchemaMismatch
 from hotelcore.sql.creation import HEAD, VERSION, in_schema, present_in, wait_for_turn
 from hotelcore.sql.engine import READING, new_engine, parsed_url, prepare
 from hotelcore.sql.limits import Limits
+from hotelcore.sql.lint import problems_in
 from hotelcore.sql.schema import METADATA, TableNames
 from hotelcore.sql.translation import translated
 
-__all__ = ["Database", "check", "current", "not_ours", "upgrade"]
+__all__ = ["Database", "check", "connected", "current", "not_ours", "upgrade"]
 
 Database = str | URL | Engine | Connection
 """Where the tables are: a URL, the host's engine, or a connection of it."""
@@ -38,7 +39,7 @@ def upgrade(database: Database, names: TableNames | None = None) -> None:
     from hotelcore.sql.migrations import run_migrations  # an extra, so only when wanted
 
     names = names or TableNames()
-    with _connected(database) as connection, in_schema(connection, names):
+    with connected(database) as connection, in_schema(connection, names):
         wait_for_turn(connection)
         present_in(connection, names).must_lead_to_head()
         run_migrations(connection, names)
@@ -47,19 +48,27 @@ def upgrade(database: Database, names: TableNames | None = None) -> None:
 def current(database: Database, names: TableNames | None = None) -> str | None:
     """Return the revision of the tables, like ``"0001"``; None if there are none of hotelcore."""
     names = names or TableNames()
-    with _connected(database, reading=True) as connection, in_schema(connection, names):
+    with connected(database, reading=True) as connection, in_schema(connection, names):
         return present_in(connection, names).revision
 
 
 def check(database: Database, names: TableNames | None = None) -> None:
-    """Raise `SchemaMismatch` unless the tables are those of this version, with every column."""
+    """Raise `SchemaMismatch` unless the tables are those of this version, and keep hotels apart.
+
+    Every column is there, and ``hotel_id`` is in every key and index (`hotelcore.sql.lint`).
+    """
     names = names or TableNames()
-    with _connected(database, reading=True) as connection, in_schema(connection, names):
+    with connected(database, reading=True) as connection, in_schema(connection, names):
         present_in(connection, names).must_be_at_head()
         lacking = ", ".join(_lacking(connection, names))
+        problems = "; ".join(map(str, problems_in(connection, names)))
     if lacking:
         found = f"revision {HEAD} without {lacking}"
         raise SchemaMismatch(found, f"revision {HEAD}", "restore what is missing from a backup")
+    if problems:
+        needed = "hotel_id in every key and first in every index"
+        raise SchemaMismatch(f"changed tables: {problems}", needed, "undo what was changed")
+
 
 
 def not_ours(
@@ -82,7 +91,7 @@ def not_ours(
 
 
 @contextmanager
-def _connected(database: Database, *, reading: bool = False) -> Generator[Connection]:
+def connected(database: Database, *, reading: bool = False) -> Generator[Connection]:
     """Lend a connection with a transaction, and end it unless the connection is the host's."""
     with translated(Limits(), changing_schema=True), ExitStack() as ours:
         if isinstance(database, str | URL):

@@ -20,6 +20,7 @@ __all__ = [
     "key",
     "of_hotel",
     "ordered",
+    "protected",
     "refers",
 ]
 
@@ -106,4 +107,28 @@ def announced(op: Operations, table: str) -> None:
     op.execute(
         f"CREATE TRIGGER tr_{table}_announce AFTER INSERT ON {table} "
         f"FOR EACH STATEMENT EXECUTE FUNCTION fn_{table}_announce()"
+    )
+
+
+def protected(op: Operations, table: str, *, relayed: bool = False) -> None:
+    """Have PostgreSQL show the rows of the told hotel alone; to the relay too if ``relayed``.
+
+    Whoever owns the table is held to it as well. A later revision that changes rows of all hotels
+    lifts ``FORCE`` before and sets it again after that, in its transaction.
+    """
+    if op.get_context().dialect.name == "sqlite":
+        return
+    told = "current_setting('hotelcore.hotel_id', true)"
+    rule = f"hotel_id = (SELECT CAST(NULLIF({told}, '') AS uuid) AS acting)"
+    if relayed:
+        rule = (
+            f"hotel_id = (SELECT CAST(NULLIF(NULLIF({told}, ''), 'relay') AS uuid) AS acting)"
+            f" OR (SELECT {told} AS told) = 'relay'"
+        )
+    op.execute(f"ALTER TABLE {table} ENABLE ROW LEVEL SECURITY")
+    op.execute(f"ALTER TABLE {table} FORCE ROW LEVEL SECURITY")
+    op.execute(f"CREATE POLICY hotelcore_any_row ON {table} USING (true)")
+    op.execute(
+        f"CREATE POLICY hotelcore_own_hotel ON {table} AS RESTRICTIVE "
+        f"USING ({rule}) WITH CHECK ({rule})"
     )
