@@ -59,6 +59,7 @@ from hotelcore.subscriptions import Subscriptions
 from hotelcore.tenancy import Actor
 from hotelcore.text import clean_text
 from hotelcore.unit_of_work import UnitOfWork
+from hotelcore.vault import KeyProvider
 
 if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
@@ -128,12 +129,16 @@ class _Core:
         limits: Limits | None,
         clock: Clock | None,
         subscriptions: Subscriptions | None,
+        keys: KeyProvider | None,
     ) -> None:
         self._names = _instance("names", names or TableNames(), TableNames)
         self._limits = _instance("limits", limits or Limits(), Limits)
         self._clock = clock or SystemClock()
         if not (hasattr(self._clock, "now") and hasattr(self._clock, "monotonic")):
             raise InvalidInput("clock", "must have now() and monotonic()")
+        if keys is not None and not (hasattr(keys, "current") and hasattr(keys, "numbered")):
+            raise InvalidInput("keys", "must have current() and numbered(): give a KeyRing")
+        self._keys = keys
         self._names.must_suit(engine.dialect.name)
         prepare(engine)
         self._sync_engine = engine
@@ -150,6 +155,7 @@ class _Core:
             new_id=self._ids.next_id,
             subscriptions=self.subscriptions,
             trace=trace,
+            keys=self._keys,
         )
         return _Terms(commission=commission, names=self._names, limits=self._limits)
 
@@ -171,6 +177,9 @@ class HotelCore(_Core):
 
     ``events`` is the bus on which listeners in this process subscribe; ``subscriptions`` are the
     inline and durable ones, which a host may make beforehand and hand in.
+
+    ``keys`` seal what a backup must not give away, such as a PMS's key: a
+    `hotelcore.vault.KeyRing`, or a provider of your own. Without them nothing can be sealed.
     """
 
     def __init__(
@@ -181,11 +190,12 @@ class HotelCore(_Core):
         limits: Limits | None = None,
         clock: Clock | None = None,
         subscriptions: Subscriptions | None = None,
+        keys: KeyProvider | None = None,
     ) -> None:
         if hasattr(database, "sync_engine"):
             raise InvalidInput("database", "is an engine for asyncio: use AsyncHotelCore")
         self.engine = database if isinstance(database, Engine) else new_engine(database)
-        super().__init__(self.engine, names, limits, clock, subscriptions)
+        super().__init__(self.engine, names, limits, clock, subscriptions, keys)
         self.events = EventBus()
         # A host's engine has a pool of its own size and timeout.
         self._gate = None if self.engine is database else Gate.of(self.engine)
@@ -382,11 +392,12 @@ class AsyncHotelCore(_Core):
         limits: Limits | None = None,
         clock: Clock | None = None,
         subscriptions: Subscriptions | None = None,
+        keys: KeyProvider | None = None,
     ) -> None:
         from hotelcore.sql.asynchronous import async_engine  # an extra, so only when wanted
 
         self.engine: AsyncEngine = async_engine(database)
-        super().__init__(self.engine.sync_engine, names, limits, clock, subscriptions)
+        super().__init__(self.engine.sync_engine, names, limits, clock, subscriptions, keys)
         self.events = AsyncEventBus()
 
     async def create_schema(self) -> None:

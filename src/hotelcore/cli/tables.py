@@ -9,6 +9,7 @@ from contextlib import closing, contextmanager
 from hotelcore.core import HotelCore
 from hotelcore.sql.schema import TableNames
 from hotelcore.sql.upgrading import check
+from hotelcore.vault import KeyProvider
 
 __all__ = ["add_table_names", "core_over", "names_in", "whole_number"]
 
@@ -27,10 +28,12 @@ def names_in(arguments: Namespace) -> TableNames:
 
 
 @contextmanager
-def core_over(url: str, names: TableNames) -> Iterator[HotelCore]:
+def core_over(
+    url: str, names: TableNames, *, keys: KeyProvider | None = None
+) -> Iterator[HotelCore]:
     """Give a core over tables of this version; `SchemaMismatch` where they are not."""
     check(url, names)
-    with closing(HotelCore(url, names=names)) as core:
+    with closing(HotelCore(url, names=names, keys=keys)) as core:
         yield core
 
 

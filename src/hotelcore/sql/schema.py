@@ -25,6 +25,7 @@ from sqlalchemy import (
     Dialect,
     ForeignKeyConstraint,
     Integer,
+    LargeBinary,
     MetaData,
     String,
     Table,
@@ -36,7 +37,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import JSONB, VARCHAR
 from sqlalchemy.types import JSON, TypeEngine
 
-from hotelcore import wire
+from hotelcore import vault, wire
 from hotelcore.domain.fields import Attributes, check_day
 from hotelcore.errors import InvalidInput
 from hotelcore.text import clean_text
@@ -48,6 +49,7 @@ __all__ = [
     "Id",
     "Instant",
     "Json",
+    "Sealed",
     "TableNames",
     "ValueText",
     "announced",
@@ -154,6 +156,22 @@ class Instant(TypeDecorator[datetime]):
 
 
 Json = JSON(none_as_null=True).with_variant(JSONB(none_as_null=True), "postgresql")
+class Sealed(TypeDecorator[bytes]):
+    """A sealed value (`hotelcore.vault`), which `hotelcore keys rotate` seals anew.
+
+    It stands in a table with the primary key ``hotel_id`` and one id, the row of its `Place`.
+    """
+
+    impl = LargeBinary
+    cache_ok = True
+
+    def process_bind_param(self, value: bytes | None, dialect: Dialect) -> bytes | None:
+        """Let nothing but an envelope reach the database, so never a secret as it is."""
+        if value is not None and vault.key_number(value) is None:
+            raise InvalidInput("envelope", "must be one that hotelcore.vault.seal made")
+        return value
+
+
 """JSON text on SQLite, ``jsonb`` on PostgreSQL."""
 
 

@@ -32,11 +32,13 @@ from hotelcore.sql.outbox import write_events
 from hotelcore.sql.pms import SqlPmsConnections
 from hotelcore.sql.room_nights import SqlRoomNights
 from hotelcore.sql.rooms import SqlMaintenance, SqlRooms, SqlRoomTypes
+from hotelcore.sql.sealed import Sealing, SqlSealedValues
 from hotelcore.sql.statements import Statements
 from hotelcore.sql.translation import UniqueViolation
 from hotelcore.subscriptions import Subscriptions
 from hotelcore.tenancy import Actor, same_hotel
 from hotelcore.text import clean_text
+from hotelcore.vault import KeyProvider
 
 __all__ = ["Commission", "SqlUnitOfWork"]
 
@@ -54,6 +56,7 @@ class Commission:
     new_id: Callable[[], UUID]
     subscriptions: Subscriptions
     trace: Trace = Trace()
+    keys: KeyProvider | None = None
 
 
 @define
@@ -94,7 +97,9 @@ class SqlUnitOfWork:
         self.folios = SqlFolios(run)
         self.housekeeping = SqlHousekeeping(run)
         self.business_days = SqlBusinessDays(run)
-        self.pms = SqlPmsConnections(run)
+        sealing = Sealing(self.hotel_id, commission.keys, self.require)
+        self.pms = SqlPmsConnections(run, sealing)
+        self.sealed = SqlSealedValues(run, sealing)
         self.events = SqlEventLog(run)
 
     # -- who, where, when ---------------------------------------------------------------------

@@ -283,6 +283,7 @@ def _room_type(op: Operations) -> None:
         sa.Column("currency", sa.String(3), nullable=False),
         sa.Column("max_occupancy", sa.Integer(), nullable=False),
         sa.Column("overbooking_limit", sa.Integer(), nullable=False),
+        sa.Column("api_key", sa.LargeBinary()),
         sa.Column("attributes", JSON, nullable=False),
         sa.Column("version", sa.Integer(), nullable=False),
         key("hc_room_type", "hotel_id", "id"),
