@@ -42,6 +42,7 @@ __all__ = [
     "header",
     "key_number",
     "key_variable",
+    "number_of_variable",
     "opened_with",
     "resealed",
     "seal",
@@ -285,6 +286,15 @@ def key_variable(number: int) -> str:
     return KEY_VARIABLE if number == 1 else f"{KEY_VARIABLE}_{number}"
 
 
+def number_of_variable(name: str) -> int | None:
+    """Return the number of the key in an environment variable; None if it is none of ours."""
+    digits = "1" if name == KEY_VARIABLE else name.removeprefix(f"{KEY_VARIABLE}_")
+    if not digits.isdecimal() or len(digits) > len(str(_MOST_NUMBER)):
+        return None
+    number = int(digits)
+    return number if 1 <= number <= _MOST_NUMBER and name == key_variable(number) else None
+
+
 # What goes wrong with a key is returned, not raised, until no frame holds its text any more.
 _Keys = Mapping[int, Key]
 
@@ -296,24 +306,23 @@ def _keys_of(materials: Mapping[int, bytes | str]) -> _Keys | InvalidInput:
 
 
 def _keys_in(environment: Mapping[str, str]) -> _Keys | InvalidInput:
-    numbers = {name: _number_of(name) for name in environment if _is_variable(name)}
-    if not numbers:
+    names = [name for name in environment if _is_meant_as_variable(name)]
+    if not names:
         return InvalidInput(KEY_VARIABLE, f"is not set: {_REMEDY} and set it")
-    for name, number in numbers.items():
-        if name != key_variable(number):
+    named: dict[str, Key | str] = {}
+    for name in names:
+        number = number_of_variable(name)
+        if number is None:
             known = f"{KEY_VARIABLE}, {key_variable(2)}, {key_variable(3)}, …"
             return InvalidInput(name, f"is the name of no key: they are called {known}")
-    materials = {number: environment[name] for name, number in numbers.items()}
-    return _distinct({name: _key_of(number, materials) for name, number in numbers.items()})
+        named[name] = _key_of(number, {number: environment[name]})
+    return _distinct(named)
 
 
-def _is_variable(name: str) -> bool:
-    begin, last, number = name.rpartition(f"{KEY_VARIABLE}_")
-    return name == KEY_VARIABLE or (not begin and bool(last) and number.isdecimal())
-
-
-def _number_of(name: str) -> int:
-    return 1 if name == KEY_VARIABLE else int(name.removeprefix(f"{KEY_VARIABLE}_"))
+def _is_meant_as_variable(name: str) -> bool:
+    begin = f"{KEY_VARIABLE}_"
+    number = name.removeprefix(begin)
+    return name == KEY_VARIABLE or (name.startswith(begin) and number.isdecimal())
 
 
 def _distinct(named: Mapping[str, Key | str]) -> _Keys | InvalidInput:

@@ -23,4 +23,5 @@ def reseal_secrets(uow: UnitOfWork, *, limit: int = 500) -> Resealed:
     """
     if not 1 <= limit <= _MOST:
         raise InvalidInput("limit", f"must be a whole number from 1 to {_MOST}")
+    _ = uow.hotel  # read, so that a hotel that is not registered is named
     return uow.sealed.reseal(limit=limit)

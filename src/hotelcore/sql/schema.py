@@ -155,7 +155,6 @@ class Instant(TypeDecorator[datetime]):
         return moment
 
 
-Json = JSON(none_as_null=True).with_variant(JSONB(none_as_null=True), "postgresql")
 class Sealed(TypeDecorator[bytes]):
     """A sealed value (`hotelcore.vault`), which `hotelcore keys rotate` seals anew.
 
@@ -172,6 +171,7 @@ class Sealed(TypeDecorator[bytes]):
         return value
 
 
+Json = JSON(none_as_null=True).with_variant(JSONB(none_as_null=True), "postgresql")
 """JSON text on SQLite, ``jsonb`` on PostgreSQL."""
 
 
