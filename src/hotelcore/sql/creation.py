@@ -22,6 +22,7 @@ from sqlalchemy import (
 from hotelcore.errors import InvalidInput, SchemaMismatch
 from hotelcore.sql import (  # each module puts its tables into the register
     audit,
+    audit_chain,
     availability,
     bookings,
     business_day,
@@ -63,6 +64,7 @@ SUBJECTS = (
     housekeeping,
     business_day,
     audit,
+    audit_chain,
     outbox,
     feed,
     inbox,

@@ -55,6 +55,7 @@ __all__ = [
     "announced",
     "append_only",
     "attributes_column",
+    "chained",
     "currency_column",
     "hotel_column",
     "id_column",
@@ -293,6 +294,41 @@ def append_only(table: Table) -> None:
     event.listen(table, "after_create", function.execute_if(dialect="postgresql"))
     event.listen(table, "after_create", trigger.execute_if(dialect="postgresql"))
     event.listen(table, "after_drop", drop.execute_if(dialect="postgresql"))
+
+
+def chained(log: Table, head: Table) -> None:
+    """Have the database move a hotel's ``head`` with each row of ``log``, and take only the next.
+
+    No row gets in without its head, whoever inserts it, and the head costs no round trip.
+    """
+    log.add_is_dependent_on(head)  # so that it is created after it
+    name, refusal = log.name, f"{log.name} is added to at its end only"
+    trigger = _ddl(  # what is put in are our own names
+        f"CREATE TRIGGER tr_{name}_chained AFTER INSERT ON {name} "  # noqa: S608
+        f"BEGIN UPDATE {head.name} SET sequence = NEW.sequence, mac = NEW.mac "
+        f"WHERE hotel_id = NEW.hotel_id AND sequence = NEW.sequence - 1; "
+        f"SELECT RAISE(ABORT, '{refusal}') WHERE changes() <> 1; END"
+    )
+    event.listen(log, "after_create", trigger.execute_if(dialect="sqlite"))
+    # The body's names are looked up when it runs, under whatever search path the session has.
+    function = _ddl(
+        f"CREATE OR REPLACE FUNCTION fn_{name}_chained() RETURNS trigger "  # noqa: S608
+        "LANGUAGE plpgsql AS "
+        f"$$ DECLARE moved integer; BEGIN "
+        f"EXECUTE 'UPDATE ' || quote_ident(TG_TABLE_SCHEMA) || '.{head.name} "
+        f"SET sequence = $1, mac = $2 WHERE hotel_id = $3 AND sequence = $1 - 1' "
+        f"USING NEW.sequence, NEW.mac, NEW.hotel_id; "
+        f"GET DIAGNOSTICS moved = ROW_COUNT; "
+        f"IF moved <> 1 THEN RAISE EXCEPTION '{refusal}'; END IF; RETURN NULL; END $$"
+    )
+    trigger = _ddl(
+        f"CREATE TRIGGER tr_{name}_chained AFTER INSERT ON {name} "
+        f"FOR EACH ROW EXECUTE FUNCTION fn_{name}_chained()"
+    )
+    drop = _ddl(f"DROP FUNCTION IF EXISTS fn_{name}_chained()")
+    event.listen(log, "after_create", function.execute_if(dialect="postgresql"))
+    event.listen(log, "after_create", trigger.execute_if(dialect="postgresql"))
+    event.listen(log, "after_drop", drop.execute_if(dialect="postgresql"))
 
 
 def announced(table: Table) -> None:

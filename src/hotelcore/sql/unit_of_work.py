@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from datetime import date, datetime
+from operator import attrgetter
 from secrets import choice
 from uuid import UUID
 
@@ -13,13 +14,20 @@ from attrs import AttrsInstance, define, field, frozen
 
 from hotelcore.access import Permission, authorize
 from hotelcore.clock import Clock
-from hotelcore.domain.audit import AuditLogEntry, Change, changes_between
+from hotelcore.domain.audit import AuditLogEntry, Change, Outcome, changes_between
 from hotelcore.domain.hotels import Hotel
-from hotelcore.errors import DatabaseFailure, InvalidInput, ReadOnly, UnitAborted
+from hotelcore.errors import (
+    DatabaseFailure,
+    InvalidInput,
+    PermissionDenied,
+    ReadOnly,
+    UnitAborted,
+)
 from hotelcore.events.catalogue import CATALOGUE, Event
 from hotelcore.events.trace import Trace
 from hotelcore.ids import AuditEntryId, EventId, HotelId
-from hotelcore.sql.audit import SqlAuditLog, write_entries
+from hotelcore.sql.audit import SqlAuditLog
+from hotelcore.sql.audit_chain import add_entries
 from hotelcore.sql.availability import SqlInventory
 from hotelcore.sql.bookings import SqlBookings, SqlRoomKeys
 from hotelcore.sql.business_day import SqlBusinessDays
@@ -40,7 +48,7 @@ from hotelcore.tenancy import Actor, same_hotel
 from hotelcore.text import clean_text
 from hotelcore.vault import KeyProvider
 
-__all__ = ["Commission", "SqlUnitOfWork"]
+__all__ = ["Commission", "Refusals", "SqlUnitOfWork"]
 
 # Crockford's base 32 leaves out I, L, O and U, which are misread or misheard on the telephone.
 _ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
@@ -60,6 +68,40 @@ class Commission:
 
 
 @define
+class Refusals:
+    """What the actor of a unit of work was not allowed to do, until it is in the audit log."""
+
+    commission: Commission
+    entries: list[AuditLogEntry] = field(factory=list)
+
+    @contextmanager
+    def noted(self) -> Generator[None]:
+        """Note the `PermissionDenied` that the body raises."""
+        try:
+            yield
+        except PermissionDenied as denied:
+            self.entries.append(self._entry_of(denied))
+            raise
+
+    def _entry_of(self, denied: PermissionDenied) -> AuditLogEntry:
+        actor = self.commission.actor
+        return AuditLogEntry(
+            id=AuditEntryId(self.commission.new_id()),
+            hotel_id=actor.hotel_id,
+            outcome=Outcome.DENIED,
+            at=self.commission.clock.now(),
+            subject=actor.subject,
+            role=actor.role,
+            operation=denied.operation,
+            permission=denied.permission,
+            resource="hotel",
+            resource_id=actor.hotel_id,
+            changes=(),
+            correlation_id=self.commission.trace.correlation_id,
+        )
+
+
+@define
 class _Command:
     """The command that is running, and what it has noted so far."""
 
@@ -76,9 +118,10 @@ class SqlUnitOfWork:
     unit works in a transaction of the host's.
     """
 
-    def __init__(self, run: Statements, commission: Commission) -> None:
+    def __init__(self, run: Statements, refusals: Refusals) -> None:
         self._run = run
-        self._commission = commission
+        self._commission = commission = refusals.commission
+        self._refusals = refusals
         self._now = commission.clock.now()
         self._command: _Command | None = None
         self._aborted = False
@@ -144,7 +187,8 @@ class SqlUnitOfWork:
 
     def require(self, permission: Permission, what: str) -> None:
         """Raise `PermissionDenied` unless the actor has ``permission``."""
-        authorize(self.actor.role, permission, what)
+        with self._refusals.noted():
+            authorize(self.actor.role, permission, what)
 
     @contextmanager
     def command(self, name: str, permission: Permission) -> Generator[None]:
@@ -252,7 +296,7 @@ class SqlUnitOfWork:
             self._run.may_write = False
 
     def flush(self) -> tuple[Event, ...]:
-        """Tell the inline subscriptions, store the audit entries and the events, and return these.
+        """Tell the inline subscriptions, store the events, and return these.
 
         Raises `UnitAborted` if a command failed and the host went on as if nothing had happened.
         """
@@ -260,9 +304,18 @@ class SqlUnitOfWork:
         self._refuse_if_aborted()
         events = [(EventId(self.new_id()), event) for event in self._events]
         with self.own_writing() as run:
-            write_entries(run, self._entries)
             write_events(run, events, at=self._now, trace=self._commission.trace)
         return tuple(self._events)
+
+    def add_to_audit(self) -> None:
+        """Store the audit entries, those of what was refused too, in the order of their ids.
+
+        The hotel's log is locked from here on, so nothing that waits for anybody may come after.
+        """
+        entries = sorted([*self._entries, *self._refusals.entries], key=attrgetter("id"))
+        self._refusals.entries.clear()
+        with self.own_writing() as run:
+            add_entries(run, self._commission.keys, entries)
 
     def _tell_inline(self) -> None:
         # The list grows while it is read, by what the handlers themselves cause.
