@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import date, datetime
 from uuid import UUID
 
+import attrs
 from sqlalchemy import (
     BigInteger,
     CheckConstraint,
@@ -25,6 +26,7 @@ from hotelcore.lists import AuditFilter, Page
 from hotelcore.sql import schema
 from hotelcore.sql.pages import read_page
 from hotelcore.sql.statements import AnyRow, Statements, acting_hotel
+from hotelcore.sql.subject_keys import SqlSubjectKeys
 
 __all__ = ["AUDIT_LOG", "SqlAuditLog"]
 
@@ -97,13 +99,14 @@ def _entry(row: AnyRow) -> AuditLogEntry:
 class SqlAuditLog:
     """The `hotelcore.repositories.AuditLog` of one unit of work."""
 
-    def __init__(self, run: Statements) -> None:
+    def __init__(self, run: Statements, subjects: SqlSubjectKeys) -> None:
         self._run = run
+        self._subjects = subjects
 
     def page(
         self, which: AuditFilter, *, after: str | None = None, limit: int = 50
     ) -> Page[AuditLogEntry]:
-        """Return entries, newest first."""
+        """Return entries, newest first, with the guests' data that can still be opened."""
         statement = _ALL
         if which.resource is not None:
             statement = statement.where(_c.resource == which.resource)
@@ -115,7 +118,7 @@ class SqlAuditLog:
             statement = statement.where(_c.subject == which.subject)
         if which.outcome is not None:
             statement = statement.where(_c.outcome == which.outcome)
-        return read_page(
+        page = read_page(
             self._run,
             statement,
             _entry,
@@ -124,3 +127,4 @@ class SqlAuditLog:
             limit=limit,
             descending=True,
         )
+        return attrs.evolve(page, items=tuple(self._subjects.opened(page.items)))

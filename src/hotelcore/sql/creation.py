@@ -38,6 +38,7 @@ from hotelcore.sql import (  # each module puts its tables into the register
     pms,
     room_nights,
     rooms,
+    subject_keys,
 )
 from hotelcore.sql.engine import NAMES, put_names
 from hotelcore.sql.schema import METADATA, TableNames
@@ -59,6 +60,7 @@ SUBJECTS = (
     room_nights,
     availability,
     guests,
+    subject_keys,
     bookings,
     folios,
     housekeeping,

@@ -14,7 +14,7 @@ from attrs import AttrsInstance, define, field, frozen
 
 from hotelcore.access import Permission, authorize
 from hotelcore.clock import Clock
-from hotelcore.domain.audit import AuditLogEntry, Change, Outcome, changes_between
+from hotelcore.domain.audit import AuditLogEntry, Change, Outcome, changes_between, personal_between
 from hotelcore.domain.hotels import Hotel
 from hotelcore.errors import (
     DatabaseFailure,
@@ -42,6 +42,7 @@ from hotelcore.sql.room_nights import SqlRoomNights
 from hotelcore.sql.rooms import SqlMaintenance, SqlRooms, SqlRoomTypes
 from hotelcore.sql.sealed import Sealing, SqlSealedValues
 from hotelcore.sql.statements import Statements
+from hotelcore.sql.subject_keys import SqlSubjectKeys
 from hotelcore.sql.translation import UniqueViolation
 from hotelcore.subscriptions import Subscriptions
 from hotelcore.tenancy import Actor, same_hotel
@@ -105,6 +106,7 @@ class Refusals:
 class _Command:
     """The command that is running, and what it has noted so far."""
 
+    id: AuditEntryId
     name: str
     business_date: date | None = None
     changes: list[Change] = field(factory=list)
@@ -134,7 +136,6 @@ class SqlUnitOfWork:
         self.maintenance = SqlMaintenance(run)
         self.inventory = SqlInventory(run)
         self.room_nights = SqlRoomNights(run)
-        self.guests = SqlGuests(run)
         self.bookings = SqlBookings(run)
         self.keys = SqlRoomKeys(run)
         self.folios = SqlFolios(run)
@@ -143,6 +144,8 @@ class SqlUnitOfWork:
         sealing = Sealing(self.hotel_id, commission.keys, self.require)
         self.pms = SqlPmsConnections(run, sealing)
         self.sealed = SqlSealedValues(run, sealing)
+        self._subjects = SqlSubjectKeys(run, sealing)
+        self.guests = SqlGuests(run, self._subjects)
         self.events = SqlEventLog(run)
 
     # -- who, where, when ---------------------------------------------------------------------
@@ -181,7 +184,7 @@ class SqlUnitOfWork:
     def audit(self) -> SqlAuditLog:
         """Audit entries; needs `Permission.ADMIN_VIEW`."""
         self.require(Permission.ADMIN_VIEW, "audit")
-        return SqlAuditLog(self._run)
+        return SqlAuditLog(self._run, self._subjects)
 
     # -- commands -----------------------------------------------------------------------------
 
@@ -209,7 +212,7 @@ class SqlUnitOfWork:
 
     @contextmanager
     def _audited(self, name: str) -> Generator[None]:
-        self._command = _Command(name)
+        self._command = _Command(AuditEntryId(self.new_id()), name)
         self._run.may_write = True
         try:
             yield
@@ -225,7 +228,14 @@ class SqlUnitOfWork:
         after: AttrsInstance | None,
     ) -> None:
         """Note a change for the audit entry of the running command."""
-        self._running().changes.append(changes_between(resource, resource_id, before, after))
+        command = self._running()
+        change = changes_between(resource, resource_id, before, after)
+        personal = personal_between(before, after)
+        if personal is not None:
+            # Now, and not at the end: what is sealed must be so before a guest is forgotten.
+            index = len(command.changes)
+            change = self._subjects.sealed(change, personal, entry_id=command.id, index=index)
+        command.changes.append(change)
 
     def reason(self, text: str) -> None:
         """Note why the running command does what it does."""
@@ -254,6 +264,7 @@ class SqlUnitOfWork:
             self._command = noted
             self._aborted = False
             self.hotels = SqlHotels(self._run)  # what it knows may be undone
+            self._subjects.forget()
             raise
 
     def _running(self) -> _Command:
@@ -268,7 +279,7 @@ class SqlUnitOfWork:
     def _entry_of(self, command: _Command) -> AuditLogEntry:
         first = command.changes[0] if command.changes else None
         return AuditLogEntry(
-            id=AuditEntryId(self.new_id()),
+            id=command.id,
             hotel_id=self.hotel_id,
             at=self._now,
             business_date=command.business_date,

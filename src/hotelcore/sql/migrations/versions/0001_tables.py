@@ -30,6 +30,7 @@ def upgrade(op: Operations) -> None:
     _audit_log(op)
     _business_day(op)
     _guest(op)
+    _subject_key(op)
     _idempotency(op)
     _outbox(op)
     _feed(op)
@@ -171,6 +172,17 @@ def _guest(op: Operations) -> None:
     index(op, "hc_guest", "email", "hotel_id, email_key, last_name_key, id")
     index(op, "hc_guest", "name", "hotel_id, last_name_key, id")
     index(op, "hc_guest", "phone", "hotel_id, phone_key, last_name_key, id")
+
+
+def _subject_key(op: Operations) -> None:
+    op.create_table(
+        "hc_subject_key",
+        sa.Column("hotel_id", sa.Uuid(), nullable=False),
+        sa.Column("subject_id", sa.Uuid(), nullable=False),
+        sa.Column("sealed", sa.LargeBinary(), nullable=False),
+        key("hc_subject_key", "hotel_id", "subject_id"),
+        of_hotel("hc_subject_key"),
+    )
 
 
 def _idempotency(op: Operations) -> None:
