@@ -30,10 +30,12 @@ from sqlalchemy.util import await_only
 
 from hotelcore.backoff import Backoff
 from hotelcore.clock import Clock, SystemClock
+from hotelcore.domain.audit import AuditHead, AuditReport
 from hotelcore.errors import DatabaseBusy, InvalidInput, TransactionTimeout, WaitTimeout
 from hotelcore.events.bus import AsyncEventBus, EventBus
 from hotelcore.events.trace import Trace
 from hotelcore.ids import HotelId, IdSource
+from hotelcore.sql.audit_verifying import verify
 from hotelcore.sql.creation import create_schema
 from hotelcore.sql.engine import Gate, new_engine, prepare
 from hotelcore.sql.joining import after_commit
@@ -235,6 +237,21 @@ class HotelCore(_Core):
         ):
             return prove(seen, hotel_id, commands=commands)
 
+    def verify_audit(self, hotel_id: HotelId, *, since: AuditHead | None = None) -> AuditReport:
+        """Check that a hotel's audit log is whole and as it was written; memory stays constant.
+
+        It stops no writer. ``since`` is a head that was exported earlier: only with it is a log
+        found whose end was cut off, or that was replaced by an older one. With keys, an entry that
+        is under none is a problem, unless it is covered by ``since``. Raises `NotFound`, and
+        `TenantMismatch` for another hotel's head.
+        """
+        with (
+            translated(self._limits),
+            self._connection(Deadline.start(self._clock, self._limits)) as connection,
+            snapshot(connection, self._names) as seen,
+        ):
+            return verify(seen, hotel_id, self._keys, since=since)
+
     def close(self) -> None:
         """Close the pooled connections; the core may be used again."""
         self.engine.dispose()
@@ -419,6 +436,19 @@ class AsyncHotelCore(_Core):
         def seen(connection: Connection) -> Proofs:
             with snapshot(connection, self._names) as whole:
                 return prove(whole, hotel_id, commands=commands)
+
+        with translated(self._limits):
+            async with self.engine.connect() as connection:
+                return await connection.run_sync(seen)
+
+    async def verify_audit(
+        self, hotel_id: HotelId, *, since: AuditHead | None = None
+    ) -> AuditReport:
+        """Check that a hotel's audit log is whole; see `HotelCore.verify_audit`."""
+
+        def seen(connection: Connection) -> AuditReport:
+            with snapshot(connection, self._names) as whole:
+                return verify(whole, hotel_id, self._keys, since=since)
 
         with translated(self._limits):
             async with self.engine.connect() as connection:
