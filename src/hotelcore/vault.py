@@ -141,11 +141,11 @@ class Key(_Withheld):
     number: int
 
     def __init__(self, number: int, material: bytes) -> None:
+        self.number = number
         reason = _fault_of_number(number) or _fault_of_material(material)
         if reason is not None:
             del material
             raise InvalidInput("key", reason)
-        self.number = number
         self._material = material
 
     def __repr__(self) -> str:
@@ -242,6 +242,7 @@ class KeyRing(_Withheld):
     __slots__ = ("_keys",)
 
     def __init__(self, materials: Mapping[int, bytes | str]) -> None:
+        self._keys: Mapping[int, Key] = {}
         keys = _keys_of(materials)
         if isinstance(keys, InvalidInput):
             del materials

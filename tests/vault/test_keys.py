@@ -223,6 +223,15 @@ def test_keys_show_nothing(kept: object) -> None:
             leave(any_value(kept))
 
 
+def test_a_refused_key_can_be_shown() -> None:
+    """What shows tracebacks with local variables can show those of a refusal."""
+    for fail in (lambda: Key(1, bytes(32)), lambda: KeyRing({1: bytes(32)})):
+        with pytest.raises(InvalidInput) as caught:
+            fail()
+        found = traceback.TracebackException.from_exception(caught.value, capture_locals=True)
+        assert "vault.py" in "".join(found.format())
+
+
 @pytest.mark.parametrize("keys", [object(), {1: GOOD}, GOOD, "key"])
 def test_a_core_takes_nothing_but_a_provider(keys: object) -> None:
     """What cannot give keys is refused when the core is made."""

@@ -18,7 +18,8 @@ from hotelcore.errors import InvalidInput
 from hotelcore.ids import HotelId
 from hotelcore.operations.sealed import reseal_secrets
 from hotelcore.sql.backlog import registered_hotels
-from hotelcore.sql.sealed import KeyUse, use_of_keys
+from hotelcore.sql.key_use import KeyUse, use_of_keys
+from hotelcore.sql.sealed import sealed_by_key
 from hotelcore.tenancy import Actor
 from hotelcore.vault import KEY_BYTES, KeyRing, key_variable, number_of_variable
 
@@ -103,7 +104,8 @@ def _rotate(core: HotelCore, keys: KeyRing, hotels: Sequence[HotelId], output: O
 
 
 def _under_others(core: HotelCore, hotel_id: HotelId, current: int) -> int:
-    sealed = _use(core, [hotel_id]).sealed
+    with core._serving(hotel_id) as serving:
+        sealed = sealed_by_key(serving)
     return sealed.total() - sealed[current]
 
 
@@ -123,7 +125,7 @@ def _rotate_hotel(core: HotelCore, hotel_id: HotelId) -> Resealed:
 def _status(core: HotelCore, keys: KeyRing, hotels: Sequence[HotelId], output: Output) -> int:
     use = _use(core, hotels)
     current = keys.current().number
-    known = {number for number in (*use.sealed, *use.audit) if number is not None}
+    used = {number for number in use.sealed if number is not None}.union(use.audit)
     rows = [
         {
             "number": number,
@@ -131,7 +133,7 @@ def _status(core: HotelCore, keys: KeyRing, hotels: Sequence[HotelId], output: O
             "audit_entries": use.audit[number],
             "state": _state(number, keys, use),
         }
-        for number in sorted(known.union(keys.numbers))
+        for number in sorted(used.union(keys.numbers))
     ]
     headers = ("number", "sealed", "audit entries", "state")
     output.table(headers, [tuple(row.values()) for row in rows])

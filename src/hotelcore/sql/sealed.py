@@ -22,7 +22,7 @@ from hotelcore.sql.schema import METADATA, Sealed
 from hotelcore.sql.statements import Statements, acting_hotel
 from hotelcore.vault import KeyProvider, Place, Secret, header, key_number, resealed, seal, unseal
 
-__all__ = ["KeyUse", "Sealing", "SqlSealedValues", "use_of_keys"]
+__all__ = ["Sealing", "SqlSealedValues", "sealed_by_key"]
 
 # A table's columns have types of their own, and a sealed one may be nullable or not.
 AnyColumn: TypeAlias = Column[Any]
@@ -105,33 +105,13 @@ def _with_statements(column: AnyColumn) -> _SealedColumn:
     )
 
 
-@frozen
-class KeyUse:
-    """How much stands under each key, by its number.
-
-    In ``sealed``, None stands for values that are no envelopes. ``audit`` counts the entries of
-    audit logs, whose key remains the one they were written under.
-    """
-
-    sealed: Counter[int | None]
-    audit: Counter[int | None]
-
-    def __add__(self, other: KeyUse) -> KeyUse:
-        return KeyUse(self.sealed + other.sealed, self.audit + other.audit)
-
-
-def use_of_keys(run: Statements) -> KeyUse:
-    """Count what the acting hotel has under each key."""
+def sealed_by_key(run: Statements) -> Counter[int | None]:
+    """Count the acting hotel's sealed values by key number; None stands for what is no envelope."""
     found = Counter[int | None]()
     for sealed in _sealed_columns():
         for begin, number in run.all(sealed.count, lambda row: (row.begin, row.number)):
             found[key_number(begin + _NO_NONCE)] += number
-    return KeyUse(found, _audit_entries(run))
-
-
-def _audit_entries(run: Statements) -> Counter[int | None]:
-    del run
-    return Counter()
+    return found
 
 
 class SqlSealedValues:
