@@ -27,6 +27,7 @@ COMMANDS: Mapping[str, str] = MappingProxyType(
         "db": "bring the tables of a database to this version",
         "relay": "bring events to durable subscriptions and to a broker",
         "events": "look at what happened, and have it handled again",
+        "audit": "verify that the audit logs are whole, and export them",
         "keys": "make the keys that seal secrets, and have secrets sealed under a new one",
     }
 )

@@ -17,12 +17,17 @@ from sqlalchemy import (
     Column,
     ColumnElement,
     Connection,
+    LargeBinary,
     Numeric,
     Select,
     Text,
+    case,
     cast,
     exists,
     extract,
+    func,
+    literal,
+    null,
     select,
     type_coerce,
 )
@@ -30,7 +35,7 @@ from sqlalchemy.types import NullType
 
 from hotelcore import wire
 from hotelcore.domain.audit import AuditHead, AuditProblem, AuditReport, Fault
-from hotelcore.errors import InvalidInput, NotFound, UnknownKey
+from hotelcore.errors import NotFound, UnknownKey
 from hotelcore.ids import HotelId
 from hotelcore.sql.audit import AUDIT_LOG
 from hotelcore.sql.audit_chain import AUDIT_HEAD, BEGINNING, mac_of
@@ -174,7 +179,8 @@ class _Walk:
 
 def _head(connection: Connection, hotel_id: HotelId) -> tuple[Raw, Raw] | None:
     its = AUDIT_HEAD.c
-    statement = select(_raw(its.sequence), _raw(its.mac)).where(its.hotel_id == hotel_id)
+    raw = _on_sqlite if connection.dialect.name == "sqlite" else lambda each: _raw(each, each.name)
+    statement = select(raw(its.sequence), raw(its.mac)).where(its.hotel_id == hotel_id)
     row = connection.execute(statement).first()
     return None if row is None else (row[0], row[1])
 
@@ -185,8 +191,23 @@ def _entries(connection: Connection, hotel_id: HotelId) -> Iterator[StoredEntry]
     return map(_entry, rows)
 
 
-def _raw(column: Column[Any]) -> ColumnElement[Any]:
-    return type_coerce(column, NullType()).label(column.name)
+def _raw(column: ColumnElement[Any], name: str) -> ColumnElement[Any]:
+    return type_coerce(column, NullType()).label(name)
+
+
+def _on_sqlite(column: Column[Any]) -> ColumnElement[Any]:
+    """Give what SQLite has in a column; -1, which none ever holds, for a value of another kind.
+
+    Text comes as bytes, for it may be none that a driver can decode.
+    """
+    kind = _SQLITE_KINDS.get(column.name, "text")
+    value = cast(column, LargeBinary) if kind == "text" else column
+    found = case(
+        (func.typeof(column) == kind, _raw(value, "value")),
+        (column.is_(None), null()),
+        else_=_raw(literal(-1), "other"),
+    )
+    return _raw(found, column.name)
 
 
 def _seconds(column: Column[Any]) -> ColumnElement[Any]:
@@ -195,14 +216,16 @@ def _seconds(column: Column[Any]) -> ColumnElement[Any]:
 
 
 _c = AUDIT_LOG.c
+_ODD_ON_POSTGRESQL = ("at", "business_date", "changes")
+_SQLITE_KINDS = {"mac": "blob"} | dict.fromkeys(("sequence", "at", "key_number"), "integer")
 # What may be of any kind on SQLite, and what no driver can refuse to read on PostgreSQL.
 _SELECTS: Mapping[str, Select[Any]] = {
-    "sqlite": select(*map(_raw, _c)).order_by(_c.sequence, _c.id),
+    "sqlite": select(*map(_on_sqlite, _c)).order_by(_c.sequence, _c.id),
     "postgresql": select(
-        *(_raw(column) for column in _c if column.name not in ("at", "business_date", "changes")),
+        *(_raw(each, each.name) for each in _c if each.name not in _ODD_ON_POSTGRESQL),
         cast(_seconds(_c.at) * _MICROSECONDS, Numeric).label("at"),
         cast(_seconds(_c.business_date) / _SECONDS_A_DAY, Numeric).label("business_date"),
-        type_coerce(cast(_c.changes, Text), NullType()).label("changes"),
+        _raw(cast(_c.changes, Text), "changes"),
     ).order_by(_c.sequence, _c.id),
 }
 
@@ -210,7 +233,7 @@ _SELECTS: Mapping[str, Select[Any]] = {
 def _entry(row: AnyRow) -> StoredEntry:
     try:
         content = _content(row)
-    except (InvalidInput, ValueError, TypeError, OverflowError, RecursionError):
+    except (AttributeError, OverflowError, RecursionError, TypeError, ValueError):
         content = None
     return StoredEntry(row.sequence, row.key_number, row.mac, content)
 
@@ -221,28 +244,34 @@ def _content(row: AnyRow) -> dict[str, wire.Json]:
         "id": _uuid(row.id),
         "hotel_id": _uuid(row.hotel_id),
         "sequence": row.sequence,
-        "outcome": row.outcome,
+        "outcome": _text(row.outcome),
         "at": wire.encode(_EPOCH + timedelta(microseconds=int(row.at))),
         "business_date": _day(row.business_date),
-        "subject": row.subject,
-        "role": row.role,
-        "operation": row.operation,
-        "permission": row.permission,
-        "resource": row.resource,
+        "subject": _text(row.subject),
+        "role": _text(row.role),
+        "operation": _text(row.operation),
+        "permission": _text(row.permission),
+        "resource": _text(row.resource),
         "resource_id": _uuid(row.resource_id),
-        "changes": json.loads(row.changes, object_pairs_hook=_object),
-        "reason": row.reason,
-        "correlation_id": row.correlation_id,
+        "changes": json.loads(_text(row.changes), object_pairs_hook=_object),
+        "reason": _text(row.reason),
+        "correlation_id": _text(row.correlation_id),
         "key_number": row.key_number,
     }
     wire.canonical(content)
     return content
 
 
+def _text(value: Raw) -> Raw:
+    return value.decode() if isinstance(value, bytes) else value
+
+
 def _uuid(value: Raw) -> wire.Json:
     """Take PostgreSQL's UUIDs, and the one text that SQLite finds one under."""
-    known = value if isinstance(value, UUID) else UUID(hex=value)
-    if value not in (known, known.hex):
+    if isinstance(value, UUID):
+        return wire.encode(value)
+    known = UUID(hex=value.decode())
+    if known.hex.encode() != value:
         raise ValueError
     return wire.encode(known)
 
@@ -251,10 +280,10 @@ def _day(value: Raw) -> wire.Json:
     """Take the days since 1970 of PostgreSQL, and SQLite's text."""
     if value is None:
         return None
-    if not isinstance(value, str):
+    if not isinstance(value, bytes):
         return wire.encode(date(1970, 1, 1) + timedelta(days=int(value)))
-    day = date.fromisoformat(value)
-    if value != day.isoformat():
+    day = date.fromisoformat(value.decode())
+    if value != day.isoformat().encode():
         raise ValueError
     return wire.encode(day)
 
