@@ -362,6 +362,17 @@ def test_a_misspelt_variable_is_not_guessed(
     assert "PMS_ENCRYPTION_KEY_02: is the name of no key" in capsys.readouterr().err
 
 
+def test_other_commands_use_the_keys_too(few: Estate, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the command line does is in the audit log under the current key, like all else."""
+    purge = ["events", "purge", "--older-than", "1", "--database", few.url]
+    for name, value in environment(1, 2).items():
+        monkeypatch.setenv(name, value)
+    assert main(purge) == 0
+    assert [few.use_in(hotel).audit[2] for hotel in few.hotels] == [1, 1, 1]
+    monkeypatch.setenv("PMS_ENCRYPTION_KEY_2", "changeme")
+    assert main(purge) == 1
+
+
 @pytest.mark.parametrize("action", ["rotate", "status"])
 def test_without_keys_the_command_starts_nothing(
     few: Estate, action: str, capsys: pytest.CaptureFixture[str]
