@@ -7,7 +7,6 @@ line of JSON for each entry, and behind the last one of each hotel a line with i
 from __future__ import annotations
 
 import json
-import os
 import sys
 from argparse import ArgumentParser, ArgumentTypeError, Namespace
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -29,7 +28,6 @@ from hotelcore.sql.limits import Limits
 from hotelcore.sql.proofs import snapshot
 from hotelcore.sql.schema import TableNames
 from hotelcore.sql.translation import translated
-from hotelcore.vault import KeyRing, number_of_variable
 
 __all__ = ["add_arguments", "run"]
 
@@ -72,17 +70,12 @@ def run(arguments: Namespace) -> int:
     """Do the action; 1 if a log is not whole, or if a known hotel is not there any more."""
     heads = {} if arguments.head is None else _heads_in(arguments.head)
     names = names_in(arguments)
-    with core_over(arguments.database, names, keys=_keys()) as core:
+    with core_over(arguments.database, names) as core:
         hotels = _chosen(core, arguments.hotel, heads)
         if arguments.action == "verify":
             return _verify(core, names, hotels, heads, Output(as_json=arguments.json))
         with _written_to(arguments.output) as file:
             return _export(core, names, hotels, heads, file)
-
-
-def _keys() -> KeyRing | None:
-    is_set = any(number_of_variable(name) is not None for name in os.environ)
-    return KeyRing.from_environment() if is_set else None
 
 
 def _chosen(
