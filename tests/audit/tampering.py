@@ -129,13 +129,11 @@ def content_of(row: AnyRow, key: Key | None) -> dict[str, wire.Json]:
 # -- the ways -----------------------------------------------------------------------------------
 
 
-def _other_value(column: str, row: AnyRow, chance: Random) -> dict[str, object]:
+def other_value(column: str, row: AnyRow, chance: Random) -> dict[str, object]:
     """Choose a value that the column could hold, and does not."""
     value = getattr(row, column)
     if column in ("outcome", "permission"):
-        if row.outcome == "done":
-            return {"outcome": "denied", "permission": "PMS_MANAGE"}
-        return {"outcome": "done", "permission": None}
+        return _other_outcome(column, row)
     if isinstance(value, UUID):
         return {column: new_id()}
     if column == "at":
@@ -154,6 +152,14 @@ def _other_value(column: str, row: AnyRow, chance: Random) -> dict[str, object]:
     return {column: chance.choice([f"{value or ''}x", "root", "ROOT "])}
 
 
+def _other_outcome(column: str, row: AnyRow) -> dict[str, object]:
+    if row.outcome == "done":
+        return {"outcome": "denied", "permission": "PMS_MANAGE"}
+    if column == "outcome":
+        return {"outcome": "done", "permission": None}
+    return {column: "ADMIN_VIEW" if row.permission != "ADMIN_VIEW" else "PMS_MANAGE"}
+
+
 def _other_changes(changes: Any, chance: Random) -> Any:
     forged: Any = {"resource": "guest", "resource_id": str(new_id()), "before": None, "after": {}}
     if not changes:
@@ -167,7 +173,7 @@ def _edit(it: Tampering) -> None:
     row = it.row(it.some())
     columns = [name for name in LOG.keys() if name != "hotel_id"]  # noqa: SIM118  # of a collection
     column = it.chance.choice(columns)
-    values = _other_value(column, row, it.chance)
+    values = other_value(column, row, it.chance)
     if all(getattr(row, name) == value for name, value in values.items()):
         values = {"subject": "nobody"}
     it.set(row.sequence, **values)

@@ -14,10 +14,11 @@ import pytest
 from attrs import frozen
 
 from hotelcore import HotelCore
-from hotelcore.domain.audit import AuditHead, AuditReport
+from hotelcore.domain.audit import AuditHead, AuditReport, Outcome
+from hotelcore.sql.audit import AUDIT_LOG
 from hotelcore.sql.audit_verifying import verify
 from tests.audit.conftest import KEYS
-from tests.audit.tampering import ENDS, UNLOCKING, WAYS, Scene, Tampering, Way
+from tests.audit.tampering import ENDS, UNLOCKING, WAYS, Scene, Tampering, Way, other_value
 from tests.audit.work import live
 from tests.records import RECORD
 from tests.small_hotel import open_hotel, shared_core
@@ -99,6 +100,28 @@ def test_a_log_written_anew_by_who_has_the_key_is_found_by_an_exported_head(targ
         for head in (target.scene.early, target.scene.head):
             report = verified(head)
             assert not report.ok
+
+
+def test_every_column_counts(target: Target) -> None:
+    """No column of an entry can be changed unseen, of what was done or of what was denied."""
+    tried = 0
+
+    def edit(it: Tampering) -> None:
+        nonlocal tried
+        for row in it.rows():
+            values = other_value(column, row, it.chance)
+            if row.outcome == outcome and any(
+                getattr(row, name) != value for name, value in values.items()
+            ):
+                it.set(row.sequence, **values)
+                tried += 1
+                return
+
+    for column in set(AUDIT_LOG.columns.keys()) - {"hotel_id"}:
+        for outcome in Outcome:
+            with target.tampered(edit, Random(1)) as verified:
+                assert not verified().ok, (column, outcome)
+    assert tried == 2 * (len(AUDIT_LOG.columns) - 1)
 
 
 @pytest.mark.parametrize("way", [*WAYS, *ENDS])
