@@ -11,7 +11,7 @@ from types import NoneType
 from typing import NewType, get_args, get_origin
 from uuid import UUID
 
-from hotelcore import Money, Stay
+from hotelcore import Money, Secret, Stay
 from hotelcore.domain.cancellation import CancellationPolicy
 from hotelcore.domain.hotels import HouseRules
 from hotelcore.pms import PmsSnapshot
@@ -120,6 +120,7 @@ _BY_CLASS: Mapping[object, Sequence[object]] = {
     CancellationPolicy: RECORDS,
     HouseRules: RECORDS,
     PmsSnapshot: RECORDS,
+    Secret: RECORDS,
 }
 _MAY_BE_EMPTY = frozenset({"description", "first_name"})
 

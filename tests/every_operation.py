@@ -8,7 +8,7 @@ from typing import Any, TypeAlias
 
 from attrs import frozen
 
-from hotelcore import Actor, Role, Stay, new_id
+from hotelcore import Actor, Role, Secret, Stay, new_id
 from hotelcore.core import Desk
 from hotelcore.domain.bookings import Booking
 from hotelcore.domain.cancellation import CancellationPolicy
@@ -295,10 +295,14 @@ ARGUMENTS: Mapping[str, Callable[[SmallHotel], Arguments]] = {
     "connect_pms": lambda hotel: {
         "vendor": "scripted",
         "external_hotel_id": "1",
+        "api_key": Secret("key"),
         "attributes": {"region": "eu"},
     },
-    "disconnect_pms": lambda hotel: _nothing(_connected(hotel)),
-    "sync_pms_data": lambda hotel: _first(_snapshot(), _connected(hotel)),
+    "change_pms_key": lambda hotel: _first({"api_key": Secret("other key")}, _connected(hotel)),
+    "disconnect_pms": lambda hotel: _first({}, _connected(hotel)),
+    "sync_pms_data": lambda hotel: _first({"snapshot": _snapshot()}, _connected(hotel)),
+    # sealed values
+    "reseal_secrets": lambda hotel: {"limit": 10},
 }
 
 _GUEST: Arguments = {
@@ -312,9 +316,5 @@ _GUEST: Arguments = {
 }
 
 
-def _nothing(_: object) -> Arguments:
-    return {}
-
-
-def _first(snapshot: PmsSnapshot, _: object) -> Arguments:
-    return {"snapshot": snapshot}
+def _first(arguments: Arguments, _: object) -> Arguments:
+    return arguments

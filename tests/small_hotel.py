@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Generator
 from contextlib import ExitStack, contextmanager
 from datetime import date, timedelta
+from hashlib import sha256
 from pathlib import Path
 
 import pytest
 from attrs import frozen
 from sqlalchemy import Connection, Engine, event, func, select
 
-from hotelcore import Actor, HotelCore, Money, Role, Stay, new_id
+from hotelcore import Actor, HotelCore, KeyRing, Money, Role, Stay, new_id
 from hotelcore.core import Desk
 from hotelcore.domain.bookings import Booking
 from hotelcore.domain.folios import Folio
@@ -32,6 +33,8 @@ from tests.postgres_server import fresh_database
 TODAY = date(2020, 1, 1)
 DAY = timedelta(days=1)
 PRICE = Money(10_000, "EUR")
+KEYS = KeyRing({1: sha256(b"the key of the tests").digest()})
+"""What the hotels of the tests seal with."""
 
 
 @frozen
@@ -89,7 +92,7 @@ def shared_core(request: pytest.FixtureRequest) -> Generator[HotelCore]:
             url = f"sqlite:///{folder / 'hotel.db'}"
         else:
             url = kept.enter_context(fresh_database(request.getfixturevalue("postgresql_server")))
-        core = HotelCore(url)
+        core = HotelCore(url, keys=KEYS)
         kept.callback(core.close)
         core.create_schema()
         yield core
@@ -98,7 +101,7 @@ def shared_core(request: pytest.FixtureRequest) -> Generator[HotelCore]:
 @contextmanager
 def opened(url: str) -> Generator[SmallHotel]:
     """Open a hotel in an empty database, and close the connections afterwards."""
-    core = HotelCore(url)
+    core = HotelCore(url, keys=KEYS)
     try:
         core.create_schema()
         yield open_hotel(core)
@@ -143,8 +146,12 @@ def written_statements(engine: Engine) -> Generator[list[str]]:
 
 
 @contextmanager
-def nothing_kept(engine: Engine) -> Generator[None]:
-    """Assert that the body leaves every table with the rows that it had."""
+def nothing_kept(engine: Engine, *, refusals: int = 0) -> Generator[None]:
+    """Assert that the body leaves every table with the rows that it had.
+
+    ``refusals`` is how often it is refused for want of a permission, which the audit log keeps.
+    """
     before = row_counts(engine)
     yield
-    assert new_rows(engine, since=before) == {}
+    audited = {"hc_audit_log": refusals} if refusals else {}
+    assert new_rows(engine, since=before) == audited

@@ -52,6 +52,7 @@ from tests.every_operation import ARGUMENTS, NAMES, good_call
 from tests.postgres_server import fresh_database
 from tests.small_hotel import (
     DAY,
+    KEYS,
     PRICE,
     TODAY,
     SmallHotel,
@@ -68,7 +69,7 @@ def both(postgresql_server: Engine, tmp_path_factory: pytest.TempPathFactory) ->
     """Return a core on SQLite and one on PostgreSQL."""
     file = tmp_path_factory.mktemp("bad") / "hotel.db"
     with fresh_database(postgresql_server) as url, ExitStack() as kept:
-        cores = (HotelCore(f"sqlite:///{file}"), HotelCore(url))
+        cores = (HotelCore(f"sqlite:///{file}", keys=KEYS), HotelCore(url, keys=KEYS))
         for core in cores:
             kept.callback(core.close)
             core.create_schema()

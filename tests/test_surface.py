@@ -15,7 +15,7 @@ from typing import get_type_hints
 import pytest
 
 import hotelcore
-from hotelcore import HotelCore, HotelcoreError, wire
+from hotelcore import HotelCore, HotelcoreError, Secret, wire
 from hotelcore.operations import OPERATIONS
 from tests.every_operation import NAMES, good_call
 from tests.small_hotel import nothing_kept, open_hotel, shared_core
@@ -195,10 +195,12 @@ def test_results_travel(core: HotelCore, name: str) -> None:
     """Every operation's result can be stored under a key, and comes back equal with no effect."""
     call = good_call(name, open_hotel(core))
     desk, work = call.desk.once("once"), OPERATIONS[name]
-    result = desk.run(work, **call.arguments)
+    # No fingerprint is kept of a secret, so it is not given under a key.
+    arguments = {n: None if isinstance(v, Secret) else v for n, v in call.arguments.items()}
+    result = desk.run(work, **arguments)
     assert wire.decode(wire.encode(result), get_type_hints(work)["return"]) == result
     with nothing_kept(core.engine):
-        assert desk.run(work, **call.arguments) == result
+        assert desk.run(work, **arguments) == result
 
 
 # -- size -----------------------------------------------------------------------------------------

@@ -9,6 +9,7 @@ runs the operations of `hotelcore.operations` through it. The map of the house:
 ``hotelcore.repositories``  what it asks of storage, one Protocol an aggregate
 ``hotelcore.events``        the facts that are reported, and the bus
 ``hotelcore.sql``           storage in SQLite and PostgreSQL
+``hotelcore.vault``         secrets, and the keys that seal them
 ``hotelcore.pms``           what an adapter to another system promises
 ``hotelcore.access``        roles, permissions and the policy that joins them
 ``hotelcore.identity``      from a verified token to who acts in which hotel
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from hotelcore.sql.limits import Limits
     from hotelcore.sql.schema import TableNames
     from hotelcore.tenancy import Actor
+    from hotelcore.vault import KeyRing, Secret
 
 __all__ = [
     "Actor",
@@ -36,10 +38,12 @@ __all__ = [
     "HotelCore",
     "HotelId",
     "HotelcoreError",
+    "KeyRing",
     "Limits",
     "Money",
     "Permission",
     "Role",
+    "Secret",
     "Stay",
     "TableNames",
     "new_id",
@@ -53,10 +57,12 @@ _WHERE = {
     "HotelCore": "hotelcore.core",
     "HotelId": "hotelcore.ids",
     "HotelcoreError": "hotelcore.errors",
+    "KeyRing": "hotelcore.vault",
     "Limits": "hotelcore.sql.limits",
     "Money": "hotelcore.domain.money",
     "Permission": "hotelcore.access",
     "Role": "hotelcore.access",
+    "Secret": "hotelcore.vault",
     "Stay": "hotelcore.domain.stays",
     "TableNames": "hotelcore.sql.schema",
     "new_id": "hotelcore.ids",

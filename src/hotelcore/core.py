@@ -32,10 +32,12 @@ from sqlalchemy.util import await_only
 from hotelcore.access import POLICY, Policy
 from hotelcore.backoff import Backoff
 from hotelcore.clock import Clock, SystemClock
+from hotelcore.domain.audit import AuditHead, AuditReport
 from hotelcore.errors import DatabaseBusy, InvalidInput, TransactionTimeout, WaitTimeout
 from hotelcore.events.bus import AsyncEventBus, EventBus
 from hotelcore.events.trace import Trace
 from hotelcore.ids import HotelId, IdSource
+from hotelcore.sql.audit_verifying import verify
 from hotelcore.sql.creation import create_schema
 from hotelcore.sql.engine import Gate, new_engine, prepare
 from hotelcore.sql.joining import after_commit
@@ -62,6 +64,7 @@ from hotelcore.subscriptions import Subscriptions
 from hotelcore.tenancy import Actor
 from hotelcore.text import clean_text
 from hotelcore.unit_of_work import UnitOfWork
+from hotelcore.vault import KeyProvider
 
 if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
@@ -133,6 +136,7 @@ class _Core:
         clock: Clock | None,
         subscriptions: Subscriptions | None,
         policy: Policy | None,
+        keys: KeyProvider | None,
         row_security: bool,
     ) -> None:
         self._names = _instance("names", names or TableNames(), TableNames)
@@ -140,6 +144,9 @@ class _Core:
         self._clock = clock or SystemClock()
         if not (hasattr(self._clock, "now") and hasattr(self._clock, "monotonic")):
             raise InvalidInput("clock", "must have now() and monotonic()")
+        if keys is not None and not (hasattr(keys, "current") and hasattr(keys, "numbered")):
+            raise InvalidInput("keys", "must have current() and numbered(): give a KeyRing")
+        self._keys = keys
         self._names.must_suit(engine.dialect.name)
         if row_security and engine.dialect.name != "postgresql":
             raise InvalidInput("row_security", "is for PostgreSQL alone: leave it out")
@@ -169,6 +176,7 @@ class _Core:
             new_id=self._ids.next_id,
             subscriptions=self.subscriptions,
             trace=trace,
+            keys=self._keys,
         )
         return _Terms(commission=commission, names=self._names, limits=self._limits)
 
@@ -201,7 +209,9 @@ class HotelCore(_Core):
 
     ``events`` is the bus on which listeners in this process subscribe; ``subscriptions`` are the
     inline and durable ones, which a host may make beforehand and hand in. ``policy`` says what each
-    role may do; by default it is `hotelcore.access.POLICY`.
+    role may do; by default it is `hotelcore.access.POLICY`. ``keys`` seal what a backup must not
+    give away, such as a PMS's key: a `hotelcore.vault.KeyRing`, or a provider of your own. Without
+    them nothing can be sealed.
     """
 
     def __init__(
@@ -213,12 +223,22 @@ class HotelCore(_Core):
         clock: Clock | None = None,
         subscriptions: Subscriptions | None = None,
         policy: Policy | None = None,
+        keys: KeyProvider | None = None,
         row_security: bool = False,
     ) -> None:
         if hasattr(database, "sync_engine"):
             raise InvalidInput("database", "is an engine for asyncio: use AsyncHotelCore")
         self.engine = database if isinstance(database, Engine) else new_engine(database)
-        super().__init__(self.engine, names, limits, clock, subscriptions, policy, row_security)
+        super().__init__(
+            self.engine,
+            names=names,
+            limits=limits,
+            clock=clock,
+            subscriptions=subscriptions,
+            policy=policy,
+            keys=keys,
+            row_security=row_security,
+        )
         self.events = EventBus()
         # A host's engine has a pool of its own size and timeout.
         self._gate = None if self.engine is database else Gate.of(self.engine)
@@ -257,6 +277,21 @@ class HotelCore(_Core):
             snapshot(connection, self._names) as seen,
         ):
             return prove(seen, hotel_id, commands=commands)
+
+    def verify_audit(self, hotel_id: HotelId, *, since: AuditHead | None = None) -> AuditReport:
+        """Check that a hotel's audit log is whole and as it was written; memory stays constant.
+
+        It stops no writer. ``since`` is a head that was exported earlier: only with it is a log
+        found whose end was cut off, or that was replaced by an older one. With keys, an entry that
+        is under none is a problem, unless it is covered by ``since``. Raises `NotFound`, and
+        `TenantMismatch` for another hotel's head.
+        """
+        with (
+            translated(self._limits),
+            self._connection(Deadline.start(self._clock, self._limits, hotel_id)) as connection,
+            snapshot(connection, self._names) as seen,
+        ):
+            return verify(seen, hotel_id, self._keys, since=since)
 
     def close(self) -> None:
         """Close the pooled connections; the core may be used again."""
@@ -422,13 +457,22 @@ class AsyncHotelCore(_Core):
         clock: Clock | None = None,
         subscriptions: Subscriptions | None = None,
         policy: Policy | None = None,
+        keys: KeyProvider | None = None,
         row_security: bool = False,
     ) -> None:
         from hotelcore.sql.asynchronous import async_engine  # an extra, so only when wanted
 
         self.engine: AsyncEngine = async_engine(database)
-        engine = self.engine.sync_engine
-        super().__init__(engine, names, limits, clock, subscriptions, policy, row_security)
+        super().__init__(
+            self.engine.sync_engine,
+            names=names,
+            limits=limits,
+            clock=clock,
+            subscriptions=subscriptions,
+            policy=policy,
+            keys=keys,
+            row_security=row_security,
+        )
         self.events = AsyncEventBus()
 
     async def create_schema(self) -> None:
@@ -450,6 +494,21 @@ class AsyncHotelCore(_Core):
         def seen(connection: Connection) -> Proofs:
             with snapshot(connection, self._names) as whole:
                 return prove(whole, hotel_id, commands=commands)
+
+        with translated(self._limits):
+            async with self._connection(
+                Deadline.start(self._clock, self._limits, hotel_id)
+            ) as connection:
+                return await connection.run_sync(seen)
+
+    async def verify_audit(
+        self, hotel_id: HotelId, *, since: AuditHead | None = None
+    ) -> AuditReport:
+        """Check that a hotel's audit log is whole; see `HotelCore.verify_audit`."""
+
+        def seen(connection: Connection) -> AuditReport:
+            with snapshot(connection, self._names) as whole:
+                return verify(whole, hotel_id, self._keys, since=since)
 
         with translated(self._limits):
             async with self._connection(

@@ -33,6 +33,7 @@ __all__ = [
     "LimitExceeded",
     "ListenersFailed",
     "MissingExtra",
+    "NoKeys",
     "NotFound",
     "PermissionDenied",
     "PmsFailure",
@@ -41,6 +42,8 @@ __all__ = [
     "RoomTaken",
     "RowSecurityMissing",
     "SchemaMismatch",
+    "SealBroken",
+    "SecretWithheld",
     "SoldOut",
     "StaleVersion",
     "TenantMismatch",
@@ -49,6 +52,7 @@ __all__ = [
     "UnboundStatement",
     "UnitAborted",
     "UnknownEvent",
+    "UnknownKey",
     "WaitTimeout",
 ]
 
@@ -521,6 +525,46 @@ class PmsFailure(HotelcoreError):
     def message(self) -> str:
         """Name the vendor and the reason, never what the vendor sent."""
         return f"{self.vendor}: {self.reason}"
+
+
+# -- secrets ---------------------------------------------------------------------------------
+
+
+class NoKeys(HotelcoreError):
+    """Something was to be sealed or opened without keys: give HotelCore a key ring as keys=."""
+
+
+@define(slots=False, eq=False)
+class UnknownKey(HotelcoreError, LookupError):
+    """The key ring has no key of this number."""
+
+    number: int
+
+    def message(self) -> str:
+        """Name the number, and say where the key comes from."""
+        return (
+            f"the key ring has no key {self.number}: add it, or take it back from where keys are "
+            "kept, until nothing is sealed under it any more"
+        )
+
+
+class SealBroken(HotelcoreError):
+    """A sealed value does not open: it was changed or moved, or its key is missing from the ring.
+
+    Put the key back into the ring; if it is there, enter the value anew. What exactly is wrong is
+    not told, since that would help whoever changed it.
+    """
+
+
+@define(slots=False, eq=False)
+class SecretWithheld(HotelcoreError, TypeError):
+    """A secret or a key was to be pickled or copied."""
+
+    kind: str
+
+    def message(self) -> str:
+        """Say what to do instead."""
+        return f"a {self.kind} is never pickled or copied: hand over the object itself"
 
 
 def _dates(nights: Sequence[date]) -> str:

@@ -10,6 +10,7 @@ from uuid import UUID
 from attrs import frozen
 
 from hotelcore.domain import fields
+from hotelcore.domain.audit import Outcome
 from hotelcore.domain.bookings import BookingStatus
 from hotelcore.domain.folios import FolioStatus
 from hotelcore.domain.housekeeping import TaskStatus
@@ -119,9 +120,10 @@ class TaskFilter:
 
 @frozen(kw_only=True)
 class AuditFilter:
-    """Which audit entries. Newest first."""
+    """Which audit entries: of what was done, of what was denied, or both. Newest first."""
 
     resource: str | None = fields.text(100, least=0, optional=True)
     resource_id: UUID | None = fields.identifier(optional=True)
     operation: str | None = fields.text(100, least=0, optional=True)
     subject: str | None = fields.text(200, least=0, optional=True)
+    outcome: Outcome | None = fields.choice(Outcome, optional=True)

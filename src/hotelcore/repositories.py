@@ -26,6 +26,7 @@ from hotelcore.domain.hotels import Hotel
 from hotelcore.domain.housekeeping import HousekeepingTask
 from hotelcore.domain.pms import ExternalMapping, ExternalPMSConfig, PmsResource
 from hotelcore.domain.rooms import MaintenancePeriod, Room, RoomCondition, RoomType
+from hotelcore.domain.sealed import Resealed
 from hotelcore.domain.stays import Stay
 from hotelcore.events.dead_letter import DeadLetter
 from hotelcore.events.envelope import Envelope
@@ -49,6 +50,7 @@ from hotelcore.lists import (
     RoomFilter,
     TaskFilter,
 )
+from hotelcore.vault import Secret
 
 __all__ = [
     "AuditLog",
@@ -67,6 +69,7 @@ __all__ = [
     "RoomNights",
     "RoomTypes",
     "Rooms",
+    "SealedValues",
 ]
 
 # -- the house --------------------------------------------------------------------------------
@@ -482,10 +485,10 @@ class AuditLog(Protocol):
 
 
 class PmsConnections(Protocol):
-    """The hotel's PMS connection and what was mapped through it."""
+    """The hotel's PMS connection, the key that it needs, and what was mapped through it."""
 
     def add(self, config: ExternalPMSConfig) -> None:
-        """Store the connection; `AlreadyExists` if the hotel has one."""
+        """Store the connection, without a key; `AlreadyExists` if the hotel has one."""
         ...
 
     def current(self) -> ExternalPMSConfig:
@@ -497,11 +500,26 @@ class PmsConnections(Protocol):
         ...
 
     def update(self, config: ExternalPMSConfig) -> ExternalPMSConfig:
-        """Store the connection; see the module's words on versions."""
+        """Store the connection; its key stays. See the module's words on versions."""
+        ...
+
+    def set_key(self, config: ExternalPMSConfig, key: Secret | None) -> ExternalPMSConfig:
+        """Store the PMS's key, sealed, or forget it; see the module's words on versions.
+
+        `NoKeys` if the core was given no keys to seal with.
+        """
+        ...
+
+    def api_key(self) -> Secret:
+        """Return the PMS's key; needs `Permission.PMS_MANAGE`.
+
+        `NotFound` if there is no connection or no key, `NoKeys` if the core has none to open it
+        with, `SealBroken` if it does not open.
+        """
         ...
 
     def remove(self, config: ExternalPMSConfig) -> None:
-        """Remove the connection with its mappings; what was taken over stays."""
+        """Remove the connection with its key and mappings; what was taken over stays."""
         ...
 
     def mappings(
@@ -512,6 +530,17 @@ class PmsConnections(Protocol):
 
     def put_mappings(self, mappings: Sequence[ExternalMapping]) -> None:
         """Store mappings, new ones or with a new fingerprint."""
+        ...
+
+
+class SealedValues(Protocol):
+    """Every value of the hotel that is stored sealed, whatever it is."""
+
+    def reseal(self, *, limit: int) -> Resealed:
+        """Seal up to ``limit`` values anew that are not under the current key.
+
+        A value that somebody changes meanwhile keeps the change. `NoKeys` if the core has none.
+        """
         ...
 
 

@@ -112,6 +112,11 @@ class UnitOfWork(Protocol):
         ...
 
     @property
+    def sealed(self) -> repo.SealedValues:
+        """The values that are stored sealed."""
+        ...
+
+    @property
     def events(self) -> repo.EventLog:
         """The events that were committed."""
         ...

@@ -39,7 +39,7 @@ from hotelcore.clock import require_utc
 from hotelcore.errors import InvalidInput
 from hotelcore.text import clean_text
 
-__all__ = ["Json", "canonical", "decode", "encode", "fingerprint"]
+__all__ = ["Json", "canonical", "decode", "encode", "fingerprint", "keep_out"]
 
 Json = TypeAliasType("Json", "str | int | bool | list[Json] | dict[str, Json] | None")
 """Data as JSON has it, without floats; also a type to `decode`, for free-form fields."""
@@ -80,6 +80,15 @@ def canonical(value: object) -> bytes:
 def fingerprint(value: object) -> str:
     """Return the SHA-256 of `canonical(value)` in hexadecimal."""
     return sha256(canonical(value)).hexdigest()
+
+
+def keep_out(kind: type, reason: str) -> None:
+    """Have every value of the class `kind` refused, with a reason that says what to do instead."""
+
+    def refuse(_: object) -> Json:
+        raise InvalidInput("value", reason)
+
+    _ENCODERS[kind] = refuse
 
 
 @overload

@@ -274,7 +274,7 @@ def test_what_is_no_date_is_refused(hotel: SmallHotel, bad: date) -> None:
 
 # -- once, whatever happens -------------------------------------------------------------------
 
-_BESIDE_THE_DAY = ("hc_audit_log",)
+_BESIDE_THE_DAY = ("hc_audit_log", "hc_audit_head")
 
 
 def test_a_closed_day_is_returned_as_it_is(core: HotelCore, clock: FixedClock) -> None:

@@ -257,7 +257,7 @@ def test_an_inline_handler_acts_as_who_caused_the_event(scene: Scene) -> None:
         with uow.command("presume", Permission.HOTEL_MANAGE):
             pass
 
-    with nothing_kept(scene.core.engine), pytest.raises(PermissionDenied):
+    with nothing_kept(scene.core.engine, refusals=1), pytest.raises(PermissionDenied):
         house.reports(new_room(), desk=desk)
     house.reports(new_room())
 

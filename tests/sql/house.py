@@ -26,7 +26,9 @@ from hotelcore.sql.guests import SqlGuests
 from hotelcore.sql.hotels import SqlHotels
 from hotelcore.sql.limits import Deadline, Limits
 from hotelcore.sql.rooms import SqlRooms, SqlRoomTypes
+from hotelcore.sql.sealed import Sealing
 from hotelcore.sql.statements import Statements
+from hotelcore.sql.subject_keys import SqlSubjectKeys
 
 NOON = datetime(2026, 12, 1, 12, tzinfo=UTC)
 TODAY = date(2026, 12, 1)
@@ -103,7 +105,8 @@ def new_house(engine: Engine) -> House:
                 created_at=NOON,
             )
         )
-        SqlGuests(run).add(
+        keyless = Sealing(hotel_id, None, lambda *_: None)
+        SqlGuests(run, SqlSubjectKeys(run, keyless)).add(
             Guest(
                 id=house.guest_id, hotel_id=hotel_id, last_name="A", first_name="", created_at=NOON
             )

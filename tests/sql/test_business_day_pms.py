@@ -17,6 +17,8 @@ from hotelcore.errors import AlreadyExists, NotFound, StaleVersion
 from hotelcore.ids import PmsConfigId, new_id
 from hotelcore.sql.business_day import SqlBusinessDays
 from hotelcore.sql.pms import SqlPmsConnections
+from hotelcore.sql.sealed import Sealing
+from hotelcore.sql.statements import Statements
 from tests.sql.house import (
     NOON,
     House,
@@ -85,6 +87,11 @@ def test_a_day_is_closed_once_in_a_hotel(database: Engine, data: st.DataObject) 
 # -- PMS --------------------------------------------------------------------------------------
 
 
+def connections(run: Statements) -> SqlPmsConnections:
+    """Return the repository of a hotel that has no keys, for an actor who may do anything."""
+    return SqlPmsConnections(run, Sealing(run.hotel_id, None, lambda permission, what: None))
+
+
 def configs(house: House) -> st.SearchStrategy[ExternalPMSConfig]:
     """Give any connection of a hotel."""
     return st.builds(
@@ -111,7 +118,7 @@ def connected(house: House) -> ExternalPMSConfig:
         connected_at=NOON,
     )
     with house.writing() as run:
-        SqlPmsConnections(run).add(config)
+        connections(run).add(config)
     return config
 
 
@@ -134,7 +141,7 @@ def test_a_connection_comes_back_as_stored(database: Engine, data: st.DataObject
     house = new_house(database)
     config, other = data.draw(configs(house)), data.draw(configs(house))
     with house.writing() as run:
-        store = SqlPmsConnections(run)
+        store = connections(run)
         store.add(config)
         assert store.current() == store.lock() == config
         changed = attrs.evolve(other, id=config.id, version=config.version)
@@ -147,9 +154,9 @@ def test_a_connection_comes_back_as_stored(database: Engine, data: st.DataObject
 def test_a_hotel_has_one_connection(house: House, connected: ExternalPMSConfig) -> None:
     """A second connection is refused; a hotel without one says so."""
     with house.writing() as run, pytest.raises(AlreadyExists):
-        SqlPmsConnections(run).add(attrs.evolve(connected, id=PmsConfigId(new_id())))
+        connections(run).add(attrs.evolve(connected, id=PmsConfigId(new_id())))
     with new_house(house.engine).reading() as run, pytest.raises(NotFound):
-        SqlPmsConnections(run).current()
+        connections(run).current()
 
 
 def test_a_removed_connection_takes_its_mappings_along(
@@ -157,7 +164,7 @@ def test_a_removed_connection_takes_its_mappings_along(
 ) -> None:
     """A connection is removed at its latest version only, and a new one starts without mappings."""
     with house.writing() as run:
-        store = SqlPmsConnections(run)
+        store = connections(run)
         store.put_mappings([a_mapping(connected, "101")])
         with pytest.raises(StaleVersion):
             store.remove(attrs.evolve(connected, version=9))
@@ -191,7 +198,7 @@ def test_mappings_come_back_by_external_id(database: Engine, data: st.DataObject
     asked = data.draw(st.lists(st.sampled_from(known or ["x"]) | texts(9)))
     resource = data.draw(st.sampled_from(PmsResource))
     with house.writing() as run:
-        store = SqlPmsConnections(run)
+        store = connections(run)
         store.add(config)
         store.put_mappings(stored)
         assert store.mappings(resource, asked) == {
@@ -205,7 +212,7 @@ def test_thousands_of_ids_are_asked_for_at_once(house: House, connected: Externa
     """More ids than one statement takes are answered together."""
     stored = {str(n): a_mapping(connected, str(n)) for n in range(0, 2_400, 2)}
     with house.writing() as run:
-        store = SqlPmsConnections(run)
+        store = connections(run)
         store.put_mappings(list(stored.values()))
         found = store.mappings(PmsResource.ROOM, [str(n) for n in range(2_400)])
         assert found == stored
@@ -219,7 +226,7 @@ def test_a_mapping_put_again_takes_the_new_fingerprint(
     mapping = a_mapping(connected, "101")
     latest = attrs.evolve(mapping, fingerprint="f" * 64)
     with house.writing() as run:
-        store = SqlPmsConnections(run)
+        store = connections(run)
         store.put_mappings([mapping, attrs.evolve(mapping, fingerprint="a" * 64), latest])
         assert store.mappings(PmsResource.ROOM, ["101"]) == {"101": latest}
 
@@ -228,16 +235,16 @@ def test_records_map_one_to_one(house: House, connected: ExternalPMSConfig) -> N
     """Neither side of a mapping is ever mapped to something else, and nothing of it is kept."""
     first = a_mapping(connected, "101")
     with house.writing() as run:
-        SqlPmsConnections(run).put_mappings([first])
+        connections(run).put_mappings([first])
     other: UUID = new_id()
     for wrong, side in (
         (attrs.evolve(first, internal_id=other, fingerprint="x"), "external id"),
         (attrs.evolve(first, external_id="102"), "internal id"),
     ):
         with pytest.raises(AlreadyExists, match=side), house.writing() as run:
-            SqlPmsConnections(run).put_mappings([a_mapping(connected, "103"), wrong])
+            connections(run).put_mappings([a_mapping(connected, "103"), wrong])
     with house.writing() as run:
-        store = SqlPmsConnections(run)
+        store = connections(run)
         assert store.mappings(PmsResource.ROOM, ["101", "102", "103"]) == {"101": first}
         # Another kind of record is another matter.
         store.put_mappings([attrs.evolve(first, resource=PmsResource.GUEST)])

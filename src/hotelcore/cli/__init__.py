@@ -28,6 +28,8 @@ COMMANDS: Mapping[str, str] = MappingProxyType(
         "access": "see which role may do what",
         "relay": "bring events to durable subscriptions and to a broker",
         "events": "look at what happened, and have it handled again",
+        "audit": "verify that the audit logs are whole, and export them",
+        "keys": "make the keys that seal secrets, and have secrets sealed under a new one",
     }
 )
 """Every command, with what it is for."""

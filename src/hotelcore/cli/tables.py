@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from argparse import ArgumentParser, ArgumentTypeError, Namespace
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
@@ -9,6 +10,7 @@ from contextlib import closing, contextmanager
 from hotelcore.core import HotelCore
 from hotelcore.sql.schema import TableNames
 from hotelcore.sql.upgrading import check
+from hotelcore.vault import KEY_VARIABLE, KeyProvider, KeyRing
 
 __all__ = ["add_table_names", "core_over", "names_in", "whole_number"]
 
@@ -27,11 +29,22 @@ def names_in(arguments: Namespace) -> TableNames:
 
 
 @contextmanager
-def core_over(url: str, names: TableNames) -> Iterator[HotelCore]:
-    """Give a core over tables of this version; `SchemaMismatch` where they are not."""
+def core_over(
+    url: str, names: TableNames, *, keys: KeyProvider | None = None
+) -> Iterator[HotelCore]:
+    """Give a core over tables of this version; `SchemaMismatch` where they are not.
+
+    It has the keys of the environment, if there are any and no others are given: what a command
+    does is in the audit log under the same keys as all else.
+    """
     check(url, names)
-    with closing(HotelCore(url, names=names)) as core:
+    with closing(HotelCore(url, names=names, keys=keys or _keys_set())) as core:
         yield core
+
+
+def _keys_set() -> KeyRing | None:
+    is_set = any(name.startswith(KEY_VARIABLE) for name in os.environ)
+    return KeyRing.from_environment() if is_set else None
 
 
 def whole_number(least: int, most: int) -> Callable[[str], int]:

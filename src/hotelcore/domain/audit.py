@@ -1,8 +1,9 @@
-"""Audit entries: who did what to which record, when, and what changed."""
+"""Audit entries: who did what to which record, when, what changed; and whether all are there."""
 
 from __future__ import annotations
 
 from datetime import date, datetime
+from enum import StrEnum
 from typing import TypeAlias
 from uuid import UUID
 
@@ -13,39 +14,75 @@ from hotelcore import wire
 from hotelcore.domain import fields
 from hotelcore.ids import AuditEntryId, HotelId
 
-__all__ = ["AuditLogEntry", "Change", "changes_between"]
+__all__ = [
+    "HIDDEN",
+    "AuditHead",
+    "AuditLogEntry",
+    "AuditProblem",
+    "AuditReport",
+    "Change",
+    "Fault",
+    "Outcome",
+    "changes_between",
+    "personal_between",
+]
+
+HIDDEN = "…"
+"""What stands in an entry for a guest's own data."""
+
+_MOST_ENTRIES = 2**63 - 1
+
+
+class Outcome(StrEnum):
+    """How what an entry tells of ended: it was done, or the actor was not allowed to."""
+
+    DONE = "done"
+    DENIED = "denied"
 
 
 @frozen(kw_only=True)
 class Change:
     """What happened to one record: the fields that differ, before and after, in wire form.
 
-    A guest's personal data is never in it: such a field shows only that it changed.
+    A guest's personal data is in neither: such a field shows only that it changed. Where the core
+    has keys, ``sealed`` holds what it was (base64), which the log opens for who may read it.
     """
 
     resource: str = fields.text(50)
     resource_id: UUID = fields.identifier()
     before: wire.Json
     after: wire.Json
+    sealed: str | None = attrs.field(default=None, repr=False)
+
+    def revealed(self, before: wire.Json, after: wire.Json) -> Change:
+        """Return the change with the personal data in its place."""
+        return attrs.evolve(
+            self, before=_with(self.before, before), after=_with(self.after, after), sealed=None
+        )
 
 
 @frozen(kw_only=True)
 class AuditLogEntry:
-    """One successful command: exactly one entry each, written in the command's transaction.
+    """One successful command, or one refusal for want of a permission.
 
-    ``changes`` come in the order in which they were made; ``resource`` and ``resource_id`` are
-    those of the first, the record that the command is about. ``business_date`` is the day that was
-    open when the command began, if it looked. ``reason`` is what the actor gave for
-    an override or a correction.
+    Every command leaves exactly one entry, written in its transaction. ``sequence`` counts the
+    hotel's entries from 1, without gaps. ``changes`` come in the order in which they were made;
+    ``resource`` and ``resource_id`` are those of the first, the record that the command is about.
+    ``business_date`` is the day that was open when the command began, if it looked. ``reason`` is
+    what the actor gave for an override or a correction. A refusal (``outcome`` is ``denied``)
+    names the ``permission`` that was missing, and nothing changed.
     """
 
     id: AuditEntryId = fields.identifier()
     hotel_id: HotelId = fields.identifier()
+    sequence: int = fields.count(0, _MOST_ENTRIES, default=0)  # 0 until it is in the log
+    outcome: Outcome = fields.choice(Outcome, default=Outcome.DONE)
     at: datetime = fields.instant()
     business_date: date | None = fields.day(optional=True)
     subject: str = fields.text(200)
     role: str = fields.text(20)
     operation: str = fields.text(100)
+    permission: str | None = fields.text(100, optional=True)
     resource: str = fields.text(50)
     resource_id: UUID = fields.identifier()
     changes: tuple[Change, ...] = fields.instances(Change)
@@ -71,17 +108,116 @@ def changes_between(
     )
 
 
+def personal_between(before: Entity | None, after: Entity | None) -> list[wire.Json] | None:
+    """Return the personal data that differs, before and after; None if there is none of it."""
+    parts = (_personal(before, other=after), _personal(after, other=before))
+    return list(parts) if any(parts) else None
+
+
 def _shown(entity: Entity, *, other: Entity | None) -> dict[str, wire.Json]:
     """Show the fields in which ``entity`` differs from ``other``; from nothing, those not None."""
-    shown: dict[str, wire.Json] = {}
+    return {
+        name: _redacted(value) if personal else wire.encode(value)
+        for name, value, personal in _different(entity, other)
+    }
+
+
+def _personal(entity: Entity | None, *, other: Entity | None) -> dict[str, wire.Json]:
+    if entity is None:
+        return {}
+    return {
+        name: wire.encode(value)
+        for name, value, personal in _different(entity, other)
+        if personal and value is not None
+    }
+
+
+def _different(entity: Entity, other: Entity | None) -> list[tuple[str, object, bool]]:
+    """Name each field that differs, with its value and whether it is personal."""
+    different: list[tuple[str, object, bool]] = []
     for attribute in attrs.fields(type(entity)):
         value = getattr(entity, attribute.name)
         if attribute.name not in _SILENT and value != getattr(other, attribute.name, None):
-            personal = "personal" in attribute.metadata
-            shown[attribute.name] = _redacted(value) if personal else wire.encode(value)
-    return shown
+            different.append((attribute.name, value, "personal" in attribute.metadata))
+    return different
 
 
 def _redacted(value: object) -> wire.Json:
     """Say only whether there is a value."""
-    return None if value is None else "…"
+    return None if value is None else HIDDEN
+
+
+def _with(shown: wire.Json, personal: wire.Json) -> wire.Json:
+    if isinstance(shown, dict) and isinstance(personal, dict):
+        return {**shown, **personal}
+    return shown
+
+
+# -- the chain --------------------------------------------------------------------------------
+
+
+@frozen(kw_only=True)
+class AuditHead:
+    """The end of a hotel's audit log: the number of its entries, and the mac of the last.
+
+    The mac stands for every entry up to there. Kept outside the database, as JSON by
+    `hotelcore.wire.encode`, it shows later that none of them was cut off or written anew.
+    ``key_number`` is that of the key behind the mac; None where the core had no keys.
+    """
+
+    hotel_id: HotelId = fields.identifier()
+    sequence: int = fields.count(0, _MOST_ENTRIES)
+    mac: str = fields.text(64)
+    key_number: int | None = attrs.field(default=None)
+
+
+class Fault(StrEnum):
+    """What is wrong at a place of an audit log.
+
+    A mac that does not fit cannot say how it came about: an entry that was edited, exchanged with
+    another or moved here, one that somebody forged, all look alike.
+    """
+
+    BROKEN = "broken"
+    """The entry is not what was written after the entry before it."""
+    REMOVED = "removed"
+    """Entries are missing from here on."""
+    TWICE = "twice"
+    """Another entry has this sequence already."""
+    UNKEYED = "unkeyed"
+    """The entry is under no key, as anybody could have written it."""
+    UNKNOWN_KEY = "unknown key"
+    """The entry is under a key that the core does not have."""
+    CUT_OFF = "cut off"
+    """Entries are missing at the end: the log was longer once."""
+    REWRITTEN = "rewritten"
+    """Here the log is another one than when the given head was exported."""
+    HEAD = "head"
+    """The head in the database is not that of the log's last entry."""
+
+
+@frozen
+class AuditProblem:
+    """One thing that is wrong: what, and from which sequence on."""
+
+    sequence: int
+    fault: Fault
+
+
+@frozen(kw_only=True)
+class AuditReport:
+    """What the verification of a hotel's audit log found.
+
+    ``entries`` were read, the last good one is at ``head``. ``found`` counts all problems, of which
+    ``problems`` are the first.
+    """
+
+    head: AuditHead
+    entries: int
+    found: int
+    problems: tuple[AuditProblem, ...]
+
+    @property
+    def ok(self) -> bool:
+        """Whether every entry is there and as it was written."""
+        return not self.found

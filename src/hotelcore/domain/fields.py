@@ -130,7 +130,8 @@ Checked: TypeAlias = Any
 def text(most: int, *, least: int = 1, optional: bool = False, personal: bool = False) -> Checked:
     """Give a field for storable text of ``least`` to ``most`` characters.
 
-    ``personal`` marks a guest's own data: its value never reaches an audit entry or an event.
+    ``personal`` marks a guest's own data: its value never reaches an event, and an audit entry only
+    sealed under the guest's own key.
     """
 
     def check(_: object, attribute: Attribute[Checked], value: object) -> None:

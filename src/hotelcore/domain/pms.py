@@ -25,7 +25,10 @@ class PmsResource(StrEnum):
 
 @frozen(kw_only=True)
 class ExternalPMSConfig:
-    """The one PMS that a hotel is connected to. It never holds the PMS's key."""
+    """The one PMS that a hotel is connected to.
+
+    It never holds the PMS's key, only says by ``has_key`` whether one is kept, sealed.
+    """
 
     id: PmsConfigId = fields.identifier()
     hotel_id: HotelId = fields.identifier()
@@ -33,6 +36,7 @@ class ExternalPMSConfig:
     external_hotel_id: str = fields.text(200)
     connected_at: datetime = fields.instant()
     last_synced_at: datetime | None = fields.instant(optional=True)
+    has_key: bool = fields.flag()
     attributes: fields.Attributes = fields.attributes()
     version: int = fields.version()
 

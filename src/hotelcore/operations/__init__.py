@@ -46,8 +46,14 @@ from hotelcore.operations.housekeeping import (
     create_housekeeping_task,
 )
 from hotelcore.operations.night_audit import close_business_day
-from hotelcore.operations.pms_sync import connect_pms, disconnect_pms, sync_pms_data
+from hotelcore.operations.pms_sync import (
+    change_pms_key,
+    connect_pms,
+    disconnect_pms,
+    sync_pms_data,
+)
 from hotelcore.operations.rooms import block_room, bulk_update_room_status, release_room
+from hotelcore.operations.sealed import reseal_secrets
 
 __all__ = [
     "OPERATIONS",
@@ -62,6 +68,7 @@ __all__ = [
     "bulk_update_room_status",
     "cancel_booking_with_refund",
     "change_house_rules",
+    "change_pms_key",
     "check_in_guest",
     "check_out_guest",
     "close_business_day",
@@ -90,6 +97,7 @@ __all__ = [
     "reinstate_booking",
     "release_room",
     "replay_events",
+    "reseal_secrets",
     "retry_dead_letters",
     "search_availability",
     "sync_pms_data",

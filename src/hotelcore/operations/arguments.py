@@ -26,6 +26,7 @@ import attrs
 from attrs import frozen
 
 from hotelcore.errors import InvalidInput
+from hotelcore.vault import Secret
 
 __all__ = ["checked"]
 
@@ -33,6 +34,7 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 _NAMES: Mapping[type, str] = {
+    Secret: "a Secret",
     UUID: "a UUID",
     bool: "true or false",
     date: "a date without a time",

@@ -55,8 +55,16 @@ from hotelcore.pms.records import (
     RemoteRoomType,
 )
 from hotelcore.unit_of_work import UnitOfWork
+from hotelcore.vault import Secret
 
-__all__ = ["SyncReport", "Taken", "connect_pms", "disconnect_pms", "sync_pms_data"]
+__all__ = [
+    "SyncReport",
+    "Taken",
+    "change_pms_key",
+    "connect_pms",
+    "disconnect_pms",
+    "sync_pms_data",
+]
 
 _REASON = "taken over from the property management system"
 
@@ -86,12 +94,15 @@ def connect_pms(
     *,
     vendor: str,
     external_hotel_id: str,
+    api_key: Secret | None = None,
     attributes: Mapping[str, JsonValue] | None = None,
 ) -> ExternalPMSConfig:
     """Connect the hotel to its property management system; a hotel has one at most.
 
     ``vendor`` is the adapter's registered name, ``external_hotel_id`` the hotel's id there.
-    Raises `AlreadyExists` if the hotel is connected, `InvalidInput` for bad text.
+    ``api_key`` is kept sealed, and ``uow.pms.api_key()`` gives it to who may manage the connection.
+    Raises `AlreadyExists` if the hotel is connected, `InvalidInput` for bad text, `NoKeys` for a
+    key that cannot be sealed because the core was given no keys.
     """
     config = ExternalPMSConfig(
         id=PmsConfigId(uow.new_id()),
@@ -102,9 +113,23 @@ def connect_pms(
         attributes=Attributes(attributes),
     )
     uow.pms.add(config)
+    if api_key is not None:
+        config = uow.pms.set_key(config, api_key)
     uow.changed("pms_config", config.id, None, config)
     uow.emit(PmsConnected(hotel_id=uow.hotel_id, config_id=config.id, vendor=vendor))
     return config
+
+
+@operation(Permission.PMS_MANAGE)
+def change_pms_key(uow: UnitOfWork, *, api_key: Secret | None) -> ExternalPMSConfig:
+    """Keep another key of the property management system, or None to keep none any longer.
+
+    Raises `NotFound` if the hotel is not connected, `NoKeys` as `connect_pms` does.
+    """
+    config = uow.pms.lock()
+    changed = uow.pms.set_key(config, api_key)
+    uow.changed("pms_config", config.id, config, changed)
+    return changed
 
 
 @operation(Permission.PMS_MANAGE)

@@ -1,14 +1,18 @@
-"""The audit log: table, row mapping, the reading repository, and the writing of an entry."""
+"""The audit log: table, row mapping and the reading repository. `audit_chain` adds to it."""
 
 from __future__ import annotations
 
 from datetime import date, datetime
 from uuid import UUID
 
+import attrs
 from sqlalchemy import (
+    BigInteger,
+    CheckConstraint,
     Column,
     ForeignKeyConstraint,
     Index,
+    LargeBinary,
     String,
     Table,
     TypedColumns,
@@ -16,59 +20,74 @@ from sqlalchemy import (
 )
 
 from hotelcore import wire
-from hotelcore.domain.audit import AuditLogEntry, Change
-from hotelcore.ids import AuditEntryId, HotelId
+from hotelcore.domain.audit import AuditLogEntry, Change, Outcome
+from hotelcore.ids import HotelId
 from hotelcore.lists import AuditFilter, Page
 from hotelcore.sql import schema
 from hotelcore.sql.pages import read_page
-from hotelcore.sql.statements import AnyRow, Statements, acting_hotel, insert_into
+from hotelcore.sql.statements import AnyRow, Statements, acting_hotel
+from hotelcore.sql.subject_keys import SqlSubjectKeys
 
-__all__ = ["AUDIT_LOG", "SqlAuditLog", "write_entries"]
+__all__ = ["AUDIT_LOG", "SqlAuditLog"]
 
 
 class AuditColumns(TypedColumns):
-    """An entry's columns; ``changes`` holds the list of changes in wire form."""
+    """An entry's columns; ``changes`` holds the list of changes in wire form.
+
+    ``mac`` binds the entry to the one before it, under the key of ``key_number`` if there is one.
+    """
 
     hotel_id: Column[UUID] = schema.hotel_column()
     id: Column[UUID] = schema.id_column()
+    sequence: Column[int] = Column(BigInteger, nullable=False)
+    outcome: Column[str] = Column(String(10), nullable=False)
     at: Column[datetime] = Column(schema.Instant, nullable=False)
     business_date: Column[date | None] = Column(schema.Day)
     subject: Column[str] = Column(String(200), nullable=False)
     role: Column[str] = Column(String(20), nullable=False)
     operation: Column[str] = Column(String(100), nullable=False)
+    permission: Column[str | None] = Column(String(100))
     resource: Column[str] = Column(String(50), nullable=False)
     resource_id: Column[UUID] = Column(schema.Id, nullable=False)
     changes: Column[wire.Json] = Column(schema.Json, nullable=False)
     reason: Column[str | None] = Column(String(500))
     correlation_id: Column[str | None] = Column(String(200))
+    key_number: Column[int | None] = Column(BigInteger)
+    mac: Column[bytes] = Column(LargeBinary, nullable=False)
 
 
 AUDIT_LOG = Table(
     "hc_audit_log",
     schema.METADATA,
     AuditColumns,
+    schema.one_of("outcome", Outcome),
+    CheckConstraint("(outcome = 'denied') = (permission IS NOT NULL)", name="permission"),
     ForeignKeyConstraint(["hotel_id"], ["hc_hotel.hotel_id"]),
 )
 """The table of audit entries; the database refuses to change or delete a row."""
 _c = AUDIT_LOG.c
-Index("ix_hc_audit_log_resource", _c.hotel_id, _c.resource, _c.resource_id, _c.id)
-Index("ix_hc_audit_log_operation", _c.hotel_id, _c.operation, _c.id)
-Index("ix_hc_audit_log_subject", _c.hotel_id, _c.subject, _c.id)
+Index("uq_hc_audit_log_sequence", _c.hotel_id, _c.sequence, unique=True)
+Index("ix_hc_audit_log_resource", _c.hotel_id, _c.resource, _c.resource_id, _c.sequence)
+Index("ix_hc_audit_log_operation", _c.hotel_id, _c.operation, _c.sequence)
+Index("ix_hc_audit_log_subject", _c.hotel_id, _c.subject, _c.sequence)
+Index("ix_hc_audit_log_outcome", _c.hotel_id, _c.outcome, _c.sequence)
 schema.append_only(AUDIT_LOG)
 
 _ALL = select(AUDIT_LOG).where(_c.hotel_id == acting_hotel())
-_INSERT = insert_into(AUDIT_LOG)
 
 
 def _entry(row: AnyRow) -> AuditLogEntry:
     return AuditLogEntry(
         id=row.id,
         hotel_id=HotelId(row.hotel_id),
+        sequence=row.sequence,
+        outcome=row.outcome,
         at=row.at,
         business_date=row.business_date,
         subject=row.subject,
         role=row.role,
         operation=row.operation,
+        permission=row.permission,
         resource=row.resource,
         resource_id=row.resource_id,
         changes=wire.decode(row.changes, tuple[Change, ...]),
@@ -77,39 +96,17 @@ def _entry(row: AnyRow) -> AuditLogEntry:
     )
 
 
-def write_entries(run: Statements, entries: list[AuditLogEntry]) -> None:
-    """Store the entries of a unit of work, all in one go."""
-    run.write_many(
-        _INSERT,
-        [
-            {
-                "id": AuditEntryId(entry.id),
-                "at": entry.at,
-                "business_date": entry.business_date,
-                "subject": entry.subject,
-                "role": entry.role,
-                "operation": entry.operation,
-                "resource": entry.resource,
-                "resource_id": entry.resource_id,
-                "changes": wire.encode(entry.changes),
-                "reason": entry.reason,
-                "correlation_id": entry.correlation_id,
-            }
-            for entry in entries
-        ],
-    )
-
-
 class SqlAuditLog:
     """The `hotelcore.repositories.AuditLog` of one unit of work."""
 
-    def __init__(self, run: Statements) -> None:
+    def __init__(self, run: Statements, subjects: SqlSubjectKeys) -> None:
         self._run = run
+        self._subjects = subjects
 
     def page(
         self, which: AuditFilter, *, after: str | None = None, limit: int = 50
     ) -> Page[AuditLogEntry]:
-        """Return entries, newest first."""
+        """Return entries, newest first, with the guests' data that can still be opened."""
         statement = _ALL
         if which.resource is not None:
             statement = statement.where(_c.resource == which.resource)
@@ -119,6 +116,15 @@ class SqlAuditLog:
             statement = statement.where(_c.operation == which.operation)
         if which.subject is not None:
             statement = statement.where(_c.subject == which.subject)
-        return read_page(
-            self._run, statement, _entry, keys=(_c.id,), after=after, limit=limit, descending=True
+        if which.outcome is not None:
+            statement = statement.where(_c.outcome == which.outcome)
+        page = read_page(
+            self._run,
+            statement,
+            _entry,
+            keys=(_c.sequence,),
+            after=after,
+            limit=limit,
+            descending=True,
         )
+        return attrs.evolve(page, items=tuple(self._subjects.opened(page.items)))

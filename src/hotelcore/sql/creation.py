@@ -22,6 +22,7 @@ from sqlalchemy import (
 from hotelcore.errors import InvalidInput, SchemaMismatch
 from hotelcore.sql import (  # each module puts its tables into the register
     audit,
+    audit_chain,
     availability,
     bookings,
     business_day,
@@ -37,6 +38,7 @@ from hotelcore.sql import (  # each module puts its tables into the register
     pms,
     room_nights,
     rooms,
+    subject_keys,
 )
 from hotelcore.sql.engine import NAMES, put_names
 from hotelcore.sql.rls import protect
@@ -59,11 +61,13 @@ SUBJECTS = (
     room_nights,
     availability,
     guests,
+    subject_keys,
     bookings,
     folios,
     housekeeping,
     business_day,
     audit,
+    audit_chain,
     outbox,
     feed,
     inbox,

@@ -2,8 +2,8 @@
 
 SQLAlchemy's default SQLite mode begins transactions late and loses concurrent updates in silence.
 A prepared engine begins writing units with ``BEGIN IMMEDIATE``, so writers queue up; keeps a
-write-ahead log, so readers never wait; checks foreign keys; and syncs fully, so a commit survives
-a power cut.
+write-ahead log, so readers never wait; checks foreign keys; syncs fully, so a commit survives
+a power cut; and overwrites what is deleted, so an erased guest is gone from the file too.
 """
 
 from __future__ import annotations
@@ -57,7 +57,12 @@ _POOL_SIZE = 15
 _CONNECT_SECONDS = 5
 # How many virtual machine steps SQLite takes between two looks at the clock: about a millisecond.
 _STEPS = 10_000
-_PRAGMAS = ("PRAGMA synchronous = FULL", "PRAGMA foreign_keys = ON")
+_PRAGMAS = (
+    "PRAGMA synchronous = FULL",
+    "PRAGMA foreign_keys = ON",
+    # What is deleted or overwritten would else stay in the file until the place is used again.
+    "PRAGMA secure_delete = ON",
+)
 # How often a connection joins the queue to switch the journal of a file that is just being made.
 _TRIES = 100
 

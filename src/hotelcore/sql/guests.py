@@ -38,6 +38,7 @@ from hotelcore.sql.statements import (
     versioned_update,
     write_next_version,
 )
+from hotelcore.sql.subject_keys import SqlSubjectKeys
 
 __all__ = ["GUEST", "SqlGuests"]
 
@@ -134,8 +135,9 @@ def _values(guest: Guest) -> dict[str, object]:
 class SqlGuests:
     """The `hotelcore.repositories.Guests` of one unit of work."""
 
-    def __init__(self, run: Statements) -> None:
+    def __init__(self, run: Statements, subjects: SqlSubjectKeys) -> None:
         self._run = run
+        self._subjects = subjects
 
     def add(self, guest: Guest) -> None:
         """Store a new guest."""
@@ -167,8 +169,12 @@ class SqlGuests:
         return attrs.evolve(guest, version=version)
 
     def erase(self, guest: Guest) -> Guest:
-        """Store an anonymised guest, also over the results kept under idempotency keys."""
+        """Store an anonymised guest, also over the results kept under idempotency keys.
+
+        The guest's key goes too, and with it what the audit log keeps under it.
+        """
         erased = self.update(guest)
+        self._subjects.shred(guest.id)
         self._run.write(_ERASE_RESULTS, guest_key=str(guest.id), erased=wire.encode(erased))
         return erased
 

@@ -24,6 +24,7 @@ from hotelcore.domain.hotels import Hotel, HouseRules
 from hotelcore.errors import AlreadyExists, NotFound
 from hotelcore.ids import HotelId
 from hotelcore.sql import schema
+from hotelcore.sql.audit_chain import add_head
 from hotelcore.sql.feed import add_feed
 from hotelcore.sql.statements import (
     AnyRow,
@@ -128,6 +129,7 @@ class SqlHotels:
         except UniqueViolation:
             raise AlreadyExists("hotel", "id") from None
         add_feed(self._run, hotel.created_at)
+        add_head(self._run)
         self._set_stripe_ids(hotel)
 
     def current(self) -> Hotel:

@@ -17,13 +17,16 @@ from sqlalchemy import (
     bindparam,
     delete,
     select,
+    update,
 )
 
+from hotelcore.access import Permission
 from hotelcore.domain.fields import Attributes
 from hotelcore.domain.pms import ExternalMapping, ExternalPMSConfig, PmsResource
 from hotelcore.errors import AlreadyExists, NotFound, StaleVersion
 from hotelcore.ids import HotelId, PmsConfigId
 from hotelcore.sql import schema
+from hotelcore.sql.sealed import Sealing
 from hotelcore.sql.statements import (
     AnyRow,
     Statements,
@@ -35,6 +38,7 @@ from hotelcore.sql.statements import (
     write_next_version,
 )
 from hotelcore.sql.translation import UniqueViolation
+from hotelcore.vault import Secret
 
 __all__ = ["EXTERNAL_MAPPING", "PMS_CONFIG", "SqlPmsConnections"]
 
@@ -48,6 +52,7 @@ class PmsConfigColumns(TypedColumns):
     external_hotel_id: Column[str] = Column(String(200), nullable=False)
     connected_at: Column[datetime] = Column(schema.Instant, nullable=False)
     last_synced_at: Column[datetime | None] = Column(schema.Instant)
+    api_key: Column[bytes | None] = Column(schema.Sealed)
     attributes: Column[Attributes] = schema.attributes_column()
     version: Column[int] = schema.version_column()
 
@@ -95,10 +100,20 @@ Index(
 # As many ids as go into one statement; databases limit the parameters of one.
 _CHUNK = 500
 
-_CURRENT = select(PMS_CONFIG).where(_c.hotel_id == acting_hotel())
+# Whoever reads a connection learns whether there is a key, and does not even get its envelope.
+_CURRENT = select(
+    *(column for column in _c if column is not _c.api_key),
+    _c.api_key.is_not(None).label("has_key"),
+).where(_c.hotel_id == acting_hotel())
 _CURRENT_LOCKED = _CURRENT.with_for_update(key_share=True)
 _INSERT = insert_into(PMS_CONFIG)
-_UPDATE = versioned_update(PMS_CONFIG)
+_UPDATE = versioned_update(PMS_CONFIG, leaving=("api_key",))
+_KEY = select(_c.id, _c.api_key).where(_c.hotel_id == acting_hotel())
+_SET_KEY = (
+    update(PMS_CONFIG)
+    .where(*as_known(PMS_CONFIG))
+    .values(api_key=bindparam("api_key"), version=bindparam("version"))
+)
 _DELETE = delete(PMS_CONFIG).where(*as_known(PMS_CONFIG))
 
 _CURRENT_ID = select(_c.id).where(_c.hotel_id == acting_hotel()).scalar_subquery()
@@ -120,6 +135,7 @@ def _config(row: AnyRow) -> ExternalPMSConfig:
         external_hotel_id=row.external_hotel_id,
         connected_at=row.connected_at,
         last_synced_at=row.last_synced_at,
+        has_key=row.has_key,
         attributes=row.attributes,
         version=row.version,
     )
@@ -159,13 +175,15 @@ def _mapping_values(mapping: ExternalMapping) -> dict[str, object]:
 class SqlPmsConnections:
     """The `hotelcore.repositories.PmsConnections` of one unit of work."""
 
-    def __init__(self, run: Statements) -> None:
+    def __init__(self, run: Statements, sealing: Sealing) -> None:
         self._run = run
+        self._sealing = sealing
 
     def add(self, config: ExternalPMSConfig) -> None:
-        """Store the connection; `AlreadyExists` if the hotel has one."""
+        """Store the connection, without a key; `AlreadyExists` if the hotel has one."""
+        values = {**_values(config), "api_key": None}
         try:
-            self._run.write(_INSERT, id=config.id, version=config.version, **_values(config))
+            self._run.write(_INSERT, id=config.id, version=config.version, **values)
         except UniqueViolation:
             raise AlreadyExists("PMS connection", "hotel") from None
 
@@ -183,6 +201,30 @@ class SqlPmsConnections:
             self._run, _UPDATE, "PMS connection", config.id, config.version, _values(config)
         )
         return attrs.evolve(config, version=version)
+
+    def set_key(self, config: ExternalPMSConfig, key: Secret | None) -> ExternalPMSConfig:
+        """Seal and store the PMS's key, or forget it, if nobody changed the connection since."""
+        sealed = None if key is None else self._sealing.seal(_c.api_key, config.id, key)
+        version = write_next_version(
+            self._run,
+            _SET_KEY,
+            "PMS connection",
+            config.id,
+            config.version,
+            {"api_key": sealed},
+        )
+        return attrs.evolve(config, has_key=key is not None, version=version)
+
+    def api_key(self) -> Secret:
+        """Return the PMS's key, for who may manage the connection."""
+        self._sealing.require(Permission.PMS_MANAGE, "pms.api_key")
+        stored = self._run.first(_KEY, lambda row: (row.id, row.api_key))
+        if stored is None:
+            raise NotFound("PMS connection", "at all")
+        config_id, sealed = stored
+        if sealed is None:
+            raise NotFound("PMS key", "at all")
+        return self._sealing.unseal(_c.api_key, config_id, sealed)
 
     def remove(self, config: ExternalPMSConfig) -> None:
         """Remove the connection with its mappings if nobody changed it since."""

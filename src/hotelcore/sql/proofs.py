@@ -321,12 +321,15 @@ _SEQUENCES = _sql(
     SELECT coalesce(sum(events), 0) AS seen,
            count(*) FILTER (WHERE last - first + 1 <> events OR (first <> 1 AND NOT EXISTS (
                SELECT 1 FROM hc_audit_log
-               WHERE hotel_id = :hotel AND operation = 'purge_events'))) AS wrong
+               WHERE hotel_id = :hotel AND operation = 'purge_events'
+                 AND outcome = 'done'))) AS wrong
     FROM (SELECT min(sequence) AS first, max(sequence) AS last, count(*) AS events
           FROM hc_outbox WHERE hotel_id = :hotel GROUP BY key) counted
     """
 )
-_AUDIT = _sql("SELECT count(*) AS seen FROM hc_audit_log WHERE hotel_id = :hotel")
+_AUDIT = _sql(
+    "SELECT count(*) AS seen FROM hc_audit_log WHERE hotel_id = :hotel AND outcome = 'done'"
+)
 
 _COUNTING = (
     ("every balance is the sum of its folio's lines", "folios", _BALANCES),

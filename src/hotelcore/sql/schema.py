@@ -25,6 +25,7 @@ from sqlalchemy import (
     Dialect,
     ForeignKeyConstraint,
     Integer,
+    LargeBinary,
     MetaData,
     String,
     Table,
@@ -36,7 +37,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import JSONB, VARCHAR
 from sqlalchemy.types import JSON, TypeEngine
 
-from hotelcore import wire
+from hotelcore import vault, wire
 from hotelcore.domain.fields import Attributes, check_day
 from hotelcore.errors import InvalidInput
 from hotelcore.text import clean_text
@@ -48,11 +49,13 @@ __all__ = [
     "Id",
     "Instant",
     "Json",
+    "Sealed",
     "TableNames",
     "ValueText",
     "announced",
     "append_only",
     "attributes_column",
+    "chained",
     "currency_column",
     "hotel_column",
     "id_column",
@@ -151,6 +154,22 @@ class Instant(TypeDecorator[datetime]):
             return value.astimezone(UTC)
         moment: datetime = _EPOCH + value * _MICROSECOND
         return moment
+
+
+class Sealed(TypeDecorator[bytes]):
+    """A sealed value (`hotelcore.vault`), which `hotelcore keys rotate` seals anew.
+
+    It stands in a table with the primary key ``hotel_id`` and one id, the row of its `Place`.
+    """
+
+    impl = LargeBinary
+    cache_ok = True
+
+    def process_bind_param(self, value: bytes | None, dialect: Dialect) -> bytes | None:
+        """Let nothing but an envelope reach the database, so never a secret as it is."""
+        if value is not None and vault.key_number(value) is None:
+            raise InvalidInput("envelope", "must be one that hotelcore.vault.seal made")
+        return value
 
 
 Json = JSON(none_as_null=True).with_variant(JSONB(none_as_null=True), "postgresql")
@@ -275,6 +294,41 @@ def append_only(table: Table) -> None:
     event.listen(table, "after_create", function.execute_if(dialect="postgresql"))
     event.listen(table, "after_create", trigger.execute_if(dialect="postgresql"))
     event.listen(table, "after_drop", drop.execute_if(dialect="postgresql"))
+
+
+def chained(log: Table, head: Table) -> None:
+    """Have the database move a hotel's ``head`` with each row of ``log``, and take only the next.
+
+    No row gets in without its head, whoever inserts it, and the head costs no round trip.
+    """
+    log.add_is_dependent_on(head)  # so that it is created after it
+    name, refusal = log.name, f"{log.name} is added to at its end only"
+    trigger = _ddl(  # what is put in are our own names
+        f"CREATE TRIGGER tr_{name}_chained AFTER INSERT ON {name} "  # noqa: S608
+        f"BEGIN UPDATE {head.name} SET sequence = NEW.sequence, mac = NEW.mac "
+        f"WHERE hotel_id = NEW.hotel_id AND sequence = NEW.sequence - 1; "
+        f"SELECT RAISE(ABORT, '{refusal}') WHERE changes() <> 1; END"
+    )
+    event.listen(log, "after_create", trigger.execute_if(dialect="sqlite"))
+    # The body's names are looked up when it runs, under whatever search path the session has.
+    function = _ddl(
+        f"CREATE OR REPLACE FUNCTION fn_{name}_chained() RETURNS trigger "  # noqa: S608
+        "LANGUAGE plpgsql AS "
+        f"$$ DECLARE moved integer; BEGIN "
+        f"EXECUTE 'UPDATE ' || quote_ident(TG_TABLE_SCHEMA) || '.{head.name} "
+        f"SET sequence = $1, mac = $2 WHERE hotel_id = $3 AND sequence = $1 - 1' "
+        f"USING NEW.sequence, NEW.mac, NEW.hotel_id; "
+        f"GET DIAGNOSTICS moved = ROW_COUNT; "
+        f"IF moved <> 1 THEN RAISE EXCEPTION '{refusal}'; END IF; RETURN NULL; END $$"
+    )
+    trigger = _ddl(
+        f"CREATE TRIGGER tr_{name}_chained AFTER INSERT ON {name} "
+        f"FOR EACH ROW EXECUTE FUNCTION fn_{name}_chained()"
+    )
+    drop = _ddl(f"DROP FUNCTION IF EXISTS fn_{name}_chained()")
+    event.listen(log, "after_create", function.execute_if(dialect="postgresql"))
+    event.listen(log, "after_create", trigger.execute_if(dialect="postgresql"))
+    event.listen(log, "after_drop", drop.execute_if(dialect="postgresql"))
 
 
 def announced(table: Table) -> None:

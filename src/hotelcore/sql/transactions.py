@@ -6,27 +6,29 @@ the async handles share all of it.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Generator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from inspect import iscoroutinefunction, isgeneratorfunction
 from typing import Any, TypeAlias, TypeVar, get_type_hints
 
-from attrs import frozen
+from attrs import Factory, field, frozen
 from sqlalchemy import Connection, Transaction
 
 from hotelcore import wire
 from hotelcore.access import Permission
-from hotelcore.errors import InvalidInput
+from hotelcore.errors import DatabaseBusy, InvalidInput, NotFound
 from hotelcore.events.catalogue import Event
 from hotelcore.ids import HotelId
 from hotelcore.operations.declaring import permission_of
+from hotelcore.sql.audit_chain import add_entries
 from hotelcore.sql.engine import DEADLINE, NAMES, READING
 from hotelcore.sql.idempotency import claim, settle
 from hotelcore.sql.limits import Deadline, read_told, tell_again
 from hotelcore.sql.schema import TableNames
 from hotelcore.sql.statements import Statements, undo
 from hotelcore.sql.translation import translated
-from hotelcore.sql.unit_of_work import Commission, SqlUnitOfWork
+from hotelcore.sql.unit_of_work import Commission, Refusals, SqlUnitOfWork
 
 __all__ = [
     "Once",
@@ -46,19 +48,26 @@ R = TypeVar("R")
 Work = Callable[..., R]
 Receipt: TypeAlias = Callable[[Statements], None]
 """What a unit of work stores beside its commands to say that something was handled."""
+_Opening: TypeAlias = Callable[[Connection, Deadline], AbstractContextManager[None]]
+
+_log = logging.getLogger("hotelcore.audit")
 
 
 @frozen
 class Unit:
     """What a unit of work is opened with: for whom, under which table names, until when.
 
-    A writing unit leaves its ``receipt``, if it has one, as the last thing in its transaction.
+    A writing unit leaves its ``receipt``, if it has one, as the last of its work. ``refusals`` are
+    what its actor was denied, until that is in the audit log.
     """
 
     commission: Commission
     names: TableNames
     deadline: Deadline
     receipt: Receipt | None = None
+    refusals: Refusals = field(
+        init=False, default=Factory(lambda unit: Refusals(unit.commission), takes_self=True)
+    )
 
     @contextmanager
     def over(
@@ -67,26 +76,72 @@ class Unit:
         """Put a unit of work on ``connection``, which ends with the body."""
         # To be in a hotel at all is to see its bookings; without that there is nothing to do.
         role, policy = self.commission.actor.role, self.commission.policy
-        policy.authorize(role, Permission.BOOKINGS_VIEW, "unit of work")
-        run = Statements(
-            connection,
-            self.commission.actor.hotel_id,
-            self.deadline,
-            read_only=read_only,
-            options=_statement_options(self.names),
-        )
+        with self.refusals.noted():
+            policy.authorize(role, Permission.BOOKINGS_VIEW, "unit of work")
+        run = self._statements(connection, self.deadline, read_only=read_only)
         try:
-            yield SqlUnitOfWork(run, self.commission)
+            yield SqlUnitOfWork(run, self.refusals)
         finally:
             run.over = True
 
+    def _statements(
+        self, connection: Connection, deadline: Deadline, *, read_only: bool
+    ) -> Statements:
+        return Statements(
+            connection,
+            self.commission.actor.hotel_id,
+            deadline,
+            read_only=read_only,
+            options=_statement_options(self.names),
+        )
+
     def finish(self, uow: SqlUnitOfWork) -> tuple[Event, ...]:
-        """Store what the unit has to say at its end, and return the events for their listeners."""
+        """Store what the unit has to say at its end, and return the events for their listeners.
+
+        The audit entries come last: with them others of the hotel wait until the commit.
+        """
         events = uow.flush()
         if self.receipt is not None:
             with uow.own_writing() as run:
                 self.receipt(run)
+        uow.add_to_audit()
         return events
+
+    @contextmanager
+    def audited(self, connection: Connection, opening: _Opening) -> Generator[None, None, None]:
+        """Put into the audit log what the body refused, once the body's own work is undone.
+
+        ``opening`` gives the transaction for it. After `DatabaseBusy` nothing is recorded: the
+        unit runs again and refuses again.
+        """
+        self.refusals.entries.clear()
+        try:
+            yield
+        except DatabaseBusy:
+            raise
+        except Exception:
+            self._record(connection, opening)
+            raise
+        self._record(connection, opening)
+
+    def _record(self, connection: Connection, opening: _Opening) -> None:
+        entries = self.refusals.entries
+        if not entries:
+            return
+        # The time of the unit may be over, but not that of its refusal.
+        deadline = Deadline.start(
+            self.commission.clock, self.deadline.limits, self.commission.actor.hotel_id
+        )
+        try:
+            with opening(connection, deadline):
+                run = self._statements(connection, deadline, read_only=False)
+                add_entries(run, self.commission.keys, entries)
+        except NotFound:
+            pass  # a hotel that is not registered has no log
+        except Exception as failure:  # noqa: BLE001  # the caller is told of the refusal itself
+            _log.error(
+                "%d refusals are missing in the audit log: %s", len(entries), type(failure).__name__
+            )
 
 
 @contextmanager
@@ -135,6 +190,7 @@ def write(
     if connection.dialect.name == "postgresql":
         connection = connection.execution_options(isolation_level=limits.isolation)
     with (
+        unit.audited(connection, _transaction),
         _begun(connection, unit.deadline) as transaction,
         unit.over(connection, read_only=False) as uow,
     ):
@@ -155,11 +211,27 @@ def read(connection: Connection, unit: Unit) -> Generator[SqlUnitOfWork, None, N
             isolation_level="READ COMMITTED", postgresql_readonly=True
         )
     with (
+        unit.audited(connection, _transaction),
         _begun(connection, unit.deadline) as transaction,
         unit.over(connection, read_only=True) as uow,
     ):
         yield uow
         undo(connection, transaction)
+
+
+@contextmanager
+def _transaction(connection: Connection, deadline: Deadline) -> Generator[None, None, None]:
+    """Put a short writing transaction around the body, also where a unit was reading."""
+    if connection.dialect.name == "sqlite":
+        connection = connection.execution_options(**{READING: False})
+    else:
+        connection = connection.execution_options(
+            isolation_level="READ COMMITTED", postgresql_readonly=False
+        )
+    with _begun(connection, deadline) as transaction:
+        yield
+        with translated(deadline.limits):
+            transaction.commit()
 
 
 @contextmanager
@@ -199,18 +271,28 @@ def joined(
     connection: Connection, unit: Unit, written: Written
 ) -> Generator[SqlUnitOfWork, None, None]:
     """Work inside the host's open transaction; a failure undoes our part, the end is the host's."""
-    limits = unit.deadline.limits
-    with _watched(connection, unit.deadline):
+    with (
+        unit.audited(connection, _savepoint),
+        _savepoint(connection, unit.deadline),
+        unit.over(connection, read_only=False) as uow,
+    ):
+        yield uow
+        written.events = unit.finish(uow)
+
+
+@contextmanager
+def _savepoint(connection: Connection, deadline: Deadline) -> Generator[None, None, None]:
+    """Put a savepoint of the host's transaction around the body, and give it back its limits."""
+    limits = deadline.limits
+    with _watched(connection, deadline):
         with translated(limits):
             savepoint = connection.begin_nested()
             told_by_host = read_told(connection)
         try:
             with translated(limits):
                 # The first statement would do it too, but the host's own might come before.
-                unit.deadline.enforce(connection)
-            with unit.over(connection, read_only=False) as uow:
-                yield uow
-                written.events = unit.finish(uow)
+                deadline.enforce(connection)
+            yield
             with translated(limits):
                 # A rollback to the savepoint would do this by itself.
                 tell_again(connection, told_by_host)

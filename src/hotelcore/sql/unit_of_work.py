@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from datetime import date, datetime
+from operator import attrgetter
 from secrets import choice
 from uuid import UUID
 
@@ -13,13 +14,20 @@ from attrs import AttrsInstance, define, field, frozen
 
 from hotelcore.access import Permission, Policy
 from hotelcore.clock import Clock
-from hotelcore.domain.audit import AuditLogEntry, Change, changes_between
+from hotelcore.domain.audit import AuditLogEntry, Change, Outcome, changes_between, personal_between
 from hotelcore.domain.hotels import Hotel
-from hotelcore.errors import DatabaseFailure, InvalidInput, ReadOnly, UnitAborted
+from hotelcore.errors import (
+    DatabaseFailure,
+    InvalidInput,
+    PermissionDenied,
+    ReadOnly,
+    UnitAborted,
+)
 from hotelcore.events.catalogue import CATALOGUE, Event
 from hotelcore.events.trace import Trace
 from hotelcore.ids import AuditEntryId, EventId, HotelId
-from hotelcore.sql.audit import SqlAuditLog, write_entries
+from hotelcore.sql.audit import SqlAuditLog
+from hotelcore.sql.audit_chain import add_entries
 from hotelcore.sql.availability import SqlInventory
 from hotelcore.sql.bookings import SqlBookings, SqlRoomKeys
 from hotelcore.sql.business_day import SqlBusinessDays
@@ -32,13 +40,16 @@ from hotelcore.sql.outbox import write_events
 from hotelcore.sql.pms import SqlPmsConnections
 from hotelcore.sql.room_nights import SqlRoomNights
 from hotelcore.sql.rooms import SqlMaintenance, SqlRooms, SqlRoomTypes
+from hotelcore.sql.sealed import Sealing, SqlSealedValues
 from hotelcore.sql.statements import Statements
+from hotelcore.sql.subject_keys import SqlSubjectKeys
 from hotelcore.sql.translation import UniqueViolation
 from hotelcore.subscriptions import Subscriptions
 from hotelcore.tenancy import Actor, same_hotel
 from hotelcore.text import clean_text
+from hotelcore.vault import KeyProvider
 
-__all__ = ["Commission", "SqlUnitOfWork"]
+__all__ = ["Commission", "Refusals", "SqlUnitOfWork"]
 
 # Crockford's base 32 leaves out I, L, O and U, which are misread or misheard on the telephone.
 _ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
@@ -55,12 +66,48 @@ class Commission:
     new_id: Callable[[], UUID]
     subscriptions: Subscriptions
     trace: Trace = Trace()
+    keys: KeyProvider | None = None
+
+
+@define
+class Refusals:
+    """What the actor of a unit of work was not allowed to do, until it is in the audit log."""
+
+    commission: Commission
+    entries: list[AuditLogEntry] = field(factory=list)
+
+    @contextmanager
+    def noted(self) -> Generator[None]:
+        """Note the `PermissionDenied` that the body raises."""
+        try:
+            yield
+        except PermissionDenied as denied:
+            self.entries.append(self._entry_of(denied))
+            raise
+
+    def _entry_of(self, denied: PermissionDenied) -> AuditLogEntry:
+        actor = self.commission.actor
+        return AuditLogEntry(
+            id=AuditEntryId(self.commission.new_id()),
+            hotel_id=actor.hotel_id,
+            outcome=Outcome.DENIED,
+            at=self.commission.clock.now(),
+            subject=actor.subject,
+            role=actor.role,
+            operation=denied.operation,
+            permission=denied.permission,
+            resource="hotel",
+            resource_id=actor.hotel_id,
+            changes=(),
+            correlation_id=self.commission.trace.correlation_id,
+        )
 
 
 @define
 class _Command:
     """The command that is running, and what it has noted so far."""
 
+    id: AuditEntryId
     name: str
     business_date: date | None = None
     changes: list[Change] = field(factory=list)
@@ -74,9 +121,10 @@ class SqlUnitOfWork:
     unit works in a transaction of the host's.
     """
 
-    def __init__(self, run: Statements, commission: Commission) -> None:
+    def __init__(self, run: Statements, refusals: Refusals) -> None:
         self._run = run
-        self._commission = commission
+        self._commission = commission = refusals.commission
+        self._refusals = refusals
         self._now = commission.clock.now()
         self._command: _Command | None = None
         self._aborted = False
@@ -89,13 +137,16 @@ class SqlUnitOfWork:
         self.maintenance = SqlMaintenance(run)
         self.inventory = SqlInventory(run)
         self.room_nights = SqlRoomNights(run)
-        self.guests = SqlGuests(run)
         self.bookings = SqlBookings(run)
         self.keys = SqlRoomKeys(run)
         self.folios = SqlFolios(run)
         self.housekeeping = SqlHousekeeping(run)
         self.business_days = SqlBusinessDays(run)
-        self.pms = SqlPmsConnections(run)
+        sealing = Sealing(self.hotel_id, commission.keys, self.require)
+        self.pms = SqlPmsConnections(run, sealing)
+        self.sealed = SqlSealedValues(run, sealing)
+        self._subjects = SqlSubjectKeys(run, sealing)
+        self.guests = SqlGuests(run, self._subjects)
         self.events = SqlEventLog(run)
 
     # -- who, where, when ---------------------------------------------------------------------
@@ -134,13 +185,14 @@ class SqlUnitOfWork:
     def audit(self) -> SqlAuditLog:
         """Audit entries; needs `Permission.ADMIN_VIEW`."""
         self.require(Permission.ADMIN_VIEW, "audit")
-        return SqlAuditLog(self._run)
+        return SqlAuditLog(self._run, self._subjects)
 
     # -- commands -----------------------------------------------------------------------------
 
     def require(self, permission: Permission, what: str) -> None:
         """Raise `PermissionDenied` unless the actor has ``permission``."""
-        self._commission.policy.authorize(self.actor.role, permission, what)
+        with self._refusals.noted():
+            self._commission.policy.authorize(self.actor.role, permission, what)
 
     def may(self, permission: Permission) -> bool:
         """Tell whether the actor has ``permission``."""
@@ -165,7 +217,7 @@ class SqlUnitOfWork:
 
     @contextmanager
     def _audited(self, name: str) -> Generator[None]:
-        self._command = _Command(name)
+        self._command = _Command(AuditEntryId(self.new_id()), name)
         self._run.may_write = True
         try:
             yield
@@ -181,7 +233,14 @@ class SqlUnitOfWork:
         after: AttrsInstance | None,
     ) -> None:
         """Note a change for the audit entry of the running command."""
-        self._running().changes.append(changes_between(resource, resource_id, before, after))
+        command = self._running()
+        change = changes_between(resource, resource_id, before, after)
+        personal = personal_between(before, after)
+        if personal is not None:
+            # Now, and not at the end: what is sealed must be so before a guest is forgotten.
+            index = len(command.changes)
+            change = self._subjects.sealed(change, personal, entry_id=command.id, index=index)
+        command.changes.append(change)
 
     def reason(self, text: str) -> None:
         """Note why the running command does what it does."""
@@ -210,6 +269,7 @@ class SqlUnitOfWork:
             self._command = noted
             self._aborted = False
             self.hotels = SqlHotels(self._run)  # what it knows may be undone
+            self._subjects.forget()
             raise
 
     def _running(self) -> _Command:
@@ -224,7 +284,7 @@ class SqlUnitOfWork:
     def _entry_of(self, command: _Command) -> AuditLogEntry:
         first = command.changes[0] if command.changes else None
         return AuditLogEntry(
-            id=AuditEntryId(self.new_id()),
+            id=command.id,
             hotel_id=self.hotel_id,
             at=self._now,
             business_date=command.business_date,
@@ -252,7 +312,7 @@ class SqlUnitOfWork:
             self._run.may_write = False
 
     def flush(self) -> tuple[Event, ...]:
-        """Tell the inline subscriptions, store the audit entries and the events, and return these.
+        """Tell the inline subscriptions, store the events, and return these.
 
         Raises `UnitAborted` if a command failed and the host went on as if nothing had happened.
         """
@@ -260,9 +320,18 @@ class SqlUnitOfWork:
         self._refuse_if_aborted()
         events = [(EventId(self.new_id()), event) for event in self._events]
         with self.own_writing() as run:
-            write_entries(run, self._entries)
             write_events(run, events, at=self._now, trace=self._commission.trace)
         return tuple(self._events)
+
+    def add_to_audit(self) -> None:
+        """Store the audit entries, those of what was refused too, in the order of their ids.
+
+        The hotel's log is locked from here on, so nothing that waits for anybody may come after.
+        """
+        entries = sorted([*self._entries, *self._refusals.entries], key=attrgetter("id"))
+        self._refusals.entries.clear()
+        with self.own_writing() as run:
+            add_entries(run, self._commission.keys, entries)
 
     def _tell_inline(self) -> None:
         # The list grows while it is read, by what the handlers themselves cause.

@@ -70,7 +70,6 @@ def check(database: Database, names: TableNames | None = None) -> None:
         raise SchemaMismatch(f"changed tables: {problems}", needed, "undo what was changed")
 
 
-
 def not_ours(
     names: TableNames | None = None,
 ) -> Callable[[SchemaItem, str | None, str, bool, SchemaItem | None], bool]:

@@ -137,9 +137,7 @@ class _Hotel:
         """Tell what happened, and examine the books."""
         with self.crew.office.reading() as uow:
             chart = tape_chart(uow, _CHART_ROOMS)
-        core = self.crew.core
-        with core.engine.connect() as connection, snapshot(connection, TableNames()) as rows:
-            proofs = prove(rows, self.crew.hotel_id, commands=self.crew.tally.commands)
+        proofs = self.crew.core.prove(self.crew.hotel_id, commands=self.crew.tally.commands)
         return HotelStory(
             name=self.plan.name,
             currency=self.plan.currency,

@@ -15,6 +15,7 @@ __all__ = [
     "JSON",
     "announced",
     "append_only",
+    "chained",
     "check",
     "index",
     "key",
@@ -93,6 +94,33 @@ def append_only(op: Operations, table: str) -> None:
     op.execute(
         f"CREATE TRIGGER tr_{table}_append_only BEFORE UPDATE OR DELETE ON {table} "
         f"FOR EACH ROW EXECUTE FUNCTION fn_{table}_append_only()"
+    )
+
+
+def chained(op: Operations, log: str, head: str) -> None:
+    """Have the database move ``head`` with each row of ``log``, and take only the next one."""
+    refusal = f"{log} is added to at its end only"
+    if op.get_context().dialect.name == "sqlite":
+        op.execute(  # what is put in are our own names
+            f"CREATE TRIGGER tr_{log}_chained AFTER INSERT ON {log} "  # noqa: S608
+            f"BEGIN UPDATE {head} SET sequence = NEW.sequence, mac = NEW.mac "
+            f"WHERE hotel_id = NEW.hotel_id AND sequence = NEW.sequence - 1; "
+            f"SELECT RAISE(ABORT, '{refusal}') WHERE changes() <> 1; END"
+        )
+        return
+    op.execute(
+        f"CREATE OR REPLACE FUNCTION fn_{log}_chained() RETURNS trigger "  # noqa: S608
+        "LANGUAGE plpgsql AS "
+        f"$$ DECLARE moved integer; BEGIN "
+        f"EXECUTE 'UPDATE ' || quote_ident(TG_TABLE_SCHEMA) || '.{head} "
+        f"SET sequence = $1, mac = $2 WHERE hotel_id = $3 AND sequence = $1 - 1' "
+        f"USING NEW.sequence, NEW.mac, NEW.hotel_id; "
+        f"GET DIAGNOSTICS moved = ROW_COUNT; "
+        f"IF moved <> 1 THEN RAISE EXCEPTION '{refusal}'; END IF; RETURN NULL; END $$"
+    )
+    op.execute(
+        f"CREATE TRIGGER tr_{log}_chained AFTER INSERT ON {log} "
+        f"FOR EACH ROW EXECUTE FUNCTION fn_{log}_chained()"
     )
 
 

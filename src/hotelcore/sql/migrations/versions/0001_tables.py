@@ -11,6 +11,7 @@ from hotelcore.sql.migrations.parts import (
     JSON,
     announced,
     append_only,
+    chained,
     check,
     index,
     key,
@@ -29,6 +30,7 @@ def upgrade(op: Operations) -> None:
     _audit_log(op)
     _business_day(op)
     _guest(op)
+    _subject_key(op)
     _idempotency(op)
     _outbox(op)
     _feed(op)
@@ -88,23 +90,41 @@ def _audit_log(op: Operations) -> None:
         "hc_audit_log",
         sa.Column("hotel_id", sa.Uuid(), nullable=False),
         sa.Column("id", sa.Uuid(), nullable=False),
+        sa.Column("sequence", sa.BigInteger(), nullable=False),
+        sa.Column("outcome", sa.String(10), nullable=False),
         sa.Column("at", INSTANT, nullable=False),
         sa.Column("business_date", sa.Date()),
         sa.Column("subject", sa.String(200), nullable=False),
         sa.Column("role", sa.String(20), nullable=False),
         sa.Column("operation", sa.String(100), nullable=False),
+        sa.Column("permission", sa.String(100)),
         sa.Column("resource", sa.String(50), nullable=False),
         sa.Column("resource_id", sa.Uuid(), nullable=False),
         sa.Column("changes", JSON, nullable=False),
         sa.Column("reason", sa.String(500)),
         sa.Column("correlation_id", sa.String(200)),
+        sa.Column("key_number", sa.BigInteger()),
+        sa.Column("mac", sa.LargeBinary(), nullable=False),
         key("hc_audit_log", "hotel_id", "id"),
+        check("hc_audit_log", "outcome", "outcome IN ('done', 'denied')"),
+        check("hc_audit_log", "permission", "(outcome = 'denied') = (permission IS NOT NULL)"),
         of_hotel("hc_audit_log"),
     )
-    index(op, "hc_audit_log", "operation", "hotel_id, operation, id")
-    index(op, "hc_audit_log", "resource", "hotel_id, resource, resource_id, id")
-    index(op, "hc_audit_log", "subject", "hotel_id, subject, id")
+    index(op, "hc_audit_log", "sequence", "hotel_id, sequence", unique=True)
+    index(op, "hc_audit_log", "operation", "hotel_id, operation, sequence")
+    index(op, "hc_audit_log", "outcome", "hotel_id, outcome, sequence")
+    index(op, "hc_audit_log", "resource", "hotel_id, resource, resource_id, sequence")
+    index(op, "hc_audit_log", "subject", "hotel_id, subject, sequence")
     append_only(op, "hc_audit_log")
+    op.create_table(
+        "hc_audit_head",
+        sa.Column("hotel_id", sa.Uuid(), nullable=False),
+        sa.Column("sequence", sa.BigInteger(), nullable=False),
+        sa.Column("mac", sa.LargeBinary(), nullable=False),
+        key("hc_audit_head", "hotel_id"),
+        of_hotel("hc_audit_head"),
+    )
+    chained(op, "hc_audit_log", "hc_audit_head")
 
 
 def _business_day(op: Operations) -> None:
@@ -152,6 +172,17 @@ def _guest(op: Operations) -> None:
     index(op, "hc_guest", "email", "hotel_id, email_key, last_name_key, id")
     index(op, "hc_guest", "name", "hotel_id, last_name_key, id")
     index(op, "hc_guest", "phone", "hotel_id, phone_key, last_name_key, id")
+
+
+def _subject_key(op: Operations) -> None:
+    op.create_table(
+        "hc_subject_key",
+        sa.Column("hotel_id", sa.Uuid(), nullable=False),
+        sa.Column("subject_id", sa.Uuid(), nullable=False),
+        sa.Column("sealed", sa.LargeBinary(), nullable=False),
+        key("hc_subject_key", "hotel_id", "subject_id"),
+        of_hotel("hc_subject_key"),
+    )
 
 
 def _idempotency(op: Operations) -> None:
@@ -264,6 +295,7 @@ def _pms_config(op: Operations) -> None:
         sa.Column("external_hotel_id", sa.String(200), nullable=False),
         sa.Column("connected_at", INSTANT, nullable=False),
         sa.Column("last_synced_at", INSTANT),
+        sa.Column("api_key", sa.LargeBinary()),
         sa.Column("attributes", JSON, nullable=False),
         sa.Column("version", sa.Integer(), nullable=False),
         key("hc_pms_config", "hotel_id", "id"),

@@ -11,9 +11,11 @@ down_revision = "0001"
 
 _OF_ONE_HOTEL = (
     "hc_hotel",
+    "hc_audit_head",
     "hc_audit_log",
     "hc_business_day",
     "hc_guest",
+    "hc_subject_key",
     "hc_idempotency",
     "hc_pms_config",
     "hc_room_type",

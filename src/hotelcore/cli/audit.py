@@ -1,0 +1,183 @@
+"""``hotelcore audit``: verify the audit logs of hotels, and export them.
+
+The keys come from ``PMS_ENCRYPTION_KEY`` and its numbered siblings, if any is set. An export is a
+line of JSON for each entry, and behind the last one of each hotel a line with its head.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from argparse import ArgumentParser, ArgumentTypeError, Namespace
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TextIO
+from uuid import UUID
+
+from hotelcore import wire
+from hotelcore.cli.output import Output
+from hotelcore.cli.tables import add_table_names, core_over, names_in
+from hotelcore.core import HotelCore
+from hotelcore.domain.audit import AuditHead, AuditReport
+from hotelcore.errors import InvalidInput
+from hotelcore.ids import HotelId
+from hotelcore.sql.audit_verifying import StoredEntry, verify
+from hotelcore.sql.backlog import registered_hotels
+from hotelcore.sql.limits import Limits
+from hotelcore.sql.proofs import snapshot
+from hotelcore.sql.schema import TableNames
+from hotelcore.sql.translation import translated
+
+__all__ = ["add_arguments", "run"]
+
+
+def add_arguments(parser: ArgumentParser) -> None:
+    """Declare the actions, and where the tables are."""
+    actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
+    for action, purpose in (
+        ("verify", "fail unless every entry is there and as it was written"),
+        ("export", "write every entry as a line of JSON, and each hotel's head behind its last"),
+    ):
+        of_action = actions.add_parser(action, help=purpose, description=f"{purpose.capitalize()}.")
+        of_action.add_argument(
+            "--database", metavar="URL", required=True, help="where the tables are"
+        )
+        add_table_names(of_action)
+        of_action.add_argument(
+            "--hotel", metavar="ID", type=_hotel, help="only this hotel (all of them)"
+        )
+        of_action.add_argument(
+            "--head",
+            metavar="FILE",
+            type=Path,
+            help="an earlier export, or document of verify --json, which shows what was cut off",
+        )
+        if action == "verify":
+            of_action.add_argument("--json", action="store_true", help="print one JSON document")
+        else:
+            of_action.add_argument("--output", metavar="FILE", type=Path, help="where to (stdout)")
+
+
+def _hotel(text: str) -> HotelId:
+    try:
+        return HotelId(UUID(text))
+    except ValueError:
+        raise ArgumentTypeError("must be a UUID") from None
+
+
+def run(arguments: Namespace) -> int:
+    """Do the action; 1 if a log is not whole, or if a known hotel is not there any more."""
+    heads = {} if arguments.head is None else _heads_in(arguments.head)
+    names = names_in(arguments)
+    with core_over(arguments.database, names) as core:
+        hotels = _chosen(core, arguments.hotel, heads)
+        if arguments.action == "verify":
+            return _verify(core, names, hotels, heads, Output(as_json=arguments.json))
+        with _written_to(arguments.output) as file:
+            return _export(core, names, hotels, heads, file)
+
+
+def _chosen(
+    core: HotelCore, hotel_id: HotelId | None, heads: Mapping[HotelId, AuditHead]
+) -> Sequence[HotelId]:
+    if hotel_id is not None:
+        return [hotel_id]
+    with core._serving() as serving:
+        registered = registered_hotels(serving)
+    # A hotel that was there once is asked for too, so that its absence is told.
+    return [*registered, *(hotel_id for hotel_id in heads if hotel_id not in registered)]
+
+
+# -- the heads that were kept -------------------------------------------------------------------
+
+
+def _heads_in(file: Path) -> Mapping[HotelId, AuditHead]:
+    """Return the heads in an export, or in the document of a verification; the last ones count."""
+    try:
+        text = file.read_text(encoding="utf-8")
+        heads = [wire.decode(data, AuditHead) for data in _head_data(text)]
+    except (OSError, ValueError, TypeError, KeyError):
+        raise InvalidInput("head", "must be a file that hotelcore audit wrote") from None
+    return {head.hotel_id: head for head in heads}
+
+
+def _head_data(text: str) -> Iterator[wire.Json]:
+    try:
+        documents = json.loads(text)["hotels"]
+    except (ValueError, KeyError):  # many lines, or the one of an empty log
+        documents = map(json.loads, text.splitlines())
+    for document in documents:
+        if "head" in document:
+            yield document["head"]
+
+
+# -- the actions --------------------------------------------------------------------------------
+
+
+def _verify(
+    core: HotelCore,
+    names: TableNames,
+    hotels: Sequence[HotelId],
+    heads: Mapping[HotelId, AuditHead],
+    output: Output,
+) -> int:
+    reports = [_report(core, names, hotel_id, heads) for hotel_id in hotels]
+    for report in reports:
+        verdict = "whole" if report.ok else f"{report.found} problems"
+        output.line(f"{report.head.hotel_id}  {report.entries} entries: {verdict}")
+        for problem in report.problems:
+            output.line(f"  at {problem.sequence}: {problem.fault}")
+    ok = all(report.ok for report in reports)
+    output.document({"ok": ok, "hotels": [wire.encode(report) for report in reports]})
+    return 0 if ok else 1
+
+
+def _export(
+    core: HotelCore,
+    names: TableNames,
+    hotels: Sequence[HotelId],
+    heads: Mapping[HotelId, AuditHead],
+    file: TextIO,
+) -> int:
+    def written(entry: StoredEntry) -> None:
+        print(json.dumps(_line(entry), sort_keys=True), file=file)
+
+    ok = True
+    for hotel_id in hotels:
+        report = _report(core, names, hotel_id, heads, written)
+        print(json.dumps({"head": wire.encode(report.head)}), file=file)
+        if not report.ok:
+            ok = False
+            print(f"hotelcore: {hotel_id}: {report.found} problems, see verify", file=sys.stderr)
+    return 0 if ok else 1
+
+
+def _line(entry: StoredEntry) -> Mapping[str, object]:
+    if entry.content is None or not isinstance(entry.mac, bytes):
+        return {"unreadable": True, "sequence": str(entry.sequence)}
+    return {**entry.content, "mac": entry.mac.hex()}
+
+
+def _report(
+    core: HotelCore,
+    names: TableNames,
+    hotel_id: HotelId,
+    heads: Mapping[HotelId, AuditHead],
+    seen: Callable[[StoredEntry], None] = lambda _: None,
+) -> AuditReport:
+    with (
+        translated(Limits()),
+        core.engine.connect() as connection,
+        snapshot(connection, names) as whole,
+    ):
+        return verify(whole, hotel_id, core._keys, since=heads.get(hotel_id), seen=seen)
+
+
+@contextmanager
+def _written_to(path: Path | None) -> Iterator[TextIO]:
+    if path is None:
+        yield sys.stdout
+        return
+    with path.open("w", encoding="utf-8") as file:
+        yield file

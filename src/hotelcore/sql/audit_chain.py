@@ -1,0 +1,126 @@
+"""The chain of a hotel's audit log: each entry's mac stands for it and for all before it.
+
+With a key nobody who lacks it can write a mac that fits. Without one the macs are plain SHA-256:
+they show an accident, but whoever can write to the table can write the whole chain anew.
+"""
+
+from __future__ import annotations
+
+import hmac
+from collections.abc import Mapping, Sequence
+from hashlib import sha256
+from uuid import UUID
+
+import attrs
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    ForeignKeyConstraint,
+    LargeBinary,
+    Table,
+    TypedColumns,
+    select,
+)
+
+from hotelcore import wire
+from hotelcore.domain.audit import AuditLogEntry, Change
+from hotelcore.errors import NotFound
+from hotelcore.sql import schema
+from hotelcore.sql.audit import AUDIT_LOG
+from hotelcore.sql.statements import Statements, acting_hotel, insert_into
+from hotelcore.vault import Key, KeyProvider
+
+__all__ = ["AUDIT_HEAD", "BEGINNING", "add_entries", "add_head", "mac_of"]
+
+BEGINNING = bytes(32)
+"""What stands where the first entry's predecessor would have its mac."""
+
+_PURPOSE = "hotelcore/audit"
+
+
+class AuditHeadColumns(TypedColumns):
+    """The sequence and the mac of a hotel's last entry."""
+
+    hotel_id: Column[UUID] = schema.hotel_column()
+    sequence: Column[int] = Column(BigInteger, nullable=False)
+    mac: Column[bytes] = Column(LargeBinary, nullable=False)
+
+
+AUDIT_HEAD = Table(
+    "hc_audit_head",
+    schema.METADATA,
+    AuditHeadColumns,
+    ForeignKeyConstraint(["hotel_id"], ["hc_hotel.hotel_id"]),
+)
+"""The table of heads, one row a hotel; the database moves it with each entry."""
+schema.chained(AUDIT_LOG, AUDIT_HEAD)
+
+_c = AUDIT_HEAD.c
+_ADD_HEAD = insert_into(AUDIT_HEAD)
+_LOCK_HEAD = select(_c.sequence, _c.mac).where(_c.hotel_id == acting_hotel()).with_for_update()
+_INSERT = insert_into(AUDIT_LOG)
+
+
+def add_head(run: Statements) -> None:
+    """Begin the audit log of the acting hotel."""
+    run.write(_ADD_HEAD, sequence=0, mac=BEGINNING)
+
+
+def mac_of(key: Key | None, previous: bytes, content: Mapping[str, wire.Json]) -> bytes:
+    """Return the mac of an entry behind one whose mac is ``previous``."""
+    message = previous + wire.canonical(content)
+    if key is None:
+        return sha256(message).digest()
+    return hmac.digest(key.derived(_PURPOSE), message, "sha256")
+
+
+def add_entries(
+    run: Statements, keys: KeyProvider | None, entries: Sequence[AuditLogEntry]
+) -> None:
+    """Add entries at the end of the acting hotel's log, in their order; all in one go.
+
+    Other units of the hotel wait from here on until the transaction ends, so this comes last in
+    it. Raises `NotFound` if the hotel is not registered.
+    """
+    if not entries:
+        return
+    head = run.first(_LOCK_HEAD, tuple)
+    if head is None:
+        raise NotFound("hotel", run.hotel_id)
+    sequence, mac = head
+    key = None if keys is None else keys.current()
+    rows: list[dict[str, object]] = []
+    for number, entry in enumerate(entries, start=sequence + 1):
+        content = _content(attrs.evolve(entry, sequence=number), key)
+        mac = mac_of(key, mac, content)
+        rows.append(_row(entry, content, mac))
+    run.write_many(_INSERT, rows)
+
+
+def _content(entry: AuditLogEntry, key: Key | None) -> dict[str, wire.Json]:
+    """Return all that the mac covers beside the mac before it: the entry and whose key it is."""
+    return {
+        **{field.name: wire.encode(getattr(entry, field.name)) for field in _FIELDS},
+        "changes": [_stored(change) for change in entry.changes],
+        "key_number": None if key is None else key.number,
+    }
+
+
+_FIELDS = [field for field in attrs.fields(AuditLogEntry) if field.name != "changes"]
+
+
+def _stored(change: Change) -> wire.Json:
+    stored = wire.encode(change)
+    if isinstance(stored, dict) and change.sealed is None:
+        del stored["sealed"]  # hardly any change has it
+    return stored
+
+
+def _row(entry: AuditLogEntry, content: Mapping[str, wire.Json], mac: bytes) -> dict[str, object]:
+    return {
+        **{field.name: getattr(entry, field.name) for field in _FIELDS},
+        "sequence": content["sequence"],
+        "changes": content["changes"],
+        "key_number": content["key_number"],
+        "mac": mac,
+    }
