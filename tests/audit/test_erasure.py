@@ -230,10 +230,10 @@ def test_a_guest_from_before_the_keys_gets_one(database_url: str) -> None:
 
 def test_a_savepoint_that_is_undone_takes_a_guests_key_along(hotel: SmallHotel) -> None:
     """Keys that were made in it are made again, and who was erased in it is not."""
-    guest = hotel.desk.run(op.register_guest, last_name="Kept")
+    guest, undone = hotel.desk.run(op.register_guest, last_name="Kept"), list[GuestId]()
     with hotel.desk.transaction() as uow:
         with suppress(ZeroDivisionError), uow.savepoint():
-            undone = op.register_guest(uow, last_name="Undone")
+            undone.append(op.register_guest(uow, last_name="Undone").id)
             op.amend_guest(uow, guest_id=guest.id, last_name="Undone")
             raise ZeroDivisionError
         with suppress(ZeroDivisionError), uow.savepoint():
@@ -241,7 +241,7 @@ def test_a_savepoint_that_is_undone_takes_a_guests_key_along(hotel: SmallHotel) 
             raise ZeroDivisionError
     hotel.desk.run(op.amend_guest, guest_id=guest.id, last_name="Amended")
     assert changes_of(hotel, guest.id)[1].before == {"last_name": "Kept"}
-    assert changes_of(hotel, undone.id) == []
+    assert changes_of(hotel, *undone) == []
 
 
 def test_erasing_after_changes_of_the_same_unit_erases_those_too(hotel: SmallHotel) -> None:
