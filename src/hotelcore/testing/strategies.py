@@ -73,7 +73,9 @@ time_zones = st.sampled_from(
 """IANA zones: on both sides of the date line, with odd offsets and odd clock changes."""
 
 
-def stays(day: date, *, before: int = 0, after: int = 12, longest: int = 6) -> st.SearchStrategy[Stay]:
+def stays(
+    day: date, *, before: int = 0, after: int = 12, longest: int = 6
+) -> st.SearchStrategy[Stay]:
     """Return stays that begin around ``day``, day uses among them.
 
     The arrival lies at most ``before`` days before and ``after`` days behind it.
@@ -109,7 +111,7 @@ _HOSTILE = (
     "e\u0301 is not é",
     "😀" * 3,
     "a\r\nb\tc",
-    "{\"json\": [1, null]}",
+    '{"json": [1, null]}',
     "NULL",
     "İstanbul ﬁ ß",
     "\u200bzero width",
@@ -126,7 +128,9 @@ def texts(most: int, *, least: int = 1) -> st.SearchStrategy[str]:
     return found.filter(lambda text: bool(text.strip())) if least else found
 
 
-names = st.sampled_from(["Lovelace", "O'Brien", "Nuñez", "李", "van der Berg", "Ng"]) | hostile_texts
+names = (
+    st.sampled_from(["Lovelace", "O'Brien", "Nuñez", "李", "van der Berg", "Ng"]) | hostile_texts
+)
 """Last names, among them ones that break forms."""
 
 # -- the house --------------------------------------------------------------------------------

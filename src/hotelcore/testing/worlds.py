@@ -48,7 +48,9 @@ def world_of(read: Read, hotel_id: HotelId) -> World:
     ``read`` runs a SELECT with the parameter ``:hotel`` and returns its rows.
     """
     del hotel_id  # bound by ``read``; named so that nobody reads two hotels at once
-    found = {table.name: [list(map(_plain, row)) for row in read(_select(table))] for table in _tables()}
+    found = {
+        table.name: [list(map(_plain, row)) for row in read(_select(table))] for table in _tables()
+    }
     names = _names(found)
 
     def renamed(value: Any) -> Any:
@@ -72,7 +74,11 @@ def differences(ours: World, theirs: World, *, most: int = 3) -> list[str]:
             ("only there", [row for row in theirs[table] if row not in ours[table]]),
         )
         for row in rows[:most]
-    ] or [f"{t}: {len(ours[t])} rows here, {len(theirs[t])} there" for t in ours if ours[t] != theirs[t]]
+    ] or [
+        f"{t}: {len(ours[t])} rows here, {len(theirs[t])} there"
+        for t in ours
+        if ours[t] != theirs[t]
+    ]
 
 
 @cache

@@ -94,7 +94,9 @@ def agree(house: House, read: Read) -> None:
             )
 
 
-_TYPES = "SELECT id, code, base_rate_minor, overbooking_limit FROM hc_room_type WHERE hotel_id = :hotel"
+_TYPES = (
+    "SELECT id, code, base_rate_minor, overbooking_limit FROM hc_room_type WHERE hotel_id = :hotel"
+)
 _ROOMS = "SELECT id, room_type_id, number, condition FROM hc_room WHERE hotel_id = :hotel"
 _GUESTS = "SELECT id FROM hc_guest WHERE hotel_id = :hotel"
 
@@ -144,7 +146,9 @@ def _rename_folio(house: House, old: Key, new: Key) -> None:
 
 
 def _name_lines(house: House, rows: Iterable[Row]) -> None:
-    unnamed = {key: row for key, row in zip(house.lines, _lines(house), strict=True) if key[0] == "?"}
+    unnamed = {
+        key: row for key, row in zip(house.lines, _lines(house), strict=True) if key[0] == "?"
+    }
     if not unnamed:
         return
     for key, *told in rows:
@@ -209,9 +213,7 @@ def _lines(house: House) -> list[Row]:
 
 
 def _keys(house: House) -> list[Row]:
-    return [
-        (key, b.room, _day(b.departure), b.keys) for key, b in house.bookings.items() if b.keys
-    ]
+    return [(key, b.room, _day(b.departure), b.keys) for key, b in house.bookings.items() if b.keys]
 
 
 def _periods(house: House) -> list[Row]:
@@ -233,7 +235,9 @@ _BELIEVED: Mapping[str, Callable[[House], list[Row]]] = {
     "lines": _lines,
     "keys": _keys,
     "periods": _periods,
-    "tasks": lambda house: [(k, t.room, t.kind, t.is_open, t.booking) for k, t in house.tasks.items()],
+    "tasks": lambda house: [
+        (k, t.room, t.kind, t.is_open, t.booking) for k, t in house.tasks.items()
+    ],
     "days": lambda house: [(_day(day), *figures) for day, figures in house.days.items()],
     "keyed": lambda house: list(house.keyed),
     "connected": lambda house: [(int(house.connected),)],

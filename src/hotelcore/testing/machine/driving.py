@@ -60,7 +60,8 @@ def driving(*operations: Callable[..., Any]) -> Callable[[F], F]:
 def policy_of(policy: Any) -> believed.Policy:  # Any: the library's own class, read by name alone
     """Give a cancellation policy as the machine keeps it."""
     late, no_show = (
-        believed.Fee(fee.kind.value, fee.basis_points) for fee in (policy.late_fee, policy.no_show_fee)
+        believed.Fee(fee.kind.value, fee.basis_points)
+        for fee in (policy.late_fee, policy.no_show_fee)
     )
     return believed.Policy(policy.free_days, late, no_show)
 
@@ -216,7 +217,11 @@ class Driver(RuleBasedStateMachine):
         self.at.attempts[command.name] += 1
         self.at.last.clear()
         ours, theirs = (
-            _attempt(partial(_WAYS[manner.way], at.desk(HotelId(hotel_id), role), command, said, manner.key))
+            _attempt(
+                partial(
+                    _WAYS[manner.way], at.desk(HotelId(hotel_id), role), command, said, manner.key
+                )
+            )
             for at, said in (
                 (self.at.shared, command.arguments),
                 (self.at.twins[house.place], _translated(pairs, command.arguments)),
@@ -226,7 +231,9 @@ class Driver(RuleBasedStateMachine):
         return ours
 
     def _compare(self, house: House, what: str, ours: Outcome, theirs: Outcome) -> None:
-        if not self.pairs[house.place].same((ours.result, ours.error), (theirs.result, theirs.error)):
+        if not self.pairs[house.place].same(
+            (ours.result, ours.error), (theirs.result, theirs.error)
+        ):
             raise AssertionError(
                 f"{what} ended in hotel {house.place} as {ours}, where the hotel is alone"
                 f" as {theirs}: another hotel interferes"
@@ -315,9 +322,12 @@ class Driver(RuleBasedStateMachine):
                 for step in steps:
                     command = step.build(self.houses[house.place])
                     self.at.attempts[command.name] += 1
-                    units = (our_unit, command.arguments), (
-                        their_unit,
-                        _translated(pairs, command.arguments),
+                    units = (
+                        (our_unit, command.arguments),
+                        (
+                            their_unit,
+                            _translated(pairs, command.arguments),
+                        ),
                     )
                     one, two = (
                         _attempt(partial(_stepped, unit, command, said, step.undone))

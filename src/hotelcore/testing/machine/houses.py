@@ -137,7 +137,9 @@ class Booking:
 
     def standing(self) -> dict[date, Night]:
         """Return the nights that were not given back, in order."""
-        return {day: self.nights[day] for day in sorted(self.nights) if not self.nights[day].released}
+        return {
+            day: self.nights[day] for day in sorted(self.nights) if not self.nights[day].released
+        }
 
     def coming(self, day: date) -> dict[date, Night]:
         """Return the standing nights from ``day`` on."""
@@ -383,7 +385,9 @@ class House:
         line = self.lines[key]
         direct = {k for k, l in self.lines.items() if l.refers_to == key and l.kind != "charge"}
         left = line.minor + sum(
-            other.minor for k, other in self.lines.items() if k in direct or other.refers_to in direct
+            other.minor
+            for k, other in self.lines.items()
+            if k in direct or other.refers_to in direct
         )
         return abs(left) if line.kind == "payment" else left
 
@@ -398,7 +402,9 @@ class House:
         given = 0
         for folio in folios:
             wanted = min(credit - given, -self.folios[folio].balance)
-            for key in [k for k, l in self.lines.items() if l.folio == folio and l.kind == "payment"]:
+            for key in [
+                k for k, l in self.lines.items() if l.folio == folio and l.kind == "payment"
+            ]:
                 part = min(wanted, self.left_of(key))
                 if part > 0:
                     self.post(folio, "refund", part, refers_to=key, code=self.lines[key].code)
@@ -418,6 +424,4 @@ class House:
 def _taken(counter: Counter | None) -> int:
     if counter is None:
         return 0
-    return (
-        counter.committed + counter.held + counter.out_of_order + counter.out_of_inventory
-    )
+    return counter.committed + counter.held + counter.out_of_order + counter.out_of_inventory

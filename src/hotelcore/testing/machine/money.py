@@ -57,9 +57,7 @@ def open_folio(house: House, booking: Key, guest: Key | None) -> Command:
             "booking_id": UUID(booking),
             **({} if guest is None else {"guest_id": UUID(guest)}),
         },
-        doubts=against(
-            NotFound=known is None or (guest is not None and guest not in house.guests)
-        ),
+        doubts=against(NotFound=known is None or (guest is not None and guest not in house.guests)),
         learn=learn,
     )
 
@@ -183,7 +181,9 @@ def void(house: House, key: Key) -> Command:
         doubts = frozenset({"NotFound"})
     else:
         doubts = _folio_doubts(house, line.folio) | _reversal_doubts(house, key)
-        doubts |= against(AmountRefused=line.kind in ("payment", "refund") or bool(doubts & _AMOUNT))
+        doubts |= against(
+            AmountRefused=line.kind in ("payment", "refund") or bool(doubts & _AMOUNT)
+        )
 
     return Command(
         operation=op.void_charge,
@@ -218,9 +218,7 @@ def move(house: House, key: Key, to: Key) -> Command:
     def learn(result: Any) -> None:
         left, entered = result
         assert line is not None
-        house.post(
-            line.folio, "void", -line.minor, key=left.id.hex, refers_to=key, code=line.code
-        )
+        house.post(line.folio, "void", -line.minor, key=left.id.hex, refers_to=key, code=line.code)
         house.post(
             to,
             "charge",
@@ -298,7 +296,9 @@ class MoneyRules(Driver):
     def allow(self, hotel: int, line: int, amount: int, manner: Manner) -> None:
         """Take something off a line."""
         house = self.house(hotel, "lines", _is("charge"))
-        self.run(house, allow(house, self.pick(house, "lines", line, _is("charge")), amount), manner)
+        self.run(
+            house, allow(house, self.pick(house, "lines", line, _is("charge")), amount), manner
+        )
 
     @driving(op.refund_payment)
     @rule(hotel=HOTELS, choice=PICKS, share=_SHARES, manner=_MANNERS)
@@ -315,14 +315,18 @@ class MoneyRules(Driver):
     def refund(self, hotel: int, line: int, amount: int, manner: Manner) -> None:
         """Give something of a line back."""
         house = self.house(hotel, "lines", _is("payment"))
-        self.run(house, refund(house, self.pick(house, "lines", line, _is("payment")), amount), manner)
+        self.run(
+            house, refund(house, self.pick(house, "lines", line, _is("payment")), amount), manner
+        )
 
     @driving(op.void_charge)
     @rule(hotel=HOTELS, line=PICKS, manner=_MANNERS)
     def void(self, hotel: int, line: int, manner: Manner) -> None:
         """Reverse a line."""
         house = self.house(hotel, "lines", _is("charge", "allowance"))
-        self.run(house, void(house, self.pick(house, "lines", line, _is("charge", "allowance"))), manner)
+        self.run(
+            house, void(house, self.pick(house, "lines", line, _is("charge", "allowance"))), manner
+        )
 
     @driving(op.move_charge)
     @rule(hotel=HOTELS, line=PICKS, folio=PICKS, manner=_MANNERS)

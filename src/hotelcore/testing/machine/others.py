@@ -68,8 +68,7 @@ def sync(house: House, guests: list[int], rooms: list[int]) -> Command:
             for n in rooms
         ),
         guests=tuple(
-            RemoteGuest(external_id=f"g{n}", last_name=f"Remote {n}", first_name="")
-            for n in guests
+            RemoteGuest(external_id=f"g{n}", last_name=f"Remote {n}", first_name="") for n in guests
         ),
         bookings=(),
     )

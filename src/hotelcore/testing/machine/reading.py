@@ -110,7 +110,12 @@ class ReadingRules(Driver):
     # -- how ------------------------------------------------------------------------------------
 
     def read(
-        self, house: House, question: Callable[..., Any], arguments: dict[str, Any], *, fails: str | None
+        self,
+        house: House,
+        question: Callable[..., Any],
+        arguments: dict[str, Any],
+        *,
+        fails: str | None,
     ) -> Any:
         """Ask in both places and compare; None where the question must fail and does."""
         outcome = self.asked(house, question, arguments)

@@ -185,7 +185,9 @@ def amend(house: House, key: Key, begins: int, nights: int, *, force: bool = Fal
     first = house.day if known is None else known.arrival
     arrival = first + begins * DAY
     departure = arrival + nights * DAY
-    doubts = _UNKNOWN if known is None else amendment_doubts(house, known, arrival, departure, force)
+    doubts = (
+        _UNKNOWN if known is None else amendment_doubts(house, known, arrival, departure, force)
+    )
 
     def learn(told: Any) -> None:
         assert known is not None
@@ -276,7 +278,9 @@ def assign(house: House, key: Key, room: Key | None, *, force: bool = False) -> 
     known = house.bookings.get(key)
     chosen = room
     if known is None or (room is not None and room not in house.rooms):
-        doubts = _UNKNOWN | against(ActionRefused=known is not None and known.status not in _AWAITED)
+        doubts = _UNKNOWN | against(
+            ActionRefused=known is not None and known.status not in _AWAITED
+        )
     else:
         waiting = known.status in _AWAITED and not known.is_over(house.day)
         if room is not None:
@@ -316,8 +320,12 @@ def assign_all(house: House, room_type: Key, until: date) -> Command:
         waiting = {
             key
             for key, b in house.bookings.items()
-            if b.status == "confirmed" and b.room is None and b.room_type == room_type
-            and b.arrival <= until and b.departure > house.day and not b.is_day_use
+            if b.status == "confirmed"
+            and b.room is None
+            and b.room_type == room_type
+            and b.arrival <= until
+            and b.departure > house.day
+            and not b.is_day_use
         }
         for told in result:
             known, room = house.bookings[told.id.hex], told.room_id.hex
@@ -474,10 +482,8 @@ class ReservationRules(Driver):
     """The rules on bookings."""
 
     def first_bookings(self, house: House) -> None:
-        """Sell a unit of each type from today on, so that there is something to do."""
-        [guest] = house.guests
-        for room_type in list(house.types):
-            self.run(house, book(house, guest, room_type, 0, 2))
+        """Sell a unit from today on, so that there is something to do."""
+        self.run(house, book(house, next(iter(house.guests)), next(iter(house.types)), 0, 2))
 
     @driving(op.create_booking_with_folio)
     @rule(
@@ -514,7 +520,9 @@ class ReservationRules(Driver):
     def confirm(self, hotel: int, booking: int, manner: Manner) -> None:
         """Confirm a booking."""
         house = self.house(hotel, "bookings", is_("tentative"))
-        self.run(house, confirm(house, self.pick(house, "bookings", booking, is_("tentative"))), manner)
+        self.run(
+            house, confirm(house, self.pick(house, "bookings", booking, is_("tentative"))), manner
+        )
 
     @driving(op.amend_stay)
     @rule(

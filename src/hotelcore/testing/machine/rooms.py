@@ -242,9 +242,7 @@ class RoomRules(Driver):
         hotel=HOTELS, what=st.sampled_from(["rules", "type", "rooms", "rooms", "register"]),
         rules=some.house_rules, choice=PICKS, manner=_MANNERS,
     )  # fmt: skip
-    def set_up(
-        self, hotel: int, what: str, rules: HouseRules, choice: int, manner: Manner
-    ) -> None:
+    def set_up(self, hotel: int, what: str, rules: HouseRules, choice: int, manner: Manner) -> None:
         """Change how the hotel is set up."""
         house = self.houses[hotel]
         match what:
@@ -282,9 +280,7 @@ class RoomRules(Driver):
 
     @driving(op.create_housekeeping_task)
     @rule(hotel=HOTELS, room=PICKS, kind=some.task_kinds, days=st.integers(-1, 2), manner=_MANNERS)
-    def create_task(
-        self, hotel: int, room: int, kind: TaskKind, days: int, manner: Manner
-    ) -> None:
+    def create_task(self, hotel: int, room: int, kind: TaskKind, days: int, manner: Manner) -> None:
         """Create a task."""
         house = self.houses[hotel]
         key = self.pick(house, "rooms", room)
@@ -295,7 +291,11 @@ class RoomRules(Driver):
     def complete_task(self, hotel: int, task: int, manner: Manner) -> None:
         """Complete a task."""
         house = self.house(hotel, "tasks", attrgetter("is_open"))
-        self.run(house, complete_task(house, self.pick(house, "tasks", task, attrgetter("is_open"))), manner)
+        self.run(
+            house,
+            complete_task(house, self.pick(house, "tasks", task, attrgetter("is_open"))),
+            manner,
+        )
 
     @driving(op.block_room)
     @rule(

@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 from typing import Any, TypeAlias
 from uuid import UUID
 
+from sqlalchemy import PoolProxiedConnection
 
 from hotelcore.clock import Clock, FixedClock
 from hotelcore.core import Desk, HotelCore
@@ -42,17 +43,17 @@ class Place:
         fairy = core.engine.raw_connection()
         self._driver: Any = fairy.driver_connection
         self._sqlite = isinstance(self._driver, sqlite3.Connection)
-        if self._sqlite and core.engine.url.database in (None, "", ":memory:"):
-            fairy.close()  # the one connection there is, shared with the core, unit after unit
-        else:
-            self._kept = fairy
-            if not self._sqlite:
-                self._driver.autocommit = True
+        self._kept: PoolProxiedConnection | None = fairy
         if self._sqlite:
             self._empty = sqlite3.connect(":memory:")
             self._driver.backup(self._empty)
             # Nothing here outlives the process, so no disk is waited for.
             self._driver.execute("PRAGMA synchronous = OFF")
+        else:
+            self._driver.autocommit = True
+        if self._sqlite and core.engine.url.database in (None, "", ":memory:"):
+            fairy.close()  # the one connection there is, shared with the core, unit after unit
+            self._kept = None
 
     def desk(self, hotel_id: HotelId, role: Role) -> Desk:
         """Give the desk of somebody in a hotel."""
@@ -71,6 +72,15 @@ class Place:
             named = named.replace(":hotel", "%(hotel)s")
             found = self._driver.execute(named, {"hotel": hotel_id}).fetchall()
         return found
+
+    def close(self) -> None:
+        """Close the core and the machine's own connection."""
+        if self._sqlite:
+            self._empty.close()
+        if self._kept is not None:
+            self._kept.invalidate()
+            self._kept.close()
+        self.core.close()
 
     def clear(self) -> None:
         """Delete every row."""
@@ -106,7 +116,7 @@ class Stage:
     def close(self) -> None:
         """Close every core."""
         for place in (self.shared, *self.twins):
-            place.core.close()
+            place.close()
 
     def _hear(self, heard: Event) -> None:
         self.heard[heard.hotel_id] += 1

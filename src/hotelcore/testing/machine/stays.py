@@ -40,9 +40,7 @@ def check_in(house: House, key: Key, room: Key | None = None, *, keys: int = 1) 
     known = house.bookings.get(key)
     chosen = room
     if known is None or (room is not None and room not in house.rooms):
-        doubts = _UNKNOWN | against(
-            ActionRefused=known is not None and not _is_due(house, known)
-        )
+        doubts = _UNKNOWN | against(ActionRefused=known is not None and not _is_due(house, known))
     else:
         chosen = room or known.room or next(iter(house.free_rooms(known)), None)
         doubts = against(
@@ -78,9 +76,7 @@ def check_in(house: House, key: Key, room: Key | None = None, *, keys: int = 1) 
 
 def _is_due(house: House, known: Booking) -> bool:
     return (
-        known.status == "confirmed"
-        and known.arrival <= house.day
-        and not known.is_over(house.day)
+        known.status == "confirmed" and known.arrival <= house.day and not known.is_over(house.day)
     )
 
 
@@ -204,9 +200,7 @@ def _in_order(house: House, status: str, which: Any) -> list[Booking]:
 
 def _cannot_stay(house: House, booking: Booking) -> bool:
     assert booking.room is not None
-    more = [
-        booking.departure + n * DAY for n in range((house.day + DAY - booking.departure).days)
-    ]
+    more = [booking.departure + n * DAY for n in range((house.day + DAY - booking.departure).days)]
     return house.taken(booking.room, more, but=booking.key)
 
 
