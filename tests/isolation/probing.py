@@ -342,6 +342,9 @@ class Prober:
             with self.recorder.undoing(uow):
                 outcome.value = self._made(uow, call)
                 outcome.told += uow.flush()
+                # How an event was numbered is in no value that was sent.
+                keys = {event.key for event in outcome.told}
+                outcome.written += [uow.events.of_record(key) for key in sorted(keys)]
                 raise _Undone
         except _Undone:
             pass
