@@ -17,6 +17,12 @@ from tests.machine.playing import in_memory
 EVERY = 500
 
 
+def tell(line: str) -> None:
+    """Write a line of progress at once."""
+    sys.stdout.write(line + "\n")
+    sys.stdout.flush()
+
+
 def main(examples: int, steps: int, chosen: int) -> None:
     """Run so many examples of so many steps; a failure ends the run and is shown."""
     begun, done = time.monotonic(), 0
@@ -28,10 +34,10 @@ def main(examples: int, steps: int, chosen: int) -> None:
             done += 1
             if done % EVERY == 0 or done == 100:
                 seconds = time.monotonic() - begun
-                print(f"{done} of {examples} examples, {seconds:.0f} s", flush=True)
+                tell(f"{done} of {examples} examples, {seconds:.0f} s")
 
     machine: type[HotelMachine] = seed(chosen)(Counted)
-    print(f"{examples} examples of {steps} steps, seed {chosen}", flush=True)
+    tell(f"{examples} examples of {steps} steps, seed {chosen}")
     run_state_machine_as_test(
         machine,
         settings=settings(
@@ -44,9 +50,9 @@ def main(examples: int, steps: int, chosen: int) -> None:
         ),
     )
     stage = machine.stage()
-    print(f"done: {done} examples, {stage.attempts.total()} commands, no difference", flush=True)
+    tell(f"done: {done} examples, {stage.attempts.total()} commands, no difference")
     for name in sorted(stage.attempts):
-        print(f"  {name}: {stage.attempts[name]} run, {stage.successes[name]} succeeded")
+        tell(f"  {name}: {stage.attempts[name]} run, {stage.successes[name]} succeeded")
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ from hotelcore.clock import Clock
 from hotelcore.core import HotelCore
 
 # Examples and steps of each; `nightly` is for a night on a machine of its own.
-_AMOUNTS = {"smoke": (4, 20), "dev": (25, 30), "ci": (25, 30), "nightly": (20_000, 50)}
+_AMOUNTS = {"smoke": (4, 20), "dev": (25, 30), "ci": (60, 30), "nightly": (20_000, 50)}
 
 
 def machine_settings(examples: int | None = None) -> settings:

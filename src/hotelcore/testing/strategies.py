@@ -106,7 +106,7 @@ moneys = currencies.flatmap(lambda currency: amounts(currency, least=-1_000_000)
 _HOSTILE = (
     "'; DROP TABLE hc_booking; --",
     "%_\\%",
-    "Ω≈ç√∫˜µ≤≥÷",
+    "Ω≈ç√∫µ≤≥÷",
     "\u202etxet desrever",
     "e\u0301 is not é",
     "😀" * 3,
@@ -198,9 +198,9 @@ hotel_plans = st.builds(
     rules=house_rules,
     types=st.builds(
         _types,
-        st.sampled_from([(1,), (2,), (1, 1), (2, 1), (3, 2), (5,), (1, 0)]),
+        st.sampled_from([(1,), (2,), (1, 1), (1, 0), (2, 1), (2, 2), (5,)]),
         st.sampled_from([10_001, 1, 7_777]),
-        st.sampled_from([0, 0, 1]),
+        st.sampled_from([0, 0, 0, 1]),
     ),
 )
 """Hotels of several sizes, from one room to five, some with an overbooking limit."""

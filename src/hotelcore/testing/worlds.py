@@ -17,7 +17,7 @@ from uuid import UUID
 from sqlalchemy import Table, bindparam, select
 
 from hotelcore.ids import HotelId
-from hotelcore.sql.schema import METADATA
+from hotelcore.sql.schema import METADATA, Id
 
 __all__ = ["NUMBER", "RANDOM", "World", "differences", "world_of"]
 
@@ -106,12 +106,15 @@ def _plain(value: Any) -> Any:
 
 
 def _names(found: Mapping[str, list[list[Any]]]) -> dict[str, str]:
-    """Name every record's id by its rank, and every booking's number by the booking's."""
-    ids: list[str] = []
-    for table in _tables():
-        if "id" in table.c:
-            at = _columns(table).index("id")
-            ids += [row[at] for row in found[table.name]]
+    """Name every id by its rank, also of what was deleted since; numbers by their bookings."""
+    ids = {
+        value
+        for table in _tables()
+        for at, name in enumerate(_columns(table))
+        if name != "hotel_id" and isinstance(table.c[name].type, Id)
+        for value in (row[at] for row in found[table.name])
+        if value is not None
+    }
     names = {key: f"#{rank:06}" for rank, key in enumerate(sorted(ids))}
     columns = _columns(METADATA.tables["hc_booking"])
     key, number = columns.index("id"), columns.index("confirmation_number")

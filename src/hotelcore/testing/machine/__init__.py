@@ -17,6 +17,7 @@ Needs the ``testing`` extra.
 from __future__ import annotations
 
 from hotelcore.testing.machine.guests import GuestRules
+from hotelcore.testing.machine.lives import LifeRules
 from hotelcore.testing.machine.money import MoneyRules
 from hotelcore.testing.machine.others import EventRules, PmsRules
 from hotelcore.testing.machine.reading import ReadingRules
@@ -32,6 +33,7 @@ __all__ = ["HotelMachine", "MakeCore", "machine_over"]
 class HotelMachine(
     ReservationRules,
     StayRules,
+    LifeRules,
     MoneyRules,
     RoomRules,
     GuestRules,

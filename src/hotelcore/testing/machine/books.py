@@ -13,8 +13,6 @@ from datetime import date
 from typing import Any, TypeAlias
 from uuid import UUID
 
-from attrs import astuple
-
 from hotelcore.testing.machine.houses import House, Key, Room, RoomType
 
 __all__ = ["READ", "UNNAMED", "adopt", "agree", "totals"]
@@ -190,8 +188,17 @@ def _counters(house: House) -> list[Row]:
     rooms = Counter(room.room_type for room in house.rooms.values())
     limits = {key: room_type.limit for key, room_type in house.types.items()}
     return [
-        (key, _day(day), rooms[key], limits[key], *astuple(counter))
-        for (key, day), counter in house.counters().items()
+        (
+            key,
+            _day(day),
+            rooms[key],
+            limits[key],
+            it.committed,
+            it.held,
+            it.out_of_order,
+            it.out_of_inventory,
+        )
+        for (key, day), it in house.counters().items()
     ]
 
 
@@ -207,8 +214,8 @@ def _folios(house: House) -> list[Row]:
 
 def _lines(house: House) -> list[Row]:
     return [
-        (key, l.folio, l.kind, l.minor, _day(l.day), l.refers_to, _day(l.night), l.code)
-        for key, l in house.lines.items()
+        (key, it.folio, it.kind, it.minor, _day(it.day), it.refers_to, _day(it.night), it.code)
+        for key, it in house.lines.items()
     ]
 
 

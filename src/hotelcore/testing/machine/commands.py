@@ -104,11 +104,7 @@ class Manner:
 
 
 MANNERS = [
-    Manner(),
-    Manner(),
-    Manner(),
-    Manner(),
-    Manner(),
+    *[Manner()] * 8,
     Manner(key="k1"),
     Manner(key="k2"),
     Manner(way="transaction"),

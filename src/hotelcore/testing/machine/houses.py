@@ -383,7 +383,7 @@ class House:
     def left_of(self, key: Key) -> int:
         """Return what is left of a charge or payment after the lines that lower it."""
         line = self.lines[key]
-        direct = {k for k, l in self.lines.items() if l.refers_to == key and l.kind != "charge"}
+        direct = {k for k, it in self.lines.items() if it.refers_to == key and it.kind != "charge"}
         left = line.minor + sum(
             other.minor
             for k, other in self.lines.items()
@@ -403,7 +403,7 @@ class House:
         for folio in folios:
             wanted = min(credit - given, -self.folios[folio].balance)
             for key in [
-                k for k, l in self.lines.items() if l.folio == folio and l.kind == "payment"
+                k for k, it in self.lines.items() if it.folio == folio and it.kind == "payment"
             ]:
                 part = min(wanted, self.left_of(key))
                 if part > 0:

@@ -17,7 +17,7 @@ from hotelcore.testing.machine.commands import MANNERS, Command, Manner, against
 from hotelcore.testing.machine.driving import HOTELS, PICKS, Driver, driving
 from hotelcore.testing.machine.houses import House, Key, Line
 
-__all__ = ["MoneyRules", "charge", "open_folio", "pay"]
+__all__ = ["MoneyRules", "allow", "charge", "open_folio", "pay", "refund", "void"]
 
 _MANNERS = st.sampled_from(MANNERS)
 _AMOUNTS = st.sampled_from([100, 1, 9_999, 333, 20_000, 0, -5])
@@ -66,7 +66,7 @@ def close_folio(house: House, folio: Key) -> Command:
     """Close a folio."""
     known = house.folios.get(folio)
 
-    def learn(told: Any) -> None:
+    def learn(_: Any) -> None:
         assert known is not None
         known.is_open = False
 

@@ -27,7 +27,7 @@ _MANNERS = st.sampled_from(MANNERS)
 def connect(house: House) -> Command:
     """Connect the hotel to another system."""
 
-    def learn(told: Any) -> None:
+    def learn(_: Any) -> None:
         house.connected = True
         house.synced.clear()
 
@@ -43,7 +43,7 @@ def connect(house: House) -> Command:
 def disconnect(house: House) -> Command:
     """Remove the connection."""
 
-    def learn(told: Any) -> None:
+    def learn(_: Any) -> None:
         house.connected = False
 
     return Command(

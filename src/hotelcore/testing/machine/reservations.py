@@ -248,9 +248,7 @@ def restay(house: House, known: Booking, arrival: date, departure: date) -> None
 # -- rooms -------------------------------------------------------------------------------------
 
 
-def room_doubts(
-    house: House, known: Booking, room: Key, *, force: bool = False, moving: bool = False
-) -> frozenset[str]:
+def room_doubts(house: House, known: Booking, room: Key, *, force: bool = False) -> frozenset[str]:
     """Return what speaks against giving a booking this room for all its nights to come."""
     coming = known.coming(house.day)
     if not coming:
@@ -293,7 +291,8 @@ def assign(house: House, key: Key, room: Key | None, *, force: bool = False) -> 
         doubts |= against(ActionRefused=not waiting or "ActionRefused" in doubts)
 
     def learn(told: Any) -> None:
-        assert known is not None and chosen is not None
+        assert known is not None
+        assert chosen is not None
         give_room(house, known, chosen)
         shows(house, told)
 

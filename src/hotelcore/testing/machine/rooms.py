@@ -23,7 +23,7 @@ from hotelcore.testing.machine.commands import MANNERS, Command, Manner, against
 from hotelcore.testing.machine.driving import HOTELS, PICKS, Driver, driving, rules_of
 from hotelcore.testing.machine.houses import DAY, House, Key, Period, Room, RoomType, Task
 
-__all__ = ["RoomRules", "block", "create_task"]
+__all__ = ["RoomRules", "block", "create_task", "set_condition"]
 
 _MANNERS = st.sampled_from(MANNERS)
 
@@ -48,7 +48,7 @@ def register_again(house: House) -> Command:
 def change_rules(house: House, rules: HouseRules) -> Command:
     """Replace the house rules."""
 
-    def learn(told: Any) -> None:
+    def learn(_: Any) -> None:
         house.rules = rules_of(rules)
 
     return Command(operation=op.change_house_rules, arguments={"rules": rules}, learn=learn)
@@ -213,7 +213,7 @@ def release(house: House, key: Key) -> Command:
     """Take a room back from maintenance."""
     period = house.periods.get(key)
 
-    def learn(told: Any) -> None:
+    def learn(_: Any) -> None:
         assert period is not None
         period.released = True
         period.nights = {night for night in period.nights if night < house.day}

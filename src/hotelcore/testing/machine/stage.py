@@ -15,9 +15,9 @@ from uuid import UUID
 
 from sqlalchemy import PoolProxiedConnection
 
+from hotelcore.access import Role
 from hotelcore.clock import Clock, FixedClock
 from hotelcore.core import Desk, HotelCore
-from hotelcore.access import Role
 from hotelcore.events.catalogue import CATALOGUE, Event
 from hotelcore.ids import HotelId
 from hotelcore.sql.schema import METADATA
@@ -41,7 +41,8 @@ class Place:
         self.core = core
         self.desks: dict[tuple[HotelId, Role], Desk] = {}
         fairy = core.engine.raw_connection()
-        self._driver: Any = fairy.driver_connection
+        driver: Any = fairy.driver_connection
+        self._driver = driver
         self._sqlite = isinstance(self._driver, sqlite3.Connection)
         self._kept: PoolProxiedConnection | None = fairy
         if self._sqlite:

@@ -7,7 +7,7 @@ first met, and from then on each must stand for the other, in values and inside 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
 from functools import cache
 from typing import Any
 from uuid import UUID
@@ -25,8 +25,10 @@ _TOKEN = re.compile(rf"[0-9a-f]{{8}}-(?:[0-9a-f]{{4}}-){{3}}[0-9a-f]{{12}}|{NUMB
 
 
 @cache
-def _fields(kind: type) -> tuple[str, ...]:
-    return tuple(attribute.name for attribute in attrs.fields(kind)) if attrs.has(kind) else ()
+def _fields(kind: Hashable) -> tuple[str, ...]:
+    if not (isinstance(kind, type) and attrs.has(kind)):
+        return ()
+    return tuple(attribute.name for attribute in attrs.fields(kind))
 
 
 class Pairs:
