@@ -74,6 +74,17 @@ def test_the_library_does_not_need_hypothesis() -> None:
     subprocess.run([sys.executable, "-c", program], check=True)
 
 
+def test_a_missing_extra_is_named() -> None:
+    """Who has no Hypothesis is told what to install."""
+    program = "import sys; sys.modules['hypothesis'] = None\n"
+    program += "try:\n    import hotelcore.testing.machine\n"
+    program += (
+        "except ImportError as error:\n    sys.exit('hotelcore[testing]' not in str(error))\n"
+    )
+    program += "sys.exit(1)"
+    subprocess.run([sys.executable, "-c", program], check=True)
+
+
 # -- worlds ------------------------------------------------------------------------------------
 
 

@@ -10,7 +10,6 @@ from __future__ import annotations
 from datetime import UTC, date, datetime, time, timedelta
 
 from attrs import frozen
-from hypothesis import strategies as st
 
 from hotelcore.access import Role
 from hotelcore.domain.cancellation import CancellationPolicy, Fee, FeeKind
@@ -19,6 +18,12 @@ from hotelcore.domain.housekeeping import TaskKind
 from hotelcore.domain.money import Money
 from hotelcore.domain.rooms import MaintenanceKind, RoomCondition
 from hotelcore.domain.stays import Stay
+from hotelcore.errors import MissingExtra
+
+try:
+    from hypothesis import strategies as st
+except ModuleNotFoundError:
+    raise MissingExtra("testing with Hypothesis", "testing") from None
 
 __all__ = [
     "HotelPlan",

@@ -16,6 +16,7 @@ Needs the ``testing`` extra.
 
 from __future__ import annotations
 
+import hotelcore.testing.strategies  # noqa: F401  # says first which extra is missing
 from hotelcore.testing.machine.guests import GuestRules
 from hotelcore.testing.machine.lives import LifeRules
 from hotelcore.testing.machine.money import MoneyRules

@@ -7,8 +7,7 @@ first met, and from then on each must stand for the other, in values and inside 
 from __future__ import annotations
 
 import re
-from collections.abc import Hashable, Mapping
-from functools import cache
+from collections.abc import Mapping
 from typing import Any
 from uuid import UUID
 
@@ -24,11 +23,15 @@ __all__ = ["Pairs"]
 _TOKEN = re.compile(rf"[0-9a-f]{{8}}-(?:[0-9a-f]{{4}}-){{3}}[0-9a-f]{{12}}|{NUMBER}")
 
 
-@cache
-def _fields(kind: Hashable) -> tuple[str, ...]:
-    if not (isinstance(kind, type) and attrs.has(kind)):
-        return ()
-    return tuple(attribute.name for attribute in attrs.fields(kind))
+_known_fields: dict[type, tuple[str, ...]] = {}
+
+
+def _fields(kind: type) -> tuple[str, ...]:
+    found = _known_fields.get(kind)
+    if found is None:
+        names = (it.name for it in attrs.fields(kind)) if attrs.has(kind) else ()
+        found = _known_fields[kind] = tuple(names)
+    return found
 
 
 class Pairs:
