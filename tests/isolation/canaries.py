@@ -71,7 +71,7 @@ def marks_in_text(text: str) -> set[Mark]:
     if "canary-" in text:
         found.update(_WORD.findall(text))
     if len(text) >= _SHORTEST_ID:
-        found.update(UUID(match) for match in _ID.findall(text))
+        found.update(map(UUID, set(_ID.findall(text))))
     return found
 
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import logging
 from collections import Counter, defaultdict
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from datetime import timedelta
+from functools import cached_property
 from itertools import cycle
 from random import Random
 from typing import Any
@@ -60,7 +61,7 @@ class Finding:
     arguments: str
 
 
-@frozen
+@frozen(slots=False)
 class _Call:
     """One call: the target, its arguments, and the idempotency key if it has one."""
 
@@ -69,10 +70,15 @@ class _Call:
     key: str | None
     in_command: bool
 
-    @property
+    @cached_property
+    def marks_of(self) -> Mapping[str, set[Mark]]:
+        """The words and ids in each argument."""
+        return {name: marks(value) for name, value in self.arguments.items()}
+
+    @cached_property
     def marks(self) -> set[Mark]:
         """The words and ids that the caller passes in, and so may see again."""
-        return marks(self.arguments, self.key)
+        return marks(self.key).union(*self.marks_of.values())
 
     def twin(self, twins: Twins) -> _Call:
         """Return the same call with ids and words that nobody has in place of the foreign ones."""
@@ -384,8 +390,8 @@ class Prober:
         tally.calls[name] += 1
         foreign_names = [
             parameter
-            for parameter, value in call.arguments.items()
-            if any(map(self._is_foreign, marks(value)))
+            for parameter, found in call.marks_of.items()
+            if any(map(self._is_foreign, found))
         ]
         tally.foreign_by_parameter.update((name, parameter) for parameter in foreign_names)
         if outcome.error is not None:

@@ -51,7 +51,9 @@ class Outcome:
         """Return every word and id in it; ``thorough`` formats the traceback too."""
         shown: list[object] = [self.value, self.written, self.told, self.logged]
         if self.error is None:
-            shown += [str(self.value), repr(self.value), _pickled(self.value)]
+            shown += [repr(self.value), _pickled(self.value)]
+            if type(self.value).__str__ is not object.__str__:
+                shown.append(str(self.value))
         for error in _chain(self.error):
             shown += [str(error), repr(error), error.args, vars(error), _pickled(error)]
             shown += [getattr(error, "__notes__", None)]
