@@ -10,12 +10,12 @@ import copy
 from collections.abc import Callable, Mapping, Sequence
 from datetime import date, datetime, timedelta
 from functools import partial
-from typing import Any, ClassVar, TypeVar
+from typing import Any, ClassVar, TypeAlias, TypeVar
 from uuid import UUID
 
 from attrs import frozen
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize
+from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition
 
 from hotelcore import operations as op
 from hotelcore.access import Role
@@ -34,8 +34,10 @@ from hotelcore.testing.machine.twins import Pairs
 from hotelcore.testing.worlds import differences, world_of
 from hotelcore.unit_of_work import UnitOfWork
 
-__all__ = ["HOTELS", "PICKS", "Driver", "Step", "driving", "policy_of", "rules_of"]
+__all__ = ["HOTELS", "PICKS", "Driver", "Fit", "Step", "driving", "policy_of", "rules_of", "when"]
 
+Fit: TypeAlias = Callable[[House, Any], bool]
+"""Tells whether a record of a hotel is one for which a command is meant."""
 F = TypeVar("F", bound=Callable[..., Any])
 
 HOTELS = st.sampled_from([0, 0, 0, 1, 1, 2])
@@ -55,6 +57,17 @@ def driving(*operations: Callable[..., Any]) -> Callable[[F], F]:
         return rule
 
     return mark
+
+
+def when(kind: str, fit: Fit) -> Callable[[F], F]:
+    """Have a rule run only where some hotel has a record for which its command is meant."""
+    return precondition(
+        lambda machine: any(
+            fit(house, record)
+            for house in machine.houses
+            for record in getattr(house, kind).values()
+        )
+    )
 
 
 def policy_of(policy: Any) -> believed.Policy:  # Any: the library's own class, read by name alone
@@ -158,22 +171,24 @@ class Driver(RuleBasedStateMachine):
 
     # -- choosing -----------------------------------------------------------------------------
 
-    def house(self, hotel: int, kind: str, fit: Callable[[Any], bool]) -> House:
+    def house(self, hotel: int, kind: str, fit: Fit) -> House:
         """Choose a hotel; the next one that has a record that fits, where it has none."""
         order = [self.houses[(hotel + n) % 3] for n in range(3)]
-        has_one = (house for house in order if any(map(fit, getattr(house, kind).values())))
+        has_one = (
+            house
+            for house in order
+            if any(fit(house, record) for record in getattr(house, kind).values())
+        )
         return next(has_one, order[0])
 
-    def pick(
-        self, house: House, kind: str, choice: int, fit: Callable[[Any], bool] | None = None
-    ) -> Key:
+    def pick(self, house: House, kind: str, choice: int, fit: Fit | None = None) -> Key:
         """Choose a record that the machine has seen, the latest first.
 
         Most choices are ones that ``fit``, where there are any, so that most commands succeed. A
         few are another hotel's record, or one that never was.
         """
         known = getattr(house, kind)
-        fitting = [key for key, it in known.items() if fit(it)] if fit else []
+        fitting = [key for key, it in known.items() if fit(house, it)] if fit else []
         own = fitting if fitting and choice < _FIT else list(known)
         if own and choice < _OWN:
             return str(own[-1 - choice % len(own)])

@@ -17,7 +17,7 @@ from hotelcore.domain.cancellation import CancellationPolicy
 from hotelcore.domain.rooms import MaintenanceKind, RoomCondition
 from hotelcore.testing import strategies as some
 from hotelcore.testing.machine.commands import Command
-from hotelcore.testing.machine.driving import HOTELS, PICKS, Driver, driving
+from hotelcore.testing.machine.driving import HOTELS, PICKS, Driver, driving, when
 from hotelcore.testing.machine.houses import House, Key
 from hotelcore.testing.machine.money import allow, charge, pay, refund, void
 from hotelcore.testing.machine.reservations import (
@@ -114,6 +114,7 @@ class LifeRules(Driver):
         policy=some.policies,
         begins=st.integers(0, 2),
         nights=st.integers(0, 3),
+        hold=st.sampled_from([None, None, timedelta(hours=30)]),
         path=_PATHS,
         choice=PICKS,
     )
@@ -123,22 +124,24 @@ class LifeRules(Driver):
         policy: CancellationPolicy,
         begins: int,
         nights: int,
+        hold: timedelta | None,
         path: list[str],
         choice: int,
     ) -> None:
         """Make a booking and follow it."""
         house = self.houses[hotel]
-        guest = self.pick(house, "guests", choice % 20, lambda erased: not erased)
+        guest = self.pick(house, "guests", choice % 20, lambda _, erased: not erased)
         of = self.pick(house, "types", choice % 20)
-        told = self.run(house, book(house, guest, of, begins, nights, policy=policy))
+        told = self.run(house, book(house, guest, of, begins, nights, hold=hold, policy=policy))
         if told is not None:
             self.follow_path(house, told[0].id.hex, path, choice)
 
     @driving(op.refund_payment, op.reinstate_booking)
+    @when("bookings", lambda *_: True)
     @rule(hotel=HOTELS, path=_PATHS, choice=PICKS)
     def follow(self, hotel: int, path: list[str], choice: int) -> None:
         """Follow a booking that is there."""
-        house = self.house(hotel, "bookings", bool)
+        house = self.house(hotel, "bookings", lambda *_: True)
         if house.bookings:
             self.follow_path(house, self.pick(house, "bookings", choice % 20), path, choice)
 

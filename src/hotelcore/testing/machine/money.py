@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import date
-from operator import attrgetter
 from typing import Any
 from uuid import UUID
 
@@ -14,8 +13,8 @@ from hypothesis.stateful import rule
 from hotelcore import operations as op
 from hotelcore.domain.money import Money
 from hotelcore.testing.machine.commands import MANNERS, Command, Manner, against
-from hotelcore.testing.machine.driving import HOTELS, PICKS, Driver, driving
-from hotelcore.testing.machine.houses import House, Key, Line
+from hotelcore.testing.machine.driving import HOTELS, PICKS, Driver, Fit, driving, when
+from hotelcore.testing.machine.houses import Folio, House, Key, Line
 
 __all__ = ["MoneyRules", "allow", "charge", "open_folio", "pay", "refund", "void"]
 
@@ -242,11 +241,18 @@ def move(house: House, key: Key, to: Key) -> Command:
 
 # -- the rules ---------------------------------------------------------------------------------
 
-_is_open = attrgetter("is_open")
+
+def _is_open(_: House, folio: Folio) -> bool:
+    return folio.is_open
 
 
-def _is(*kinds: str) -> Callable[[Line], bool]:
-    return lambda line: line.kind in kinds
+def _is(*kinds: str) -> Fit:
+    return lambda house, line: line.kind in kinds and house.folios[line.folio].is_open
+
+
+def _is_movable(house: House, line: Line) -> bool:
+    others = [folio for folio in house.folios.values() if folio.is_open]
+    return line.kind == "charge" and house.folios[line.folio].is_open and len(others) > 1
 
 
 _CURRENCIES = st.sampled_from([None, None, None, None, "CHF"])
@@ -265,6 +271,7 @@ class MoneyRules(Driver):
         self.run(house, open_folio(house, key, who), manner)
 
     @driving(op.close_folio)
+    @when("folios", _is_open)
     @rule(hotel=HOTELS, folio=PICKS, manner=_MANNERS)
     def close_folio(self, hotel: int, folio: int, manner: Manner) -> None:
         """Close a folio."""
@@ -272,6 +279,7 @@ class MoneyRules(Driver):
         self.run(house, close_folio(house, self.pick(house, "folios", folio, _is_open)), manner)
 
     @driving(op.post_charge_to_folio)
+    @when("folios", _is_open)
     @rule(hotel=HOTELS, folio=PICKS, amount=_AMOUNTS, currency=_CURRENCIES, manner=_MANNERS)
     def charge(
         self, hotel: int, folio: int, amount: int, currency: str | None, manner: Manner
@@ -282,6 +290,7 @@ class MoneyRules(Driver):
         self.run(house, charge(house, key, amount, currency=currency), manner)
 
     @driving(op.record_payment)
+    @when("folios", _is_open)
     @rule(hotel=HOTELS, folio=PICKS, amount=_AMOUNTS, currency=_CURRENCIES, manner=_MANNERS)
     def pay(
         self, hotel: int, folio: int, amount: int, currency: str | None, manner: Manner
@@ -292,6 +301,7 @@ class MoneyRules(Driver):
         self.run(house, pay(house, key, amount, currency=currency), manner)
 
     @driving(op.grant_allowance)
+    @when("lines", _is("charge"))
     @rule(hotel=HOTELS, line=PICKS, amount=_AMOUNTS, manner=_MANNERS)
     def allow(self, hotel: int, line: int, amount: int, manner: Manner) -> None:
         """Take something off a line."""
@@ -301,6 +311,7 @@ class MoneyRules(Driver):
         )
 
     @driving(op.refund_payment)
+    @when("lines", _is("payment"))
     @rule(hotel=HOTELS, choice=PICKS, share=_SHARES, manner=_MANNERS)
     def refund_part(self, hotel: int, choice: int, share: int, manner: Manner) -> None:
         """Give a share of what is left of a payment back."""
@@ -311,6 +322,7 @@ class MoneyRules(Driver):
             self.run(house, refund(house, key, house.left_of(key) // share), manner)
 
     @driving(op.refund_payment)
+    @when("lines", _is("payment"))
     @rule(hotel=HOTELS, line=PICKS, amount=_AMOUNTS, manner=_MANNERS)
     def refund(self, hotel: int, line: int, amount: int, manner: Manner) -> None:
         """Give something of a line back."""
@@ -320,6 +332,7 @@ class MoneyRules(Driver):
         )
 
     @driving(op.void_charge)
+    @when("lines", _is("charge", "allowance"))
     @rule(hotel=HOTELS, line=PICKS, manner=_MANNERS)
     def void(self, hotel: int, line: int, manner: Manner) -> None:
         """Reverse a line."""
@@ -329,10 +342,12 @@ class MoneyRules(Driver):
         )
 
     @driving(op.move_charge)
+    @when("lines", _is_movable)
     @rule(hotel=HOTELS, line=PICKS, folio=PICKS, manner=_MANNERS)
     def move_charge(self, hotel: int, line: int, folio: int, manner: Manner) -> None:
         """Move a charge to another folio."""
-        house = self.house(hotel, "lines", _is("charge"))
-        key = self.pick(house, "lines", line, _is("charge"))
-        to = self.pick(house, "folios", folio, _is_open)
+        house = self.house(hotel, "lines", _is_movable)
+        key = self.pick(house, "lines", line, _is_movable)
+        own = house.folios[house.lines[key].folio] if key in house.lines else None
+        to = self.pick(house, "folios", folio, lambda _, other: other.is_open and other is not own)
         self.run(house, move(house, key, to), manner)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import date, timedelta
 from typing import Any
 from uuid import UUID
@@ -17,7 +17,7 @@ from hotelcore.domain.money import Money
 from hotelcore.domain.stays import Stay
 from hotelcore.testing import strategies as some
 from hotelcore.testing.machine.commands import MANNERS, Command, Manner, against
-from hotelcore.testing.machine.driving import HOTELS, PICKS, Driver, driving, policy_of
+from hotelcore.testing.machine.driving import HOTELS, PICKS, Driver, Fit, driving, policy_of, when
 from hotelcore.testing.machine.houses import DAY, HOLDING, Booking, House, Key, Night
 
 __all__ = [
@@ -50,9 +50,9 @@ def shows(house: House, told: Any) -> None:  # Any: the library's booking, read 
     assert (*seen, room) == (*believed, known.room), (told, known)
 
 
-def is_(*statuses: str) -> Callable[[Booking], bool]:
+def is_(*statuses: str) -> Fit:
     """Return the question whether a booking is in one of the states."""
-    return lambda booking: booking.status in statuses
+    return lambda _, booking: booking.status in statuses
 
 
 def span(house: House, begins: int, nights: int) -> tuple[date, date]:
@@ -471,6 +471,20 @@ def reinstate(house: House, key: Key, *, force: bool = False) -> Command:
 
 # -- the rules ---------------------------------------------------------------------------------
 
+
+def _may_be_confirmed(house: House, booking: Booking) -> bool:
+    held = booking.hold_until is not None and booking.hold_until > house.now
+    return booking.status == "tentative" and held
+
+
+def _is_missing(house: House, booking: Booking) -> bool:
+    return booking.status == "confirmed" and booking.arrival < house.day
+
+
+def _may_come_back(house: House, booking: Booking) -> bool:
+    return booking.status in ("cancelled", "no_show") and not booking.is_over(house.day)
+
+
 _RARELY = st.sampled_from([False, False, False, True])
 _HOLDS = st.sampled_from([None, None, timedelta(hours=20), timedelta(hours=50), timedelta()])
 _NUMBERS = st.sampled_from([None, None, "N-1", "N-2"])
@@ -515,15 +529,17 @@ class ReservationRules(Driver):
         self.run(house, book(house, guest, first, begins, nights))
 
     @driving(op.confirm_booking)
+    @when("bookings", _may_be_confirmed)
     @rule(hotel=HOTELS, booking=PICKS, manner=_MANNERS)
     def confirm(self, hotel: int, booking: int, manner: Manner) -> None:
         """Confirm a booking."""
-        house = self.house(hotel, "bookings", is_("tentative"))
+        house = self.house(hotel, "bookings", _may_be_confirmed)
         self.run(
-            house, confirm(house, self.pick(house, "bookings", booking, is_("tentative"))), manner
+            house, confirm(house, self.pick(house, "bookings", booking, _may_be_confirmed)), manner
         )
 
     @driving(op.amend_stay)
+    @when("bookings", is_(*HOLDING))
     @rule(
         hotel=HOTELS, booking=PICKS, begins=st.integers(-2, 3), nights=st.integers(0, 6),
         force=_RARELY, manner=_MANNERS,
@@ -537,6 +553,7 @@ class ReservationRules(Driver):
         self.run(house, amend(house, key, begins, nights, force=force), manner)
 
     @driving(op.assign_room)
+    @when("bookings", is_(*_AWAITED))
     @rule(hotel=HOTELS, booking=PICKS, room=st.none() | PICKS, force=_RARELY, manner=_MANNERS)
     def assign(
         self, hotel: int, booking: int, room: int | None, force: bool, manner: Manner
@@ -556,6 +573,7 @@ class ReservationRules(Driver):
         self.run(house, command, manner)
 
     @driving(op.cancel_booking_with_refund)
+    @when("bookings", is_(*_AWAITED))
     @rule(hotel=HOTELS, booking=PICKS, waive=_RARELY, manner=_MANNERS)
     def cancel(self, hotel: int, booking: int, waive: bool, manner: Manner) -> None:
         """Cancel a booking."""
@@ -570,17 +588,19 @@ class ReservationRules(Driver):
         self.run(self.houses[hotel], expire(self.houses[hotel]), manner)
 
     @driving(op.mark_no_show)
+    @when("bookings", _is_missing)
     @rule(hotel=HOTELS, booking=PICKS, manner=_MANNERS)
     def mark_no_show(self, hotel: int, booking: int, manner: Manner) -> None:
         """Give a booking up."""
-        house = self.house(hotel, "bookings", is_("confirmed"))
-        key = self.pick(house, "bookings", booking, is_("confirmed"))
+        house = self.house(hotel, "bookings", _is_missing)
+        key = self.pick(house, "bookings", booking, _is_missing)
         self.run(house, mark_no_show(house, key), manner)
 
     @driving(op.reinstate_booking)
+    @when("bookings", _may_come_back)
     @rule(hotel=HOTELS, booking=PICKS, force=_RARELY, manner=_MANNERS)
     def reinstate(self, hotel: int, booking: int, force: bool, manner: Manner) -> None:
         """Take a booking back."""
-        house = self.house(hotel, "bookings", is_("cancelled", "no_show"))
-        key = self.pick(house, "bookings", booking, is_("cancelled", "no_show"))
+        house = self.house(hotel, "bookings", _may_come_back)
+        key = self.pick(house, "bookings", booking, _may_come_back)
         self.run(house, reinstate(house, key, force=force), manner)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import date
-from operator import attrgetter
 from typing import Any
 from uuid import UUID
 
@@ -20,7 +19,7 @@ from hotelcore.domain.rooms import MaintenanceKind, RoomCondition
 from hotelcore.domain.stays import Stay
 from hotelcore.testing import strategies as some
 from hotelcore.testing.machine.commands import MANNERS, Command, Manner, against
-from hotelcore.testing.machine.driving import HOTELS, PICKS, Driver, driving, rules_of
+from hotelcore.testing.machine.driving import HOTELS, PICKS, Driver, driving, rules_of, when
 from hotelcore.testing.machine.houses import DAY, House, Key, Period, Room, RoomType, Task
 
 __all__ = ["RoomRules", "block", "create_task", "set_condition"]
@@ -231,6 +230,15 @@ def release(house: House, key: Key) -> Command:
 
 # -- the rules ---------------------------------------------------------------------------------
 
+
+def _is_open(_: House, task: Task) -> bool:
+    return task.is_open
+
+
+def _is_releasable(house: House, period: Period) -> bool:
+    return not period.released and period.ends > house.day
+
+
 _RARELY = st.sampled_from([False, False, False, True])
 
 
@@ -287,13 +295,14 @@ class RoomRules(Driver):
         self.run(house, create_task(house, key, kind, house.day + days * DAY), manner)
 
     @driving(op.complete_housekeeping_task)
+    @when("tasks", _is_open)
     @rule(hotel=HOTELS, task=PICKS, manner=_MANNERS)
     def complete_task(self, hotel: int, task: int, manner: Manner) -> None:
         """Complete a task."""
-        house = self.house(hotel, "tasks", attrgetter("is_open"))
+        house = self.house(hotel, "tasks", _is_open)
         self.run(
             house,
-            complete_task(house, self.pick(house, "tasks", task, attrgetter("is_open"))),
+            complete_task(house, self.pick(house, "tasks", task, _is_open)),
             manner,
         )
 
@@ -312,9 +321,10 @@ class RoomRules(Driver):
         self.run(house, block(house, key, kind, begins, nights, force=force), manner)
 
     @driving(op.release_room)
+    @when("periods", _is_releasable)
     @rule(hotel=HOTELS, period=PICKS, manner=_MANNERS)
     def release(self, hotel: int, period: int, manner: Manner) -> None:
         """Take a room back."""
-        house = self.house(hotel, "periods", lambda known: not known.released)
-        key = self.pick(house, "periods", period, lambda known: not known.released)
+        house = self.house(hotel, "periods", _is_releasable)
+        key = self.pick(house, "periods", period, _is_releasable)
         self.run(house, release(house, key), manner)

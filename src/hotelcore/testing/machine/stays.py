@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from datetime import date, timedelta
-from functools import partial
 from typing import Any
 from uuid import UUID
 
@@ -13,8 +12,8 @@ from hypothesis.stateful import rule
 from hotelcore import operations as op
 from hotelcore.access import Role
 from hotelcore.testing.machine.commands import MANNERS, Command, Manner, against
-from hotelcore.testing.machine.driving import HOTELS, PICKS, Driver, driving
-from hotelcore.testing.machine.houses import DAY, Booking, House, Key, Task
+from hotelcore.testing.machine.driving import HOTELS, PICKS, Driver, driving, when
+from hotelcore.testing.machine.houses import DAY, Booking, House, Key, Room, Task
 from hotelcore.testing.machine.money import pay
 from hotelcore.testing.machine.reservations import (
     book,
@@ -225,10 +224,15 @@ def _charged_tonight(house: House, staying: list[Booking]) -> list[Booking]:
 # -- the rules ---------------------------------------------------------------------------------
 
 
+def _is_clean(_: House, room: Room) -> bool:
+    return room.condition in ("clean", "inspected")
+
+
 class StayRules(Driver):
     """The rules of the front desk and the night."""
 
     @driving(op.check_in_guest)
+    @when("bookings", _is_due)
     @rule(
         hotel=HOTELS, booking=PICKS, room=st.none() | PICKS, keys=st.integers(0, 2), manner=_MANNERS
     )  # fmt: skip
@@ -236,9 +240,9 @@ class StayRules(Driver):
         self, hotel: int, booking: int, room: int | None, keys: int, manner: Manner
     ) -> None:
         """Check a guest in."""
-        house = self.house(hotel, "bookings", is_("confirmed"))
+        house = self.house(hotel, "bookings", _is_due)
         where = None if room is None else self.pick(house, "rooms", room)
-        key = self.pick(house, "bookings", booking, partial(_is_due, house))
+        key = self.pick(house, "bookings", booking, _is_due)
         self.run(house, check_in(house, key, where, keys=keys), manner)
 
     @driving(op.create_booking_with_folio, op.check_in_guest)
@@ -246,21 +250,23 @@ class StayRules(Driver):
     def walk_in(self, hotel: int, of: int, nights: int) -> None:
         """Book for somebody who stands at the desk, and check them in."""
         house = self.houses[hotel]
-        guest = self.pick(house, "guests", 0, lambda erased: not erased)
+        guest = self.pick(house, "guests", 0, lambda _, erased: not erased)
         self.run(house, book(house, guest, self.pick(house, "types", of), 0, nights))
         if house.bookings:
             self.run(house, check_in(house, self.pick(house, "bookings", 0)))
 
     @driving(op.move_room)
+    @when("bookings", is_("in_house"))
     @rule(hotel=HOTELS, booking=PICKS, room=PICKS, manner=_MANNERS)
     def move(self, hotel: int, booking: int, room: int, manner: Manner) -> None:
         """Move a guest."""
         house = self.house(hotel, "bookings", is_("in_house"))
         who = self.pick(house, "bookings", booking, is_("in_house"))
-        where = self.pick(house, "rooms", room)
+        where = self.pick(house, "rooms", room, _is_clean)
         self.run(house, move(house, who, where), manner)
 
     @driving(op.check_out_guest)
+    @when("bookings", is_("in_house"))
     @rule(hotel=HOTELS, booking=PICKS, unsettled=st.booleans(), manner=_MANNERS)
     def check_out(self, hotel: int, booking: int, unsettled: bool, manner: Manner) -> None:
         """Check a guest out."""
@@ -269,6 +275,7 @@ class StayRules(Driver):
         self.run(house, check_out(house, key, unsettled=unsettled), manner)
 
     @driving(op.check_out_guest, op.record_payment)
+    @when("bookings", is_("in_house"))
     @rule(hotel=HOTELS, choice=PICKS)
     def settle_and_leave(self, hotel: int, choice: int) -> None:
         """Have a guest in house pay what is owed and leave."""
