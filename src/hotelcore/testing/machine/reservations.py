@@ -495,8 +495,8 @@ class ReservationRules(Driver):
     """The rules on bookings."""
 
     def first_bookings(self, house: House) -> None:
-        """Sell a unit from today on, so that there is something to do."""
-        self.run(house, book(house, next(iter(house.guests)), next(iter(house.types)), 0, 2))
+        """Sell a unit from tomorrow on, so that there is something to do."""
+        self.run(house, book(house, next(iter(house.guests)), next(iter(house.types)), 1, 2))
 
     @driving(op.create_booking_with_folio)
     @rule(
@@ -527,6 +527,23 @@ class ReservationRules(Driver):
         first = self.pick(house, "types", len(house.types) - 1)
         guest = next((key for key, erased in house.guests.items() if not erased), "0" * 32)
         self.run(house, book(house, guest, first, begins, nights))
+
+    @driving(op.create_booking_with_folio)
+    @rule(
+        hotel=HOTELS,
+        of=PICKS,
+        spans=st.lists(st.tuples(st.integers(0, 4), st.integers(1, 4)), min_size=2, max_size=4),
+    )
+    def book_many(self, hotel: int, of: int, spans: list[tuple[int, int]]) -> None:
+        """Sell stays of one type that overlap, so that some nights are full and others not."""
+        house = self.houses[hotel]
+        guest = self.pick(house, "guests", 0, lambda _, erased: not erased)
+        room_type = self.pick(house, "types", of % 20)
+        for begins, nights in spans:
+            self.run(house, book(house, guest, room_type, begins, nights))
+
+    # All rules are equally likely, and a full house is worth several others.
+    book_more = book_many
 
     @driving(op.confirm_booking)
     @when("bookings", _may_be_confirmed)
