@@ -144,11 +144,21 @@ def _closed(value: object) -> str:
 
 
 class Twins:
-    """For each foreign mark one that nobody has, of the same kind, length and place in an order."""
+    """For each foreign mark one that nobody has, of the same kind, length and place in an order.
 
-    def __init__(self, foreign: Callable[[Mark], bool], random_bits: Callable[[int], int]) -> None:
+    With ``plain`` words there are plain texts instead, which may be kept in a hotel.
+    """
+
+    def __init__(
+        self,
+        foreign: Callable[[Mark], bool],
+        random_bits: Callable[[int], int],
+        *,
+        plain: bool = False,
+    ) -> None:
         self._foreign = foreign
         self._random_bits = random_bits
+        self._plain = plain
         self.known: dict[Mark, Mark] = {}
 
     def of(self, mark: Mark) -> Mark:
@@ -158,6 +168,8 @@ class Twins:
         return self.known.get(mark, mark)
 
     def _new(self, mark: Mark) -> Mark:
+        if isinstance(mark, str) and self._plain:
+            return f"kept {self._random_bits(40):010x}"
         if isinstance(mark, str):
             return mark[:-1] + "abcdefghij"[int(mark[-1])]
         # The upper bits hold the time and the counter, which order the ids.

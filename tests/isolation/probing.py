@@ -148,6 +148,26 @@ class Prober:
             *(f"{name} was given nothing foreign" for name in spared),
         ]
 
+    def calls_of(self, side: Side) -> list[_Call]:
+        """Return some calls of every target in which nothing is foreign."""
+        self._become(side)
+        calls = []
+        for target in self.targets:
+            good = self._good.get((side.word, target.name))
+            for known in (good, *[None] * _FEW):
+                arguments = self._values.arguments(target, None, known)
+                calls.append(_Call(target, arguments, None, in_command=True))
+        return calls
+
+    def answers(self, side: Side, calls: Sequence[_Call]) -> Iterator[tuple[_Call, object]]:
+        """Give what each call answers in a hotel, with the statements it took; nothing is kept."""
+        self._become(side)
+        with suppress(_Undone), self._desk(side, Role.ADMIN).transaction() as uow:
+            assert isinstance(uow, SqlUnitOfWork)
+            for call in calls:
+                yield call, self._try(uow, call).shape({}, self._world.is_known)
+            raise _Undone
+
     def run(self, probes: int, progress: Callable[[Tally], None]) -> None:
         """Make so many more probes, or fewer if there are many findings."""
         self._until = self.tally.probes + probes
@@ -281,8 +301,8 @@ class Prober:
             desk = self._desk(self._acting, self.random.choice(_ROLES))
             call = self._call(target, self._turn(target))
             # What a hotel writes down itself is its own from then on, so it writes nobody's words.
-            twins = Twins(self._is_foreign_word, self.random.getrandbits)
-            call = attrs.evolve(call, arguments=twin(call.arguments, twins))
+            twins = Twins(self._is_foreign_word, self.random.getrandbits, plain=True)
+            call = call.twin(twins)
             self._scan(self._kept(desk, call), call)
 
     def _kept(self, desk: Desk, call: _Call) -> Outcome:

@@ -65,7 +65,7 @@ class Outcome:
         """Return what must be the same for a foreign id and a missing one."""
         errors = [[type(e), str(e), e.args, vars(e)] for e in _chain(self.error, shown=True)]
         seen = [errors, self.value, self.written, self.told]
-        return [*(shape(part, places, known) for part in seen), self.statements]
+        return [*(shape(part, places, known) for part in seen), [*self.statements]]
 
 
 def _chain(error: BaseException | None, *, shown: bool = False) -> Iterator[BaseException]:

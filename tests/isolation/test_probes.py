@@ -130,6 +130,23 @@ def summary(prober: Prober) -> str:
     )
 
 
+def test_what_a_hotel_is_told_is_of_its_own_rows_alone(new_world: Worlds) -> None:
+    """Every call answers the same, figures too, when all other hotels are deleted."""
+    prober = Prober(targets(), Random(SEED))
+    with new_world() as world, prober.over(world):
+        side = world.sides[0]
+        calls = prober.calls_of(side)
+        among_others = list(prober.answers(side, calls))
+        world.leave_alone(side)
+        alone = list(prober.answers(side, calls))
+    differing = [
+        (call, before, after)
+        for (call, before), (_, after) in zip(among_others, alone, strict=True)
+        if before != after
+    ]
+    assert not differing, differing[0]
+
+
 # -- nothing is left out ------------------------------------------------------------------------
 
 

@@ -205,8 +205,8 @@ class Values:
         side = self.other() if self._foreign() else self.own
         return self.random.choice(side.cursors or ["WyJub25lIl0="])
 
-    def _json(self, name: str) -> dict[str, str]:
-        return {"found": self.text(name)}
+    def _json(self, _: str) -> dict[str, str]:
+        return {"found": self.text("reason")}
 
     def _attributes(self, _: str = "") -> Attributes:
         return Attributes({self.text("name"): self.text("reason")})
@@ -297,6 +297,8 @@ class Values:
         """Build a value of a class of which no hotel has one, field by field."""
         hints, fields = _hints(kind), {a.name: a for a in attrs.fields(kind) if a.init}
         names = list(hints)
+        # Where all is foreign, nothing fits: a time zone, a currency.
+        chance, self._chance = self._chance, min(self._chance, 0.3)
         for _ in range(_TRIES):
             forced = self.random.choice(names) if names else ""
             made = {
@@ -307,9 +309,11 @@ class Values:
                 or self.random.random() < 0.3
             }
             try:
-                return kind(**made)
+                record = kind(**made)
             except HotelcoreError:
                 continue
+            self._chance = chance
+            return record
         raise UnknownType(f"{kind}: no value of it could be made by its fields alone")
 
     def _any_record(self, _: str) -> Any:

@@ -105,6 +105,19 @@ class World:
             value = _literal(connection, side.hotel_id)
             connection.exec_driver_sql(f"UPDATE probe_acting SET hotel_id = {value}")
 
+    def leave_alone(self, side: Side) -> None:
+        """Delete every row of every other hotel, and with SQLite the guard too."""
+        with self.core.engine.begin() as connection:
+            if connection.dialect.name == "sqlite":
+                named = "SELECT name FROM sqlite_master WHERE type = 'trigger'"
+                for (name,) in connection.exec_driver_sql(named).all():
+                    connection.exec_driver_sql(f"DROP TRIGGER {name}")
+            else:
+                connection.exec_driver_sql("SET LOCAL session_replication_role = replica")
+            for table in reversed(METADATA.sorted_tables):
+                if "hotel_id" in table.c:
+                    connection.execute(table.delete().where(table.c.hotel_id != side.hotel_id))
+
     def read(self) -> list[Side]:
         """Read all rows again; return the sides whose rows are others than the last time."""
         rows: dict[HotelId, dict[str, list[Row]]] = {side.hotel_id: {} for side in self.sides}
