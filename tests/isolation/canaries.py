@@ -254,8 +254,8 @@ class _Shapes:
             return sorted(repr(self.of(item)) for item in value)
         if isinstance(value, tuple | list):
             return [self.of(item) for item in value]
-        if hasattr(value, "obj"):  # a driver's wrapper of JSON
-            return self.of(value.obj)
+        if (wrapped := getattr(value, "obj", None)) is not None:  # a driver's JSON
+            return self.of(wrapped)
         return self._text(repr(value))
 
 
