@@ -22,6 +22,7 @@ from hotelcore.access import Role
 from hotelcore.clock import local_date
 from hotelcore.core import Desk
 from hotelcore.domain.money import Money
+from hotelcore.domain.rooms import RoomCondition
 from hotelcore.errors import HotelcoreError
 from hotelcore.ids import HotelId, new_id
 from hotelcore.testing import strategies as some
@@ -485,6 +486,7 @@ def _opened(desk: Desk, plan: some.HotelPlan, day: date) -> tuple[Any, ...]:
                 unit,
                 room_type_id=room_type.id,
                 numbers=[f"{room_type.code}{n}" for n in range(each.rooms)],
+                condition=RoomCondition.INSPECTED,
             )
             for each, room_type in zip(plan.types, types, strict=True)
             if each.rooms
@@ -497,6 +499,6 @@ def _learn_opening(house: House, plan: some.HotelPlan, opened: tuple[Any, ...]) 
     for each, made in zip(plan.types, types, strict=True):
         house.types[made.id.hex] = believed.RoomType(each.code, each.rate, each.limit)
     for room in (room for added in rooms for room in added):
-        house.rooms[room.id.hex] = believed.Room(room.room_type_id.hex, room.number, "clean")
+        house.rooms[room.id.hex] = believed.Room(room.room_type_id.hex, room.number, "inspected")
     house.guests[guest.id.hex] = False
     house.commands += 2 + len(types) + len(rooms)

@@ -251,9 +251,9 @@ class StayRules(Driver):
         """Book for somebody who stands at the desk, and check them in."""
         house = self.houses[hotel]
         guest = self.pick(house, "guests", 0, lambda _, erased: not erased)
-        self.run(house, book(house, guest, self.pick(house, "types", of), 0, nights))
-        if house.bookings:
-            self.run(house, check_in(house, self.pick(house, "bookings", 0)))
+        made = self.run(house, book(house, guest, self.pick(house, "types", of), 0, nights))
+        if made is not None:
+            self.run(house, check_in(house, made[0].id.hex))
 
     @driving(op.move_room)
     @when("bookings", is_("in_house"))
