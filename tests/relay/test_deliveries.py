@@ -377,7 +377,7 @@ def test_a_handler_acts_in_the_hotel_of_its_event_alone(scene: Scene) -> None:
 def test_a_handler_may_do_what_its_role_may(scene: Scene) -> None:
     """Staff, the default, only looks: its write is refused and undone. A role that may, does."""
     house = scene.house()
-    roles: list[Role] = []
+    roles: list[Role | str] = []
 
     def handle(delivery: Delivery[RoomStatusChanged]) -> None:
         with delivery.transaction() as uow:

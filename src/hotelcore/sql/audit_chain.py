@@ -107,6 +107,8 @@ def _content(entry: AuditLogEntry, key: Key | None) -> dict[str, wire.Json]:
 
 
 _FIELDS = [field for field in attrs.fields(AuditLogEntry) if field.name != "changes"]
+# The seam gives the hotel, and the chain the sequence.
+_STORED_AS_THEY_ARE = {field.name for field in _FIELDS} - {"hotel_id", "sequence"}
 
 
 def _stored(change: Change) -> wire.Json:
@@ -118,7 +120,7 @@ def _stored(change: Change) -> wire.Json:
 
 def _row(entry: AuditLogEntry, content: Mapping[str, wire.Json], mac: bytes) -> dict[str, object]:
     return {
-        **{field.name: getattr(entry, field.name) for field in _FIELDS},
+        **{name: getattr(entry, name) for name in _STORED_AS_THEY_ARE},
         "sequence": content["sequence"],
         "changes": content["changes"],
         "key_number": content["key_number"],

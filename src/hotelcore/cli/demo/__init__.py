@@ -26,8 +26,6 @@ from hotelcore.clock import FixedClock
 from hotelcore.core import HotelCore
 from hotelcore.ids import HotelId, new_id
 from hotelcore.sql.limits import Limits
-from hotelcore.sql.proofs import prove, snapshot
-from hotelcore.sql.schema import TableNames
 
 __all__ = ["add_arguments", "run"]
 

@@ -1,0 +1,190 @@
+"""One booking followed through several commands in a row.
+
+Single rules seldom meet the same booking twice, and what is wrong with hotel software shows late in
+a booking's life: the second refund, the reinstatement of a full night, the early departure.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from datetime import timedelta
+
+from hypothesis import strategies as st
+from hypothesis.stateful import rule
+
+from hotelcore import operations as op
+from hotelcore.domain.cancellation import CancellationPolicy
+from hotelcore.domain.rooms import MaintenanceKind, RoomCondition
+from hotelcore.testing import strategies as some
+from hotelcore.testing.machine.commands import Command
+from hotelcore.testing.machine.driving import HOTELS, PICKS, Driver, driving, when
+from hotelcore.testing.machine.houses import House, Key
+from hotelcore.testing.machine.money import allow, charge, pay, refund, void
+from hotelcore.testing.machine.reservations import (
+    amend,
+    assign,
+    book,
+    cancel,
+    confirm,
+    mark_no_show,
+    reinstate,
+)
+from hotelcore.testing.machine.rooms import block, set_condition
+from hotelcore.testing.machine.stays import check_in, check_out, close_day, move
+
+__all__ = ["LifeRules"]
+
+
+def _line(house: House, key: Key, kind: str) -> Key:
+    """Return the latest line of a kind on the bills of a booking."""
+    folios = house.folios_of(key)
+    found = [k for k, line in house.lines.items() if line.kind == kind and line.folio in folios]
+    return found[-1] if found else "1" * 32
+
+
+def _folio(house: House, key: Key) -> Key:
+    return (house.open_folios(key) or house.folios_of(key))[0]
+
+
+def _refund(house: House, key: Key, choice: int) -> Command:
+    payment = _line(house, key, "payment")
+    left = house.left_of(payment) if payment in house.lines else 1
+    return refund(house, payment, left + 1 if choice % 3 == 0 else max(1, left // 2))
+
+
+def _settle(house: House, key: Key, _: int) -> Command:
+    return pay(house, _folio(house, key), max(1, house.folios[_folio(house, key)].balance))
+
+
+def _block(house: House, key: Key, choice: int) -> Command:
+    free = house.free_rooms(house.bookings[key]) or list(house.rooms) or ["1" * 32]
+    begins = max(0, (house.bookings[key].arrival - house.day).days)
+    return block(house, free[choice % len(free)], _KINDS[choice % 3], begins, 1 + choice % 2)
+
+
+def _move(house: House, key: Key, choice: int) -> Command:
+    others = [room for room in house.rooms if house.is_fit(room)] or ["1" * 32]
+    return move(house, key, others[choice % len(others)])
+
+
+_KINDS = (
+    MaintenanceKind.OUT_OF_ORDER,
+    MaintenanceKind.OUT_OF_INVENTORY,
+    MaintenanceKind.OUT_OF_ORDER,
+)
+_DEEDS: Mapping[str, Callable[[House, Key, int], Command]] = {
+    "book alike": lambda house, key, choice: book(
+        house,
+        next((guest for guest, erased in house.guests.items() if not erased), key),
+        house.bookings[key].room_type,
+        (house.bookings[key].arrival - house.day).days,
+        1 + choice % 3,
+    ),
+    "confirm": lambda house, key, _: confirm(house, key),
+    "assign": lambda house, key, _: assign(house, key, None),
+    "check in": lambda house, key, choice: check_in(house, key, keys=choice % 3),
+    "move": _move,
+    "check out": lambda house, key, choice: check_out(house, key, unsettled=choice % 2 == 0),
+    "amend": lambda house, key, choice: amend(house, key, 0, choice % 5),
+    "cancel": lambda house, key, _: cancel(house, key),
+    "no show": lambda house, key, _: mark_no_show(house, key),
+    "reinstate": lambda house, key, choice: reinstate(house, key, force=choice % 4 == 0),
+    "pay": lambda house, key, choice: pay(house, _folio(house, key), 3_000 * (1 + choice)),
+    "settle": _settle,
+    "charge": lambda house, key, _: charge(house, _folio(house, key), 3_333),
+    "refund": _refund,
+    "allow": lambda house, key, choice: allow(house, _line(house, key, "charge"), 100 * choice + 1),
+    "void": lambda house, key, _: void(house, _line(house, key, "charge")),
+    "block": _block,
+    "clean": lambda house, _key, _: set_condition(
+        house, list(house.rooms), RoomCondition.INSPECTED
+    ),
+    "end day": lambda house, _key, _: close_day(house, house.day),
+}
+
+_POINTLESS = ({"ActionRefused"}, {"NotFound"})
+
+_USUAL = (
+    ["check in", "check out"],
+    ["check in", "settle", "check out"],
+    ["check in", "end day", "settle", "check out"],
+    ["assign", "check in", "move", "end day"],
+    ["check in", "amend", "end day", "check out"],
+    ["pay", "cancel", "book alike", "reinstate"],
+    ["pay", "refund", "refund"],
+    ["charge", "allow", "void", "allow"],
+    ["block", "book alike", "book alike"],
+    ["end day", "end day", "no show", "reinstate"],
+)
+_SHORT = (
+    ["check in", "check out"],
+    ["check in", "end day", "check out"],
+    ["check in", "charge", "settle", "end day", "check out", "clean"],
+)
+_PATHS = st.sampled_from(_USUAL) | st.lists(st.sampled_from(list(_DEEDS)), min_size=2, max_size=5)
+
+
+class LifeRules(Driver):
+    """The rules that stay with one booking."""
+
+    @driving(op.create_booking_with_folio)
+    @rule(
+        hotel=HOTELS,
+        policy=some.policies,
+        begins=st.sampled_from([0, 0, 0, 1, 2]),
+        nights=st.integers(0, 3),
+        hold=st.sampled_from([None, None, timedelta(hours=30)]),
+        path=_PATHS,
+        choice=PICKS,
+    )
+    def live(
+        self,
+        hotel: int,
+        policy: CancellationPolicy,
+        begins: int,
+        nights: int,
+        hold: timedelta | None,
+        path: list[str],
+        choice: int,
+    ) -> None:
+        """Make a booking and follow it."""
+        house = self.houses[hotel]
+        guest = self.pick(house, "guests", choice % 20, lambda _, erased: not erased)
+        of = self.pick(house, "types", choice % 20)
+        told = self.run(house, book(house, guest, of, begins, nights, hold=hold, policy=policy))
+        if told is not None:
+            self.follow_path(house, told[0].id.hex, path, choice)
+
+    @driving(op.refund_payment, op.reinstate_booking)
+    @when("bookings", lambda *_: True)
+    @rule(hotel=HOTELS, path=_PATHS, choice=PICKS)
+    def follow(self, hotel: int, path: list[str], choice: int) -> None:
+        """Follow a booking that is there."""
+        house = self.house(hotel, "bookings", lambda *_: True)
+        if house.bookings:
+            self.follow_path(house, self.pick(house, "bookings", choice % 20), path, choice)
+
+    @driving(op.check_in_guest, op.check_out_guest)
+    @rule(hotel=HOTELS, of=PICKS, nights=st.integers(1, 4), path=st.sampled_from(_SHORT))
+    def come_and_go(self, hotel: int, of: int, nights: int, path: list[str]) -> None:
+        """Have somebody come, stay for less than booked, and leave."""
+        house = self.houses[hotel]
+        guest = self.pick(house, "guests", 0, lambda _, erased: not erased)
+        room_type = self.pick(house, "types", of % 20)
+        told = self.run(house, book(house, guest, room_type, 0, nights))
+        if told is not None:
+            self.follow_path(house, told[0].id.hex, path, choice=nights * 2)
+
+    # All rules are equally likely, and these are worth several others.
+    live_on = live_too = live
+    follow_on = follow_too = follow_up = follow
+    come_too = come_again = come_and_go
+
+    def follow_path(self, house: House, key: Key, path: list[str], choice: int) -> None:
+        """Run the commands of a path on one booking; many that must fail are left out."""
+        for deed in path:
+            if deed == "end day" and house.day >= house.local_date():
+                self.pass_time(timedelta(days=1))
+            command = _DEEDS[deed](house, key, choice)
+            if choice % 3 == 0 or command.doubts not in _POINTLESS:
+                self.run(house, command)

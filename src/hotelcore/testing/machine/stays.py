@@ -1,0 +1,310 @@
+"""Commands of the front desk and the night: guests arrive, move and leave, days end."""
+
+from __future__ import annotations
+
+from datetime import date, timedelta
+from typing import Any
+from uuid import UUID
+
+from hypothesis import strategies as st
+from hypothesis.stateful import rule
+
+from hotelcore import operations as op
+from hotelcore.access import Role
+from hotelcore.testing.machine.commands import MANNERS, Command, Manner, against
+from hotelcore.testing.machine.driving import HOTELS, PICKS, Driver, driving, when
+from hotelcore.testing.machine.houses import DAY, Booking, House, Key, Room, Task
+from hotelcore.testing.machine.money import pay
+from hotelcore.testing.machine.reservations import (
+    book,
+    give_room,
+    give_up,
+    is_,
+    restay,
+    room_doubts,
+    shows,
+)
+
+__all__ = ["StayRules", "check_in", "check_out", "close_day", "move"]
+
+_MANNERS = st.sampled_from(MANNERS)
+_UNKNOWN = frozenset({"NotFound"})
+
+
+# -- arriving ----------------------------------------------------------------------------------
+
+
+def check_in(house: House, key: Key, room: Key | None = None, *, keys: int = 1) -> Command:
+    """Check a guest in, to the booking's own room or the first fit one without ``room``."""
+    known = house.bookings.get(key)
+    chosen = room
+    if known is None or (room is not None and room not in house.rooms):
+        doubts = _UNKNOWN | against(ActionRefused=known is not None and not _is_due(house, known))
+    else:
+        chosen = room or known.room or next(iter(house.free_rooms(known)), None)
+        doubts = against(
+            ActionRefused=not _is_due(house, known)
+            or chosen is None
+            or not house.is_fit(chosen)
+            or (known.is_day_use and house.off_sale(chosen, house.day))
+        )
+        if room is not None:
+            doubts |= room_doubts(house, known, room)
+
+    def learn(result: Any) -> None:
+        told, issued = result
+        assert known is not None
+        assert chosen is not None
+        assert len(issued) == keys, issued
+        give_room(house, known, chosen)
+        known.status, known.keys, known.arrived_on = "in_house", keys, house.day
+        house.post_nights(known, house.day)
+        shows(house, told)
+
+    return Command(
+        operation=op.check_in_guest,
+        arguments={
+            "booking_id": UUID(key),
+            **({} if room is None else {"room_id": UUID(room)}),
+            "keys": keys,
+        },
+        doubts=doubts,
+        learn=learn,
+        event="booking.checkedIn",
+    )
+
+
+def _is_due(house: House, known: Booking) -> bool:
+    return (
+        known.status == "confirmed" and known.arrival <= house.day and not known.is_over(house.day)
+    )
+
+
+def move(house: House, key: Key, room: Key) -> Command:
+    """Move a guest in house to another room."""
+    known = house.bookings.get(key)
+    if known is None or room not in house.rooms:
+        doubts = _UNKNOWN | against(ActionRefused=known is not None and known.status != "in_house")
+    elif known.status != "in_house":
+        doubts = frozenset({"ActionRefused"})
+    else:
+        doubts = against(InvalidInput=room == known.room, ActionRefused=not house.is_fit(room))
+        doubts |= room_doubts(house, known, room)
+
+    def learn(told: Any) -> None:
+        assert known is not None
+        assert known.room is not None
+        house.rooms[known.room].condition = "dirty"
+        give_room(house, known, room)
+        shows(house, told)
+
+    return Command(
+        operation=op.move_room,
+        arguments={"booking_id": UUID(key), "room_id": UUID(room), "reason": "noise"},
+        doubts=doubts,
+        learn=learn,
+        event="booking.roomAssigned",
+    )
+
+
+# -- leaving -----------------------------------------------------------------------------------
+
+
+def check_out(house: House, key: Key, *, unsettled: bool = False) -> Command:
+    """Check a guest out, with an open balance if the desk insists."""
+    known = house.bookings.get(key)
+    doubts = _UNKNOWN
+    if known is not None:
+        owing = any(house.folios[folio].balance for folio in house.folios_of(key))
+        doubts = against(ActionRefused=known.status != "in_house" or (owing and not unsettled))
+
+    def learn(result: Any) -> None:
+        told, task = result
+        assert known is not None
+        assert known.room is not None
+        house.release(known, house.day)
+        known.status, known.keys = "checked_out", 0
+        known.departure = max(min(known.departure, house.day), known.arrival)
+        known.total = sum(night.price for d, night in known.standing().items() if d < house.day)
+        house.rooms[known.room].condition = "dirty"
+        house.close_settled(known)
+        house.tasks[task.id.hex] = Task(known.room, "departure", booking=key)
+        for day, night in known.standing().items():
+            assert night.posted, f"the night of {day} was never charged"
+        shows(house, told)
+
+    return Command(
+        operation=op.check_out_guest,
+        arguments={
+            "booking_id": UUID(key),
+            **({"unsettled_reason": "the company pays"} if unsettled else {}),
+        },
+        doubts=doubts,
+        learn=learn,
+        needs=Role.MANAGER if unsettled else Role.GUEST,
+        event="booking.checkedOut",
+    )
+
+
+# -- the night ---------------------------------------------------------------------------------
+
+
+def close_day(house: House, day: date) -> Command:
+    """Close a business day."""
+    if day in house.days:
+        return Command(operation=op.close_business_day, arguments={"business_date": day})
+    overdue = _in_order(house, "in_house", lambda b: b.departure <= day)
+    arrivals = _in_order(house, "confirmed", lambda b: b.arrival <= day)
+    staying = overdue if house.rules.departures == "extend" else []
+    blocked = (
+        day >= house.local_date()
+        or (bool(overdue) and house.rules.departures == "block")
+        or (bool(arrivals) and house.rules.arrivals == "block")
+        or any(_cannot_stay(house, booking) for booking in staying)
+        or any(not house.open_folios(b.key) for b in _charged_tonight(house, staying))
+    )
+
+    def learn(told: Any) -> None:
+        for booking in staying:
+            restay(house, booking, booking.arrival, day + DAY)
+        sold = [
+            night.price
+            for booking in house.bookings.values()
+            if booking.status == "in_house"
+            for date_, night in booking.standing().items()
+            if date_ == day and not night.posted
+        ]
+        for booking in house.bookings.values():
+            if booking.status == "in_house":
+                house.post_nights(booking, day + DAY)
+        if house.rules.arrivals == "no_show":
+            for booking in arrivals:
+                give_up(house, booking, day + DAY)
+        house.days[day] = (len(sold), sum(sold))
+        assert (told.rooms_sold, told.room_revenue.minor) == house.days[day], (told, sold)
+        house.day = day + DAY
+
+    return Command(
+        operation=op.close_business_day,
+        arguments={"business_date": day},
+        doubts=frozenset({"InvalidInput"})
+        if day != house.day
+        else against(BusinessDayBlocked=blocked),
+        learn=learn,
+        event="businessDay.closed",
+    )
+
+
+def _in_order(house: House, status: str, which: Any) -> list[Booking]:
+    found = [b for b in house.bookings.values() if b.status == status and which(b)]
+    return sorted(found, key=lambda booking: booking.key)
+
+
+def _cannot_stay(house: House, booking: Booking) -> bool:
+    assert booking.room is not None
+    more = [booking.departure + n * DAY for n in range((house.day + DAY - booking.departure).days)]
+    return house.taken(booking.room, more, but=booking.key)
+
+
+def _charged_tonight(house: House, staying: list[Booking]) -> list[Booking]:
+    """Return the bookings in house that have a night to be charged, or will have."""
+    return [
+        booking
+        for booking in house.bookings.values()
+        if booking.status == "in_house"
+        and (
+            booking in staying
+            or any(
+                day <= house.day and not night.posted for day, night in booking.standing().items()
+            )
+        )
+    ]
+
+
+# -- the rules ---------------------------------------------------------------------------------
+
+
+def _is_clean(_: House, room: Room) -> bool:
+    return room.condition in ("clean", "inspected")
+
+
+class StayRules(Driver):
+    """The rules of the front desk and the night."""
+
+    @driving(op.check_in_guest)
+    @when("bookings", _is_due)
+    @rule(
+        hotel=HOTELS, booking=PICKS, room=st.none() | PICKS, keys=st.integers(0, 2), manner=_MANNERS
+    )  # fmt: skip
+    def check_in(
+        self, hotel: int, booking: int, room: int | None, keys: int, manner: Manner
+    ) -> None:
+        """Check a guest in."""
+        house = self.house(hotel, "bookings", _is_due)
+        where = None if room is None else self.pick(house, "rooms", room)
+        key = self.pick(house, "bookings", booking, _is_due)
+        self.run(house, check_in(house, key, where, keys=keys), manner)
+
+    @driving(op.create_booking_with_folio, op.check_in_guest)
+    @rule(hotel=HOTELS, of=PICKS, nights=st.integers(0, 3))
+    def walk_in(self, hotel: int, of: int, nights: int) -> None:
+        """Book for somebody who stands at the desk, and check them in."""
+        house = self.houses[hotel]
+        guest = self.pick(house, "guests", 0, lambda _, erased: not erased)
+        made = self.run(house, book(house, guest, self.pick(house, "types", of), 0, nights))
+        if made is not None:
+            self.run(house, check_in(house, made[0].id.hex))
+
+    @driving(op.move_room)
+    @when("bookings", is_("in_house"))
+    @rule(hotel=HOTELS, booking=PICKS, room=PICKS, manner=_MANNERS)
+    def move(self, hotel: int, booking: int, room: int, manner: Manner) -> None:
+        """Move a guest."""
+        house = self.house(hotel, "bookings", is_("in_house"))
+        who = self.pick(house, "bookings", booking, is_("in_house"))
+        where = self.pick(house, "rooms", room, _is_clean)
+        self.run(house, move(house, who, where), manner)
+
+    @driving(op.check_out_guest)
+    @when("bookings", is_("in_house"))
+    @rule(hotel=HOTELS, booking=PICKS, unsettled=st.booleans(), manner=_MANNERS)
+    def check_out(self, hotel: int, booking: int, unsettled: bool, manner: Manner) -> None:
+        """Check a guest out."""
+        house = self.house(hotel, "bookings", is_("in_house"))
+        key = self.pick(house, "bookings", booking, is_("in_house"))
+        self.run(house, check_out(house, key, unsettled=unsettled), manner)
+
+    @driving(op.check_out_guest, op.record_payment)
+    @when("bookings", is_("in_house"))
+    @rule(hotel=HOTELS, choice=PICKS)
+    def settle_and_leave(self, hotel: int, choice: int) -> None:
+        """Have a guest in house pay what is owed and leave."""
+        house = self.house(hotel, "bookings", is_("in_house"))
+        present = [key for key, b in house.bookings.items() if b.status == "in_house"]
+        if present:
+            key = present[choice % len(present)]
+            for folio in house.open_folios(key):
+                if house.folios[folio].balance > 0:
+                    self.run(house, pay(house, folio, house.folios[folio].balance))
+            self.run(house, check_out(house, key))
+
+    @driving(op.close_business_day)
+    @rule(hotel=HOTELS, days=st.integers(-1, 1), manner=_MANNERS)
+    def close_day(self, hotel: int, days: int, manner: Manner) -> None:
+        """Close the open business day, or another."""
+        house = self.houses[hotel]
+        self.run(house, close_day(house, house.day + days * DAY), manner)
+
+    @driving(op.close_business_day)
+    @rule(hotel=HOTELS)
+    def end_the_day(self, hotel: int) -> None:
+        """Close the business day, after it has passed."""
+        house = self.houses[hotel]
+        if house.day >= house.local_date():
+            self.pass_time(timedelta(days=1))
+        self.run(house, close_day(house, house.day))
+
+    @rule(hours=st.integers(1, 30))
+    def wait(self, hours: int) -> None:
+        """Let some hours pass."""
+        self.pass_time(timedelta(hours=hours))
