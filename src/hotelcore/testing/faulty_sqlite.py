@@ -18,30 +18,30 @@ class FaultyConnection(sqlite3.Connection):
 
     def __init__(self, faults: Faults, *args: Any, **kwargs: Any) -> None:
         self._faults = faults
-        self._open = False
+        self._made = self._open = False
 
         def connect() -> None:
             sqlite3.Connection.__init__(self, *args, **kwargs)
-            self._open = True
+            self._made = self._open = True
 
         try:
             faults.through("connect", connect, self)
         except BaseException:
             if self._open:
-                super().close()
+                self._let_go()
             raise
 
     def error(self) -> Exception:
         """Return what SQLite says of a disk, or of a file that it cannot open."""
-        if not self._open:
+        if not self._made:
             return _coded(sqlite3.SQLITE_CANTOPEN, "SQLITE_CANTOPEN", "unable to open database file")
         return _coded(sqlite3.SQLITE_IOERR, "SQLITE_IOERR", "disk I/O error")
 
     def lost(self) -> Exception:
         """Close the file, which rolls back, and return what sqlite3 says of a closed one."""
-        if not self._open:
+        if not self._made:
             return self.error()
-        super().close()
+        self._let_go()
         try:
             sqlite3.Connection.execute(self, "SELECT 1")
         except sqlite3.ProgrammingError as error:
@@ -63,7 +63,15 @@ class FaultyConnection(sqlite3.Connection):
 
     def close(self) -> None:
         """Close, and fail after that."""
-        self._faults.through("disconnect", super().close, self)
+        self._faults.through("disconnect", self._let_go, self)
+
+    def _let_go(self) -> None:
+        # sqlite3 keeps a closed file open, and locked, as long as anybody holds a cursor with rows
+        # left. The traceback of an error may do that for long.
+        if self._open:
+            self._open = False
+            super().rollback()
+        super().close()
 
 
 class FaultyCursor(sqlite3.Cursor):
