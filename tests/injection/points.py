@@ -9,7 +9,7 @@ from random import Random
 
 import attrs
 from attrs import frozen
-from sqlalchemy import Engine, NullPool, create_engine
+from sqlalchemy import Engine, StaticPool, create_engine
 
 from hotelcore import HotelCore, wire
 from hotelcore.errors import HotelcoreError
@@ -92,11 +92,12 @@ class Bench:
     @contextmanager
     def over(cls, url: str) -> Generator[Bench]:
         """Set up an empty database."""
-        onlooker = create_engine(url, poolclass=NullPool)
+        onlooker = create_engine(url, poolclass=StaticPool, isolation_level="AUTOCOMMIT")
         with closing(HotelCore(url)) as core:
             faults = Faults.on(core.engine)
             core.create_schema()
             yield cls(core, faults, onlooker)
+        onlooker.dispose()
 
     def clean_run(self, case: str) -> Clean:
         """Run an operation without a fault, in a hotel of its own and over a new connection."""

@@ -22,7 +22,9 @@ POINTS = os.environ.get("HOTELCORE_POINTS", "2")
 
 
 @pytest.fixture(scope="module", params=["sqlite", "postgresql"])
-def bench(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Generator[Bench]:
+def bench(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Generator[Bench]:
     """Return a bench over each kind of database in turn."""
     with ExitStack() as kept:
         if request.param == "sqlite":

@@ -89,7 +89,9 @@ class Faults:
         elif driver == "postgresql+psycopg" and not engine.dialect.is_async:
             from hotelcore.testing.faulty_psycopg import opening
         else:
-            raise InvalidInput("engine", "must be of sqlite3, aiosqlite, or psycopg without asyncio")
+            raise InvalidInput(
+                "engine", "must be of sqlite3, aiosqlite, or psycopg without asyncio"
+            )
         event.listen(engine, "do_connect", opening(faults))
         engine.dispose()
         return faults

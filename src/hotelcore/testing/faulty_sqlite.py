@@ -34,7 +34,9 @@ class FaultyConnection(sqlite3.Connection):
     def error(self) -> Exception:
         """Return what SQLite says of a disk, or of a file that it cannot open."""
         if not self._made:
-            return _coded(sqlite3.SQLITE_CANTOPEN, "SQLITE_CANTOPEN", "unable to open database file")
+            return _coded(
+                sqlite3.SQLITE_CANTOPEN, "SQLITE_CANTOPEN", "unable to open database file"
+            )
         return _coded(sqlite3.SQLITE_IOERR, "SQLITE_IOERR", "disk I/O error")
 
     def lost(self) -> Exception:

@@ -88,9 +88,7 @@ def kill_during(
     return Ending(_labels(said, _BEGUN), _labels(said, _DONE), killed=code < 0)
 
 
-def _play(
-    mouth: Connection, work: Callable[..., object], arguments: Sequence[object]
-) -> None:
+def _play(mouth: Connection, work: Callable[..., object], arguments: Sequence[object]) -> None:
     work(Witness(mouth), *arguments)
 
 
