@@ -85,10 +85,10 @@ def transactions_left_open(engine: Engine) -> int:
     if engine.dialect.name == "sqlite":
         return _writers(engine)
     for _ in range(int(_PATIENCE / 0.01)):
-        if not (left := sessions_in_transaction(engine)):
-            return 0
+        if not sessions_in_transaction(engine):
+            break
         linger(0.01)
-    return len(left)
+    return len(sessions_in_transaction(engine))
 
 
 def _writers(engine: Engine) -> int:

@@ -39,7 +39,7 @@ def bench(
 def test_a_fault_leaves_the_state_before_or_after(
     bench: Bench, case: str, record_property: Callable[[str, object], None]
 ) -> None:
-    """No point leaves anything between, and the repeated command gives the result of a clean run."""
+    """No point leaves anything between, and to repeat the command gives a clean run's result."""
     clean = bench.clean_run(case)
     assert clean.before != clean.after
     points = chosen(clean, POINTS, random.Random(random.getrandbits(32)))

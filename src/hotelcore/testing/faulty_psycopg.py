@@ -51,8 +51,7 @@ class FaultyConnection(psycopg.Connection[Any]):
             return error.with_traceback(None)
         raise AssertionError("a connection that was cut answered")
 
-    # psycopg overloads it for cursors on the server, which are not ours.
-    def cursor(self, *args: Any, **kwargs: Any) -> Any:  # type: ignore[override]
+    def cursor(self, *args: Any, **kwargs: Any) -> Any:
         """Make a cursor whose calls can fail."""
         cursor = super().cursor
         return self.faults.through("cursor", lambda: cursor(*args, **kwargs), self)
@@ -119,7 +118,7 @@ class _Nowhere:
 def opening(faults: Faults) -> Opening:
     """Return the hook that connects with connections whose calls can fail."""
 
-    def connect(dialect: object, entry: object, args: Any, arguments: Any) -> FaultyConnection:
+    def connect(_: object, __: object, args: Any, arguments: Any) -> FaultyConnection:
         return FaultyConnection.through(faults, *args, **arguments)
 
     return connect

@@ -51,7 +51,7 @@ class FaultyConnection(sqlite3.Connection):
         raise AssertionError("a closed connection answered")
 
     # sqlite3's signature lets the caller choose the class, which is ours here.
-    def cursor(self, factory: object = None) -> FaultyCursor:  # type: ignore[override]
+    def cursor(self) -> FaultyCursor:  # type: ignore[override]
         """Make a cursor whose calls can fail."""
         return self._faults.through("cursor", lambda: FaultyCursor(self, self._faults), self)
 
@@ -123,7 +123,7 @@ def opening(faults: Faults) -> Opening:
     def connection(*args: Any, **kwargs: Any) -> FaultyConnection:
         return FaultyConnection(faults, *args, **kwargs)
 
-    def choose(dialect: object, entry: object, args: Any, arguments: dict[str, Any]) -> None:
+    def choose(_: object, __: object, ___: object, arguments: dict[str, Any]) -> None:
         # Nothing is returned, so SQLAlchemy goes on and connects with these arguments.
         arguments["factory"] = connection
 
@@ -131,7 +131,7 @@ def opening(faults: Faults) -> Opening:
 
 
 def _coded(code: int, name: str, message: str) -> sqlite3.OperationalError:
-    """Make an error as sqlite3 does: https://www.sqlite.org/rescode.html"""
+    """Make an error as sqlite3 does: https://www.sqlite.org/rescode.html ."""
     error = sqlite3.OperationalError(message)
     error.sqlite_errorcode, error.sqlite_errorname = code, name
     return error

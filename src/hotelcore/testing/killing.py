@@ -98,19 +98,18 @@ Saying = tuple[str, str]
 def _listen(ears: Connection, seconds: float | None) -> tuple[list[Saying], bool]:
     """Hear the child until it is gone, or until ``seconds`` after it was ready."""
     said: list[Saying] = []
-    end = time.monotonic() + _PATIENCE
+    end, ready = time.monotonic() + _PATIENCE, False
     while True:
         left = end - time.monotonic()
         if not ears.poll(max(left, 0)):
-            assert any(_READY == kind for kind, _ in said) or seconds is None, "the child hangs"
-            assert seconds is not None, "the child hangs"
+            assert ready, "the child hangs"
             return said, False
         try:
             said.append(ears.recv())
         except EOFError:
             return said, True
         if said[-1][0] == _READY and seconds is not None:
-            end = time.monotonic() + seconds
+            end, ready = time.monotonic() + seconds, True
 
 
 def _labels(said: Sequence[Saying], kind: str) -> tuple[str, ...]:
