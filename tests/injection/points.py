@@ -13,6 +13,7 @@ from sqlalchemy import Engine, StaticPool, create_engine
 
 from hotelcore import HotelCore, wire
 from hotelcore.errors import HotelcoreError
+from hotelcore.ids import HotelId
 from hotelcore.operations import (
     cancel_booking_with_refund,
     check_in_guest,
@@ -24,7 +25,7 @@ from tests.every_operation import NAMES, GoodCall, good_call
 from tests.injection.states import same_words, state_of, transactions_left_open
 from tests.small_hotel import PRICE, TODAY, SmallHotel, open_hotel
 
-__all__ = ["CASES", "Bench", "Clean", "chosen", "points_of"]
+__all__ = ["CASES", "Bench", "Clean", "chosen", "concerned", "points_of", "prepared", "words"]
 
 
 def _full_house(hotel: SmallHotel) -> SmallHotel:
@@ -60,9 +61,15 @@ CASES: Sequence[str] = [*NAMES, *_MUCH]
 """Every operation, and some again in a hotel where there is more to do."""
 
 
-def _prepared(case: str, hotel: SmallHotel) -> GoodCall:
+def prepared(case: str, hotel: SmallHotel) -> GoodCall:
+    """Prepare the hotel for an operation, and the call under a key."""
     call = _MUCH[case](hotel) if case in _MUCH else good_call(case, hotel)
     return attrs.evolve(call, desk=call.desk.once("the key"))
+
+
+def concerned(call: GoodCall, hotel: SmallHotel) -> Sequence[HotelId]:
+    """Name the hotel of a call, and the one that it makes if it does."""
+    return list(dict.fromkeys((hotel.hotel_id, call.desk.actor.hotel_id)))
 
 
 @frozen
@@ -96,20 +103,22 @@ class Bench:
         with closing(HotelCore(url)) as core:
             faults = Faults.on(core.engine)
             core.create_schema()
-            yield cls(core, faults, onlooker)
-        onlooker.dispose()
+            try:
+                yield cls(core, faults, onlooker)
+            finally:
+                onlooker.dispose()
 
     def clean_run(self, case: str) -> Clean:
         """Run an operation without a fault, in a hotel of its own and over a new connection."""
-        call, looked = self._ready(case)
+        call, looked = self.ready(case)
         before = looked()
         with self.faults.counting() as calls:
             result = call.run()
-        return Clean(before, looked(), _words(result), calls)
+        return Clean(before, looked(), words(result), calls)
 
     def check(self, case: str, fault: Fault, clean: Clean) -> None:
         """Run an operation with a fault, and again, and assert that it happened once."""
-        call, looked = self._ready(case)
+        call, looked = self.ready(case)
         result: object = None
         acknowledged = True
         try:
@@ -118,29 +127,45 @@ class Bench:
         except HotelcoreError:
             acknowledged = False
         assert self.core.engine.pool.checkedout() == 0  # type: ignore[attr-defined]  # a QueuePool
+        if acknowledged:
+            assert words(result) == clean.result
+        self.check_repeated(fault, clean, call, looked, acknowledged=acknowledged)
+
+    def check_repeated(
+        self,
+        fault: Fault,
+        clean: Clean,
+        call: GoodCall,
+        looked: Callable[[], str],
+        *,
+        acknowledged: bool,
+    ) -> None:
+        """Assert that what a call left behind is whole, and that to repeat it completes it."""
         found = looked()
         assert transactions_left_open(self.onlooker) == 0
         if acknowledged:
-            assert (found, _words(result)) == (clean.after, clean.result)
+            assert found == clean.after
         elif clean.may_be_committed(fault):
             assert found in (clean.before, clean.after)
         else:
             assert found == clean.before
         again = call.run()
-        assert _words(again) == clean.result
+        assert words(again) == clean.result
         assert looked() == clean.after
         assert call.run() == again
         assert looked() == clean.after
 
-    def _ready(self, case: str) -> tuple[GoodCall, Callable[[], str]]:
+    def ready(self, case: str) -> tuple[GoodCall, Callable[[], str]]:
+        """Prepare an operation in a hotel of its own, and give what looks at that hotel."""
         hotel = open_hotel(self.core)
-        call = _prepared(case, hotel)
-        hotels = list(dict.fromkeys((hotel.hotel_id, call.desk.actor.hotel_id)))
+        call = prepared(case, hotel)
+        hotels = concerned(call, hotel)
         self.core.engine.dispose()
         return call, lambda: state_of(self.onlooker, hotels)
 
 
-def _words(result: object) -> str:
+def words(result: object) -> str:
+    """Write a result so that two runs have the same text."""
     return same_words(wire.canonical(result).decode())
 
 
