@@ -12,7 +12,7 @@ from signal import Signals
 from attrs import frozen
 from sqlalchemy import text
 
-from tests.postgres_server import bare_machine, administration, psycopg_url
+from tests.postgres_server import administration, bare_machine, psycopg_url
 
 __all__ = ["CrashingServer", "crashing_server"]
 
