@@ -22,7 +22,7 @@ from hotelcore import HotelCore, Stay
 from hotelcore.core import Desk
 from hotelcore.errors import HotelcoreError
 from hotelcore.operations import OPERATIONS
-from hotelcore.pms import RemoteBooking
+from hotelcore.pms import RemoteBooking, RemoteBookingStatus
 from tests.every_operation import NAMES, GoodCall, good_call
 from tests.injection.naughty import OUR_OWN
 from tests.injection.texts import TextField, text_fields, texts_in_hotel
@@ -58,6 +58,8 @@ def _sync_of_a_booking(hotel: SmallHotel) -> GoodCall:
         confirmation_number="there",
         guest_external_id="g",
         room_type_external_id="t",
+        status=RemoteBookingStatus.CONFIRMED,
+        channel="there",
         stay=Stay(TODAY, TODAY + DAY),
         nightly_prices=(PRICE,),
     )
