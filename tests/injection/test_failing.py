@@ -116,6 +116,7 @@ class BreakingHook:
         """Collect the statements of the body."""
         self._calls = []
         yield self._calls
+        self._calls = []
 
     @contextmanager
     def failing(self, fault: Fault) -> Generator[Sequence[str]]:

@@ -129,9 +129,9 @@ def test_a_lost_connection_is_gone_for_all_that_hold_it(bed: Bed) -> None:
     with bed.engine.connect() as connection:
         driver = connection.connection.driver_connection
         assert driver is not None
-        with bed.faults.failing(Fault(call=number, disconnect=True)):
-            with pytest.raises(DBAPIError):
-                connection.execute(INSERT)
+        fault = Fault(call=number, disconnect=True)
+        with bed.faults.failing(fault), pytest.raises(DBAPIError):
+            connection.execute(INSERT)
         with pytest.raises((sqlite3.ProgrammingError, psycopg.OperationalError)):
             driver.cursor().execute("SELECT 1")
     bed.insert()
