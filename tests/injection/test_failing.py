@@ -20,7 +20,7 @@ from attrs import define, field, frozen
 from sqlalchemy import Connection, Engine, QueuePool, StaticPool, create_engine, event, text
 
 from hotelcore import Actor, AsyncHotelCore, HotelCore, Role
-from hotelcore.errors import DatabaseFailure, NotFound, TransactionTimeout
+from hotelcore.errors import DatabaseFailure, LimitExceeded, NotFound
 from hotelcore.ids import GuestId, HotelId, new_id
 from hotelcore.operations import amend_guest, register_guest
 from hotelcore.testing import Fault, Faults
@@ -81,7 +81,7 @@ WAYS: Mapping[str, Failure] = {
     "error of the host": Failure(raise_our_own, OurOwnError),
     "error of the driver": Failure(only_write, DatabaseFailure, {}),
     "disconnect": Failure(only_write, DatabaseFailure, {"disconnect": True}),
-    "timeout": Failure(take_too_long, TransactionTimeout),
+    "timeout": Failure(take_too_long, LimitExceeded),
 }
 
 
