@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import random
 import socket
@@ -190,6 +191,8 @@ class Watch:
             "SELECT count(*) FROM pg_stat_activity"
             " WHERE datname = current_database() AND pid <> pg_backend_pid()"
         )
+        # psycopg closes a connection that a time limit kept it from making when Python collects it.
+        gc.collect()
         count = 0
         with self.onlooker.connect() as connection:
             for _ in range(1_000):  # the server takes a moment to notice who is gone
