@@ -24,7 +24,17 @@ _UNSEEN = [
     "\u2066a\u2069",
 ]
 _NOT_STORED_EVERYWHERE = [
-    *("\x00", "a\x00b", "\x01", "\x1b[31m", "\x7f", "\x85", "\ud800", "a\udfff", "\ufffe"),
+    *(
+        "\x00",
+        "NUL \x00 inside",
+        "\x01",
+        "\x1b[31m",
+        "\x7f",
+        "\x85",
+        "\ud800",
+        "half \udfff of a pair",
+        "\ufffe",
+    ),
     *("\uffff", "\U0010ffff"),
 ]
 # One letter or two, and letters that change their length with their case.
