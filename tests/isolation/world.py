@@ -19,6 +19,7 @@ from hotelcore.sql.engine import READING
 from hotelcore.sql.schema import METADATA, Id
 from tests.isolation.canaries import Mark, marks
 from tests.isolation.furnishing import NAMES, OPENING, furnish
+from tests.small_hotel import KEYS
 
 __all__ = ["FOREIGN_ROW", "TABLES_OF_IDS", "Side", "World"]
 
@@ -79,7 +80,7 @@ class World:
     def furnished(cls, url: str) -> World:
         """Make the tables in an empty database, furnish it, and set the guard."""
         clock = FixedClock(OPENING)
-        core = HotelCore(url, clock=clock)
+        core = HotelCore(url, clock=clock, keys=KEYS)
         core.create_schema()
         hotels = furnish(core, clock)
         sides = tuple(Side(hotel, word) for hotel, word in zip(hotels, NAMES, strict=True))
