@@ -25,6 +25,7 @@ __all__ = ["NUMBER", "RANDOM", "World", "differences", "world_of"]
 Rows = Sequence[Sequence[Any]]
 Read = Callable[[str], Rows]
 World = Mapping[str, list[tuple[Any, ...]]]
+"""The rows of a hotel by table, in canonical form."""
 
 NUMBER = r"(?<![0-9A-Za-z])[0-9A-HJKMNP-TV-Z]{10}(?![0-9A-Za-z])"
 """What a random confirmation number looks like."""

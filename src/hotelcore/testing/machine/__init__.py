@@ -22,7 +22,7 @@ from hotelcore.testing.machine.lives import LifeRules
 from hotelcore.testing.machine.money import MoneyRules
 from hotelcore.testing.machine.others import EventRules, PmsRules
 from hotelcore.testing.machine.reading import ReadingRules
-from hotelcore.testing.machine.reservations import ReservationRules
+from hotelcore.testing.machine.reservation_rules import ReservationRules
 from hotelcore.testing.machine.rooms import RoomRules
 from hotelcore.testing.machine.stage import MakeCore
 from hotelcore.testing.machine.stays import StayRules

@@ -39,7 +39,11 @@ Key: TypeAlias = str
 """A record's id as 32 hexadecimal digits; one with a question mark is not known yet."""
 
 DAY = timedelta(days=1)
+"""From one night to the next."""
+
 HOLDING = frozenset({"tentative", "confirmed", "in_house"})
+"""The states in which a booking holds its nights."""
+
 _READY = {"clean": {"clean", "inspected"}, "inspected": {"inspected"}}
 
 
