@@ -63,6 +63,7 @@ class Side:
     words: dict[str, list[str]] = field(factory=dict)
     records: dict[type, list[Any]] = field(factory=dict)  # entities of every class
     cursors: list[str] = field(factory=list)
+    adopted: set[Mark] = field(factory=set)
     digest: str = ""
 
 
@@ -92,9 +93,15 @@ class World:
     def is_foreign(self, mark: Mark, acting: Side) -> bool:
         """Tell whether a word or an id is of another hotel than the acting one."""
         if isinstance(mark, str):
+            if mark in acting.adopted:
+                return False
             _, word, number = mark.split("-")
             return number.isdecimal() and word != acting.word
         return self._owners.get(mark, acting.hotel_id) != acting.hotel_id
+
+    def adopt(self, side: Side, marks: Iterable[Mark]) -> None:
+        """Take other hotels' words for a hotel's own, once its own people wrote them down."""
+        side.adopted.update(mark for mark in marks if isinstance(mark, str))
 
     def is_known(self, mark: Mark) -> bool:
         """Tell whether some hotel has the id."""
