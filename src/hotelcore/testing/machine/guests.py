@@ -14,7 +14,7 @@ from hotelcore.testing.machine.commands import MANNERS, Command, Manner, against
 from hotelcore.testing.machine.driving import HOTELS, PICKS, Driver, driving
 from hotelcore.testing.machine.houses import HOLDING, House, Key
 
-__all__ = ["GuestRules", "register"]
+__all__ = ["GuestRules", "amend", "anonymise", "register"]
 
 _MANNERS = st.sampled_from(MANNERS)
 _NAMES = st.sampled_from(["Lovelace", "O'Brien", "", "\x00"]) | some.names

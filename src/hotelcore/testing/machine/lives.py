@@ -18,17 +18,10 @@ from hotelcore.domain.rooms import MaintenanceKind, RoomCondition
 from hotelcore.testing import strategies as some
 from hotelcore.testing.machine.commands import Command
 from hotelcore.testing.machine.driving import HOTELS, PICKS, Driver, driving, when
+from hotelcore.testing.machine.endings import cancel, mark_no_show, reinstate
 from hotelcore.testing.machine.houses import HOLDING, House, Key
 from hotelcore.testing.machine.money import allow, charge, pay, refund, void
-from hotelcore.testing.machine.reservations import (
-    amend,
-    assign,
-    book,
-    cancel,
-    confirm,
-    mark_no_show,
-    reinstate,
-)
+from hotelcore.testing.machine.reservations import amend, assign, book, confirm
 from hotelcore.testing.machine.rooms import block, set_condition
 from hotelcore.testing.machine.stays import check_in, check_out, close_day, move
 
