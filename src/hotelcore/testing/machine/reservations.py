@@ -101,27 +101,17 @@ def book(
     days, known = nights_between(arrival, departure), house.types.get(room_type)
     until = None if hold is None else house.now + hold
     costs = [known.rate] * len(days) if prices is None and known else list(prices or ())
-    arguments: dict[str, Any] = {
-        "guest_id": UUID(guest),
-        "room_type_id": UUID(room_type),
-        "stay": Stay(arrival, departure),
-        **forced(force),
-    }
-    if prices is not None:
-        arguments["nightly_prices"] = [Money(price, house.currency) for price in prices]
-    arguments |= {
-        name: value
-        for name, value in {
-            "hold_until": until,
-            "cancellation": policy,
-            "confirmation_number": number,
-        }.items()
-        if value is not None
+    given = None if prices is None else [Money(price, house.currency) for price in prices]
+    terms: dict[str, Any] = {
+        "nightly_prices": given,
+        "hold_until": until,
+        "cancellation": policy,
+        "confirmation_number": number,
     }
     doubts = against(
         NotFound=guest not in house.guests or known is None,
         ActionRefused=house.guests.get(guest, False),
-        InvalidInput=(prices is not None and len(prices) != len(days))
+        InvalidInput=len(costs) != len(days)
         or (begins < 0 and not force)
         or (hold is not None and hold <= timedelta()),
         AlreadyExists=any(number == b.number for b in house.bookings.values()),
@@ -150,7 +140,13 @@ def book(
 
     return Command(
         operation=op.create_booking_with_folio,
-        arguments=arguments,
+        arguments={
+            "guest_id": UUID(guest),
+            "room_type_id": UUID(room_type),
+            "stay": Stay(arrival, departure),
+            **{name: value for name, value in terms.items() if value is not None},
+            **forced(force),
+        },
         doubts=doubts,
         learn=learn,
         needs=override(force),
