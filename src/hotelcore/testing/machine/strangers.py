@@ -61,16 +61,20 @@ class StrangerRules(Driver):
     """The rules on ids of other hotels."""
 
     @driving(op.complete_housekeeping_task, op.release_room)
-    @rule(hotel=HOTELS, reaching=st.sampled_from(list(_REACHING)), choice=PICKS)
-    def reach_over(self, hotel: int, reaching: tuple[str, str], choice: int) -> None:
+    @rule(hotel=HOTELS, reaching=st.integers(0, len(_REACHING) - 1), choice=PICKS)
+    def reach_over(self, hotel: int, reaching: int, choice: int) -> None:
         """Name a record of another hotel that has one."""
-        others = [house for house in self.houses if house.place != hotel]
-        theirs = [key for house in others for key in getattr(house, reaching[0])]
-        if theirs:
-            house = self.houses[hotel]
-            own = self.pick(house, "bookings", choice)
-            named = theirs[choice % len(theirs)]
-            self.run(house, _REACHING[reaching](house, named, own))
+        house = self.houses[hotel]
+        others = [other for other in self.houses if other.place != hotel]
+        theirs = {
+            (kind, what): [key for other in others for key in getattr(other, kind)]
+            for kind, what in _REACHING
+        }
+        there = [reach for reach, keys in theirs.items() if keys]
+        chosen = there[reaching % len(there)]
+        named = theirs[chosen][choice % len(theirs[chosen])]
+        own = self.pick(house, "bookings", choice)
+        self.run(house, _REACHING[chosen](house, named, own))
 
     # All rules are equally likely, and this one stands for many.
     reach_again = reach_over
