@@ -193,8 +193,9 @@ class LifeRules(Driver):
     def fill_up(
         self, hotel: int, of: int, begins: int, nights: int, kind: MaintenanceKind | None
     ) -> None:
-        """Sell every unit of a type, perhaps with a room in maintenance; then give one up, sell
-        it to somebody else, and want it back.
+        """Sell every unit of a type; give one up, sell it to somebody else, and want it back.
+
+        A room of the type may be in maintenance meanwhile.
         """
         house = self.houses[hotel]
         guest = self.pick(house, "guests", 0, lambda _, erased: not erased)
