@@ -23,8 +23,9 @@ from hotelcore.lists import (
     every,
 )
 from hotelcore.testing.machine.driving import HOTELS, PICKS, Driver, driving
+from hotelcore.testing.machine.endings import cancel, mark_no_show, reinstate
 from hotelcore.testing.machine.houses import DAY, House, Key
-from hotelcore.testing.machine.reservations import assign, cancel, confirm, mark_no_show, reinstate
+from hotelcore.testing.machine.reservations import assign, confirm
 from hotelcore.testing.machine.stays import check_in, check_out
 from hotelcore.unit_of_work import UnitOfWork
 

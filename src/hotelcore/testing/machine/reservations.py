@@ -8,32 +8,38 @@ from typing import Any
 from uuid import UUID
 
 from hypothesis import strategies as st
+from hypothesis.stateful import rule
 
 from hotelcore import operations as op
 from hotelcore.access import Role
 from hotelcore.domain.cancellation import CancellationPolicy
 from hotelcore.domain.money import Money
 from hotelcore.domain.stays import Stay
-from hotelcore.testing.machine.commands import MANNERS, Command, against
-from hotelcore.testing.machine.driving import Fit, policy_of
+from hotelcore.testing import strategies as some
+from hotelcore.testing.machine.commands import MANNERS, Command, Manner, against
+from hotelcore.testing.machine.driving import HOTELS, PICKS, Driver, Fit, driving, policy_of, when
 from hotelcore.testing.machine.houses import DAY, HOLDING, Booking, House, Key, Night
 
 __all__ = [
     "AWAITED",
+    "ReservationRules",
+    "amend",
     "assign",
+    "assign_all",
     "book",
-    "cancel",
     "confirm",
+    "forced",
     "give_room",
-    "give_up",
     "is_",
-    "mark_no_show",
-    "reinstate",
+    "nights_between",
+    "override",
     "restay",
     "room_doubts",
     "shows",
 ]
 
+AWAITED = frozenset({"tentative", "confirmed"})
+"""The states of a booking whose guest may still come."""
 _MANNERS = st.sampled_from(MANNERS)
 _UNKNOWN = frozenset({"NotFound"})
 _FORCE = "a promise"
@@ -64,11 +70,13 @@ def nights_between(arrival: date, departure: date) -> list[date]:
     return [arrival + n * DAY for n in range((departure - arrival).days)]
 
 
-def _forced(force: bool) -> Mapping[str, Any]:
+def forced(force: bool) -> Mapping[str, Any]:
+    """Return the argument that overrides a rule."""
     return {"force_reason": _FORCE} if force else {}
 
 
-def _override(force: bool) -> Role:
+def override(force: bool) -> Role:
+    """Return the role that it takes to override a rule."""
     return Role.MANAGER if force else Role.GUEST
 
 
@@ -93,27 +101,17 @@ def book(
     days, known = nights_between(arrival, departure), house.types.get(room_type)
     until = None if hold is None else house.now + hold
     costs = [known.rate] * len(days) if prices is None and known else list(prices or ())
-    arguments: dict[str, Any] = {
-        "guest_id": UUID(guest),
-        "room_type_id": UUID(room_type),
-        "stay": Stay(arrival, departure),
-        **_forced(force),
-    }
-    if prices is not None:
-        arguments["nightly_prices"] = [Money(price, house.currency) for price in prices]
-    arguments |= {
-        name: value
-        for name, value in {
-            "hold_until": until,
-            "cancellation": policy,
-            "confirmation_number": number,
-        }.items()
-        if value is not None
+    given = None if prices is None else [Money(price, house.currency) for price in prices]
+    terms: dict[str, Any] = {
+        "nightly_prices": given,
+        "hold_until": until,
+        "cancellation": policy,
+        "confirmation_number": number,
     }
     doubts = against(
         NotFound=guest not in house.guests or known is None,
         ActionRefused=house.guests.get(guest, False),
-        InvalidInput=(prices is not None and len(prices) != len(days))
+        InvalidInput=len(costs) != len(days)
         or (begins < 0 and not force)
         or (hold is not None and hold <= timedelta()),
         AlreadyExists=any(number == b.number for b in house.bookings.values()),
@@ -142,10 +140,16 @@ def book(
 
     return Command(
         operation=op.create_booking_with_folio,
-        arguments=arguments,
+        arguments={
+            "guest_id": UUID(guest),
+            "room_type_id": UUID(room_type),
+            "stay": Stay(arrival, departure),
+            **{name: value for name, value in terms.items() if value is not None},
+            **forced(force),
+        },
         doubts=doubts,
         learn=learn,
-        needs=_override(force),
+        needs=override(force),
         event="booking.created",
     )
 
@@ -194,10 +198,10 @@ def amend(house: House, key: Key, begins: int, nights: int, *, force: bool = Fal
 
     return Command(
         operation=op.amend_stay,
-        arguments={"booking_id": UUID(key), "stay": Stay(arrival, departure), **_forced(force)},
+        arguments={"booking_id": UUID(key), "stay": Stay(arrival, departure), **forced(force)},
         doubts=doubts,
         learn=learn,
-        needs=_override(force),
+        needs=override(force),
         event="booking.updated",
     )
 
@@ -297,16 +301,12 @@ def assign(house: House, key: Key, room: Key | None, *, force: bool = False) -> 
         arguments={
             "booking_id": UUID(key),
             **({} if room is None else {"room_id": UUID(room)}),
-            **_forced(force),
+            **forced(force),
         },
         doubts=doubts,
         learn=learn,
-        needs=_override(force),
+        needs=override(force),
     )
-
-
-AWAITED = frozenset({"tentative", "confirmed"})
-"""The states before an arrival."""
 
 
 def assign_all(house: House, room_type: Key, until: date) -> Command:
@@ -342,128 +342,114 @@ def assign_all(house: House, room_type: Key, until: date) -> Command:
     )
 
 
-# -- ended and taken back ----------------------------------------------------------------------
+# -- the rules ---------------------------------------------------------------------------------
 
 
-def cancel(house: House, key: Key, *, waive: bool = False) -> Command:
-    """Cancel a booking, with the fee of its own policy or without."""
-    known = house.bookings.get(key)
+def _may_be_confirmed(house: House, booking: Booking) -> bool:
+    held = booking.hold_until is not None and booking.hold_until > house.now
+    return booking.status == "tentative" and held
 
-    def learn(result: Any) -> None:
-        assert known is not None
-        fee = 0 if waive else cancellation_fee(known, house.day)
-        refund = end(house, known, fee)
-        assert (result.fee.minor, result.refund.minor) == (fee, refund), (result, fee, refund)
-        shows(house, result.booking)
 
-    return Command(
-        operation=op.cancel_booking_with_refund,
-        arguments={
-            "booking_id": UUID(key),
-            "reason": "other plans",
-            **({"waive_fee": True} if waive else {}),
-        },
-        doubts=_UNKNOWN if known is None else against(ActionRefused=known.status not in AWAITED),
-        learn=learn,
-        needs=_override(waive),
-        event="booking.cancelled",
+_RARELY = st.sampled_from([False, False, False, True])
+_HOLDS = st.sampled_from([None, None, timedelta(hours=20), timedelta(hours=50), timedelta()])
+_NUMBERS = st.sampled_from([None, None, "N-1", "N-2"])
+_PRICES = st.none() | st.lists(st.sampled_from([0, 1, 9_999, 10_000, -1]), min_size=1, max_size=3)
+
+
+class ReservationRules(Driver):
+    """The rules on bookings."""
+
+    def first_bookings(self, house: House) -> None:
+        """Sell a unit from tomorrow on, so that there is something to do."""
+        self.run(house, book(house, next(iter(house.guests)), next(iter(house.types)), 1, 2))
+
+    @driving(op.create_booking_with_folio)
+    @rule(
+        hotel=HOTELS, guest=PICKS, of=PICKS, begins=st.integers(-1, 6), nights=st.integers(0, 5),
+        hold=_HOLDS, policy=st.none() | some.policies, number=_NUMBERS, prices=_PRICES,
+        force=_RARELY, manner=_MANNERS,
+    )  # fmt: skip
+    def book_with_terms(
+        self, hotel: int, guest: int, of: int, begins: int, nights: int, hold: timedelta | None,
+        policy: CancellationPolicy | None, number: str | None, prices: list[int] | None,
+        force: bool, manner: Manner,
+    ) -> None:  # fmt: skip
+        """Book with terms of all kinds."""
+        house = self.houses[hotel]
+        who, what = self.pick(house, "guests", guest), self.pick(house, "types", of)
+        given = None if prices is None else (prices * 5)[: nights or 1]
+        command = book(
+            house, who, what, begins, nights,
+            prices=given, hold=hold, policy=policy, number=number, force=force,
+        )  # fmt: skip
+        self.run(house, command, manner)
+
+    @driving(op.create_booking_with_folio)
+    @rule(hotel=HOTELS, begins=st.integers(0, 3), nights=st.integers(1, 4))
+    def book_soon(self, hotel: int, begins: int, nights: int) -> None:
+        """Book as most people do."""
+        house = self.houses[hotel]
+        first = self.pick(house, "types", len(house.types) - 1)
+        guest = next((key for key, erased in house.guests.items() if not erased), "0" * 32)
+        self.run(house, book(house, guest, first, begins, nights))
+
+    @driving(op.create_booking_with_folio)
+    @rule(
+        hotel=HOTELS,
+        of=PICKS,
+        spans=st.lists(st.tuples(st.integers(0, 4), st.integers(1, 4)), min_size=2, max_size=4),
     )
+    def book_many(self, hotel: int, of: int, spans: list[tuple[int, int]]) -> None:
+        """Sell stays of one type that overlap, so that some nights are full and others not."""
+        house = self.houses[hotel]
+        guest = self.pick(house, "guests", 0, lambda _, erased: not erased)
+        room_type = self.pick(house, "types", of % 20)
+        for begins, nights in spans:
+            self.run(house, book(house, guest, room_type, begins, nights))
 
+    # All rules are equally likely, and a full house is worth several others.
+    book_more = book_many
 
-def cancellation_fee(known: Booking, day: date) -> int:
-    """Return what a cancellation on ``day`` costs."""
-    free = (known.arrival - day).days >= known.policy.free_days and day <= known.arrival
-    return 0 if free else known.policy.late.of(known.prices())
-
-
-def end(house: House, known: Booking, fee: int) -> int:
-    """Cancel a booking; return what is paid back."""
-    house.release(known, house.day)
-    known.status, known.room = "cancelled", None
-    house.charge(known, "cancellation_fee", fee)
-    refund = house.refund_credit(known)
-    house.close_settled(known)
-    return refund
-
-
-def expire(house: House) -> Command:
-    """Let the holds that are over end."""
-    ended = [
-        booking
-        for key, booking in sorted(house.bookings.items())
-        if booking.status == "tentative"
-        and booking.hold_until is not None
-        and booking.hold_until <= house.now
-    ]
-
-    def learn(result: Any) -> None:
-        assert [told.id.hex for told in result] == [known.key for known in ended], result
-        for known in ended:
-            end(house, known, 0)
-
-    return Command(operation=op.expire_holds, arguments={}, learn=learn)
-
-
-def give_up(house: House, known: Booking, from_night: date) -> None:
-    """Make a no-show of a booking."""
-    fee = known.policy.no_show.of(known.prices())
-    house.release(known, from_night)
-    known.status, known.room = "no_show", None
-    house.charge(known, "no_show_fee", fee)
-
-
-def mark_no_show(house: House, key: Key) -> Command:
-    """Give a booking up whose guest did not come."""
-    known = house.bookings.get(key)
-
-    def learn(told: Any) -> None:
-        assert known is not None
-        give_up(house, known, house.day)
-        shows(house, told)
-
-    doubts = _UNKNOWN
-    if known is not None:
-        doubts = against(ActionRefused=known.status != "confirmed" or house.day <= known.arrival)
-    return Command(
-        operation=op.mark_no_show,
-        arguments={"booking_id": UUID(key)},
-        doubts=doubts,
-        learn=learn,
-        event="booking.noShow",
-    )
-
-
-def reinstate(house: House, key: Key, *, force: bool = False) -> Command:
-    """Take a cancelled or no-show booking back."""
-    known = house.bookings.get(key)
-    doubts = _UNKNOWN
-    if known is not None:
-        coming = nights_between(max(known.arrival, house.day), known.departure)
-        doubts = against(
-            ActionRefused=known.status not in ("cancelled", "no_show")
-            or known.is_over(house.day)
-            or (not force and bool(house.full(known.room_type, coming)))
+    @driving(op.confirm_booking)
+    @when("bookings", _may_be_confirmed)
+    @rule(hotel=HOTELS, booking=PICKS, manner=_MANNERS)
+    def confirm(self, hotel: int, booking: int, manner: Manner) -> None:
+        """Confirm a booking."""
+        house = self.house(hotel, "bookings", _may_be_confirmed)
+        self.run(
+            house, confirm(house, self.pick(house, "bookings", booking, _may_be_confirmed)), manner
         )
 
-    def learn(told: Any) -> None:
-        assert known is not None
-        known.status, known.hold_until = "confirmed", None
-        for day in coming:
-            known.nights[day].released = False
-            known.nights[day].room_type = known.room_type
-        known.total = sum(known.prices())
-        if not house.open_folios(known.key):
-            house.folios[house.folios_of(known.key)[0]].is_open = True
-        shows(house, told)
+    @driving(op.amend_stay)
+    @when("bookings", is_(*HOLDING))
+    @rule(
+        hotel=HOTELS, booking=PICKS, begins=st.integers(-2, 3), nights=st.integers(0, 6),
+        force=_RARELY, manner=_MANNERS,
+    )  # fmt: skip
+    def amend(
+        self, hotel: int, booking: int, begins: int, nights: int, force: bool, manner: Manner
+    ) -> None:
+        """Give a booking other dates."""
+        house = self.house(hotel, "bookings", is_(*HOLDING))
+        key = self.pick(house, "bookings", booking, is_(*HOLDING))
+        self.run(house, amend(house, key, begins, nights, force=force), manner)
 
-    return Command(
-        operation=op.reinstate_booking,
-        arguments={"booking_id": UUID(key), **_forced(force)},
-        doubts=doubts,
-        learn=learn,
-        needs=_override(force),
-        event="booking.reinstated",
-    )
+    @driving(op.assign_room)
+    @when("bookings", is_(*AWAITED))
+    @rule(hotel=HOTELS, booking=PICKS, room=st.none() | PICKS, force=_RARELY, manner=_MANNERS)
+    def assign(
+        self, hotel: int, booking: int, room: int | None, force: bool, manner: Manner
+    ) -> None:
+        """Give a booking a room."""
+        house = self.house(hotel, "bookings", is_(*AWAITED))
+        where = None if room is None else self.pick(house, "rooms", room)
+        key = self.pick(house, "bookings", booking, is_(*AWAITED))
+        self.run(house, assign(house, key, where, force=force), manner)
 
-
-# -- the rules ---------------------------------------------------------------------------------
+    @driving(op.assign_rooms)
+    @rule(hotel=HOTELS, of=PICKS, days=st.integers(0, 5), manner=_MANNERS)
+    def assign_all(self, hotel: int, of: int, days: int, manner: Manner) -> None:
+        """Give rooms to all who arrive soon."""
+        house = self.houses[hotel]
+        command = assign_all(house, self.pick(house, "types", of), house.day + days * DAY)
+        self.run(house, command, manner)
