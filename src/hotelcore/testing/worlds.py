@@ -35,6 +35,10 @@ RANDOM: Mapping[tuple[str, str], str] = {
     ("hc_feed", "token"): "names a lease, made anew for each",
     ("hc_inbox", "token"): "names a lease, made anew for each",
     ("hc_dead_letter", "token"): "names a lease, made anew for each",
+    ("hc_audit_log", "mac"): "stands for an entry, in which are ids",
+    ("hc_audit_head", "mac"): "as in the log",
+    ("hc_subject_key", "sealed"): "a random key, sealed under a random nonce",
+    ("hc_pms_config", "api_key"): "sealed under a random nonce",
 }
 """Columns that differ between two equal worlds, each with the reason; they are left out."""
 

@@ -11,6 +11,7 @@ from hypothesis.stateful import rule
 
 from hotelcore import operations as op
 from hotelcore.access import Role
+from hotelcore.domain.audit import Outcome
 from hotelcore.domain.bookings import Action
 from hotelcore.domain.stays import Stay
 from hotelcore.lists import (
@@ -44,7 +45,7 @@ _LISTS: Mapping[str, Callable[[UnitOfWork, str | None, int], Any]] = {
 
 
 def _audit_page(uow: UnitOfWork, after: str | None, most: int) -> Any:
-    return uow.audit.page(AuditFilter(), after=after, limit=most)
+    return uow.audit.page(AuditFilter(outcome=Outcome.DONE), after=after, limit=most)
 
 
 class ReadingRules(Driver):
