@@ -37,8 +37,8 @@ apidoc_modules = [
         "automodule_options": {"members", "show-inheritance", "undoc-members"},
     }
 ]
-# SQLAlchemy describes this attribute with a link into its own pages.
-autodoc_default_options = {"exclude-members": "cache_ok"}
+# SQLAlchemy describes these attributes with links into its own pages.
+autodoc_default_options = {"exclude-members": "cache_ok, inherit_cache"}
 autodoc_member_order = "bysource"
 autodoc_typehints = "description"
 autodoc_typehints_description_target = "documented_params"

@@ -12,7 +12,8 @@ import attrs
 from attrs import frozen
 
 from hotelcore import Actor, HotelCore
-from hotelcore.testing import Fault, Faults, Witness
+from hotelcore.testing.faults import Fault, Faults
+from hotelcore.testing.killing import Witness
 from tests.every_operation import GoodCall
 from tests.injection.points import CASES, concerned, prepared
 from tests.small_hotel import open_hotel

@@ -20,7 +20,7 @@ from hotelcore.operations import (
     record_payment,
     register_guest,
 )
-from hotelcore.testing import Fault, Faults
+from hotelcore.testing.faults import Fault, Faults
 from hotelcore.vault import Secret
 from tests.every_operation import NAMES, GoodCall, good_call
 from tests.injection.states import same_words, state_of, transactions_left_open

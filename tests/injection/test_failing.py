@@ -24,7 +24,7 @@ from hotelcore import Actor, AsyncHotelCore, HotelCore, Role
 from hotelcore.errors import DatabaseFailure, LimitExceeded, NotFound
 from hotelcore.ids import GuestId, HotelId, new_id
 from hotelcore.operations import amend_guest, register_guest
-from hotelcore.testing import Fault, Faults
+from hotelcore.testing.faults import Fault, Faults
 from hotelcore.unit_of_work import UnitOfWork
 from tests.hindrances import linger
 from tests.injection.states import state_of, transactions_left_open

@@ -15,7 +15,8 @@ from sqlalchemy.exc import DBAPIError
 from hotelcore import AsyncHotelCore, HotelCore
 from hotelcore.errors import InvalidInput
 from hotelcore.sql.translation import Failure, failure_of
-from hotelcore.testing import Ending, Fault, Faults, Witness, kill_during
+from hotelcore.testing.faults import Fault, Faults
+from hotelcore.testing.killing import Ending, Witness, kill_during
 from tests.hindrances import linger
 
 INSERT = text("INSERT INTO note VALUES (1)")

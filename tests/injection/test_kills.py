@@ -20,7 +20,8 @@ import pytest
 
 from hotelcore.errors import NotFound
 from hotelcore.ids import HotelId
-from hotelcore.testing import Fault, kill_during
+from hotelcore.testing.faults import Fault
+from hotelcore.testing.killing import kill_during
 from tests.injection.doomed import Letter, die_at_a_call, work_until_killed
 from tests.injection.load import Load
 from tests.injection.points import CASES, Bench

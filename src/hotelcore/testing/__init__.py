@@ -18,16 +18,6 @@
 
 from __future__ import annotations
 
-from hotelcore.testing.faults import Fault, Faults
-from hotelcore.testing.killing import Ending, Witness, kill_during
 from hotelcore.testing.pms import AsyncScriptedPms, ScriptedPms
 
-__all__ = [
-    "AsyncScriptedPms",
-    "Ending",
-    "Fault",
-    "Faults",
-    "ScriptedPms",
-    "Witness",
-    "kill_during",
-]
+__all__ = ["AsyncScriptedPms", "ScriptedPms"]

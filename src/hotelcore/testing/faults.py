@@ -1,4 +1,4 @@
-"""Makes the calls to a database driver fail, each in turn: `Faults` on an engine, one `Fault` each.
+"""Makes the calls to a database driver fail, each in turn.
 
 The engine goes on to use the real driver and the real database. Its connections are of a class of
 ours, derived from the driver's, that counts the calls and lets the chosen one fail. So what a test

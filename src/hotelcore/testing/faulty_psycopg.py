@@ -16,7 +16,7 @@ __all__ = ["FaultyConnection", "FaultyCursor", "opening"]
 
 
 class FaultyConnection(psycopg.Connection[Any]):
-    """A connection that asks its `Faults` before each call."""
+    """A connection that asks its ``Faults`` before each call."""
 
     faults: Faults
 
@@ -70,7 +70,7 @@ class FaultyConnection(psycopg.Connection[Any]):
 
 
 class FaultyCursor(psycopg.Cursor[Any]):
-    """A cursor that asks its connection's `Faults` before each call."""
+    """A cursor that asks its connection's ``Faults`` before each call."""
 
     def _through(self, name: str, call: Any) -> Any:
         on = self.connection

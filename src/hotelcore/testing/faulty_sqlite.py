@@ -14,7 +14,7 @@ __all__ = ["FaultyConnection", "FaultyCursor", "opening"]
 
 
 class FaultyConnection(sqlite3.Connection):
-    """A connection that asks its `Faults` before each call."""
+    """A connection that asks its ``Faults`` before each call."""
 
     def __init__(self, faults: Faults, *args: Any, **kwargs: Any) -> None:
         self._faults = faults
@@ -77,7 +77,7 @@ class FaultyConnection(sqlite3.Connection):
 
 
 class FaultyCursor(sqlite3.Cursor):
-    """A cursor that asks its connection's `Faults` before each call."""
+    """A cursor that asks its connection's ``Faults`` before each call."""
 
     def __init__(self, connection: FaultyConnection, faults: Faults) -> None:
         super().__init__(connection)

@@ -18,7 +18,7 @@ from sqlalchemy.engine import URL
 
 from hotelcore.access import Policy
 from hotelcore.clock import Clock
-from hotelcore.core.terms import Core, Terms, joining, pause_before_next
+from hotelcore.core._terms import Core, Terms, joining, pause_before_next
 from hotelcore.domain.audit import AuditHead, AuditReport
 from hotelcore.errors import DatabaseBusy, InvalidInput
 from hotelcore.events.bus import EventBus

@@ -22,7 +22,7 @@ from sqlalchemy.util import await_only
 
 from hotelcore.access import Policy
 from hotelcore.clock import Clock
-from hotelcore.core.terms import Core, Terms, joining, pause_before_next
+from hotelcore.core._terms import Core, Terms, joining, pause_before_next
 from hotelcore.domain.audit import AuditHead, AuditReport
 from hotelcore.errors import DatabaseBusy, WaitTimeout
 from hotelcore.events.bus import AsyncEventBus

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Generator
+from collections.abc import Generator
 from contextlib import (
     ExitStack,
     contextmanager,
@@ -102,7 +102,9 @@ def pause_before_next(attempt: int, deadline: Deadline) -> float:
 class Core:
     """What both cores hold, and the connections and transactions of neither."""
 
-    _tell_now: Callable[[Actor, Written], None]
+    def _tell_now(self, actor: Actor, written: Written) -> None:
+        """Tell this process's listeners what the host has committed."""
+        raise NotImplementedError
 
     def __init__(
         self,
