@@ -4,9 +4,9 @@
 data, in the TOML files beside this one: a small replacement in one file, or in several, and the
 tests that guard what it breaks. The checkout itself is never changed.
 
-A fault is caught when one of its tests fails that passes without it. Code that cannot even be imported, or that fails for
-want of a name, is a broken replacement and no fault, unless the fault says that the import is what
-refuses it. Ends with 1 if a fault was not caught, or if any of the tests fails without one.
+A fault is caught when one of its tests fails that passes without it. Code that cannot even be
+imported, or that fails for want of a name, is a broken replacement and no fault, unless the fault
+says that the import is what refuses it. Ends with 1 if a fault was not caught, or if any of the tests fails without one.
 """
 
 from __future__ import annotations
@@ -124,7 +124,7 @@ def _copy() -> Iterator[Path]:
 
 @frozen
 class _Run:
-    """How the tests ended: pytest's code, and which of them failed, with the reason of the first."""
+    """How the tests ended: pytest's code, which of them failed, and why the first one did."""
 
     code: int
     failed: tuple[str, ...]
