@@ -604,6 +604,7 @@ def test_a_host_may_ask_for_another_attempt(hotel: SmallHotel) -> None:
         "hc_guest": 1,
         "hc_idempotency": 1,
         "hc_outbox": 1,
+        "hc_subject_key": 1,
     }
 
 

@@ -178,7 +178,7 @@ class IdentityRefused(HotelcoreError):
     def message(self) -> str:
         """Say why, without anything that the token said."""
         about = "" if self.claim is None else f" ({self.claim})"
-        return f"this identity is refused: {_IDENTITY_REASONS[self.reason]}{about}"
+        return f"this identity is refused: {_IDENTITY_REASONS.get(self.reason, self.reason)}{about}"
 
 
 # -- refusals of the trade -------------------------------------------------------------------

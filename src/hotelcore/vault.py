@@ -51,6 +51,8 @@ __all__ = [
 ]
 
 KEY_BYTES = 32
+"""How many bytes a key has."""
+
 KEY_VARIABLE = "PMS_ENCRYPTION_KEY"
 """The environment variable of key 1; the others are this with ``_2``, ``_3``, …"""
 

@@ -57,7 +57,7 @@ from hotelcore.text import clean_text
 # Free-form: any JSON may stand in these.
 _OPEN = {(audit.Change, "before"), (audit.Change, "after")}
 # Facts that one module hands to another of the library, and that nobody stores or sends.
-_INNER = {bookings.Surroundings}
+_INNER = {audit.AuditProblem, audit.AuditReport, bookings.Surroundings}
 _MODULES = (
     audit,
     availability,

@@ -12,6 +12,7 @@ from sqlalchemy import Connection, Engine, NullPool, create_engine, make_url, te
 from hotelcore import HotelCore, TableNames
 from hotelcore.sql.granting import grant
 from tests.postgres_server import fresh_database
+from tests.small_hotel import KEYS
 
 _PASSWORD = "of-a-test"  # it opens nothing but databases of tests
 
@@ -32,6 +33,7 @@ class Land:
 
     def core(self, **options: object) -> HotelCore:
         """Make a core of the application."""
+        options = {"keys": KEYS, **options}
         return HotelCore(self.app, names=self.names, row_security=True, **options)  # type: ignore[arg-type]  # as an editor would complete them
 
     def execute(self, *statements: str, url: str | None = None) -> None:

@@ -31,6 +31,8 @@ HIDDEN = "…"
 """What stands in an entry for a guest's own data."""
 
 _MOST_ENTRIES = 2**63 - 1
+_MOST_SEALED = 2**20
+_MOST_KEYS = 2**32 - 1
 
 
 class Outcome(StrEnum):
@@ -52,7 +54,7 @@ class Change:
     resource_id: UUID = fields.identifier()
     before: wire.Json
     after: wire.Json
-    sealed: str | None = attrs.field(default=None, repr=False)
+    sealed: str | None = fields.text(_MOST_SEALED, optional=True)
 
     def revealed(self, before: wire.Json, after: wire.Json) -> Change:
         """Return the change with the personal data in its place."""
@@ -168,7 +170,7 @@ class AuditHead:
     hotel_id: HotelId = fields.identifier()
     sequence: int = fields.count(0, _MOST_ENTRIES)
     mac: str = fields.text(64)
-    key_number: int | None = attrs.field(default=None)
+    key_number: int | None = fields.count(1, _MOST_KEYS, optional=True)
 
 
 class Fault(StrEnum):

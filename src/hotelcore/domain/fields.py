@@ -144,14 +144,18 @@ def text(most: int, *, least: int = 1, optional: bool = False, personal: bool = 
     return field(validator=check, metadata=metadata)
 
 
-def count(low: int, high: int, *, default: int | None = None) -> Checked:
+def count(low: int, high: int, *, default: int | None = None, optional: bool = False) -> Checked:
     """Give a field for a whole number from ``low`` to ``high``, both included."""
 
     def check(_: object, attribute: Attribute[Checked], value: object) -> None:
+        if optional and value is None:
+            return
         if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
             raise InvalidInput(attribute.name, f"must be a whole number from {low} to {high}")
 
-    return field(validator=check) if default is None else field(default=default, validator=check)
+    if default is None and not optional:
+        return field(validator=check)
+    return field(default=default, validator=check)
 
 
 def member(name: str, kind: type[E], value: Checked) -> E:

@@ -20,7 +20,7 @@ __all__ = ["MoneyRules", "allow", "charge", "open_folio", "pay", "refund", "void
 
 _MANNERS = st.sampled_from(MANNERS)
 _AMOUNTS = st.sampled_from([100, 1, 9_999, 333, 20_000, 0, -5])
-_SHARES = st.sampled_from([1, 2, 3, 4])
+_SHARES = st.sampled_from([1, 2, 3, 0])
 _WHY = "a complaint"
 
 
@@ -314,12 +314,13 @@ class MoneyRules(Driver):
     @when("lines", _is("payment"))
     @rule(hotel=HOTELS, choice=PICKS, share=_SHARES, manner=_MANNERS)
     def refund_part(self, hotel: int, choice: int, share: int, manner: Manner) -> None:
-        """Give a share of what is left of a payment back."""
+        """Give a share of what is left of a payment back, or more than that."""
         house = self.house(hotel, "lines", _is("payment"))
         payments = [key for key, line in house.lines.items() if line.kind == "payment"]
         if payments:
             key = payments[choice % len(payments)]
-            self.run(house, refund(house, key, house.left_of(key) // share), manner)
+            left = house.left_of(key)
+            self.run(house, refund(house, key, left // share if share else left + 1), manner)
 
     @driving(op.refund_payment)
     @when("lines", _is("payment"))

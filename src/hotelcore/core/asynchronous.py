@@ -1,0 +1,280 @@
+"""The library for asyncio: `AsyncHotelCore`, its handle and its open units."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections.abc import AsyncGenerator, Callable, Generator
+from contextlib import (
+    AbstractContextManager,
+    aclosing,
+    asynccontextmanager,
+    contextmanager,
+)
+from datetime import timedelta
+from typing import TYPE_CHECKING, Concatenate, ParamSpec, TypeVar
+
+import attrs
+from attrs import frozen
+from sqlalchemy import Connection
+from sqlalchemy.engine import URL
+from sqlalchemy.util import await_only
+
+from hotelcore.access import Policy
+from hotelcore.clock import Clock
+from hotelcore.core.terms import Core, Terms, joining, pause_before_next
+from hotelcore.domain.audit import AuditHead, AuditReport
+from hotelcore.errors import DatabaseBusy, WaitTimeout
+from hotelcore.events.bus import AsyncEventBus
+from hotelcore.events.trace import Trace
+from hotelcore.ids import HotelId
+from hotelcore.sql.audit_verifying import verify
+from hotelcore.sql.creation import create_schema
+from hotelcore.sql.limits import Deadline, Limits
+from hotelcore.sql.proofs import Proofs, prove, snapshot
+from hotelcore.sql.schema import TableNames
+from hotelcore.sql.transactions import (
+    Written,
+    perform,
+    read,
+    refuse_unless_plain,
+    write,
+)
+from hotelcore.sql.translation import translated
+from hotelcore.subscriptions import Subscriptions
+from hotelcore.tenancy import Actor
+from hotelcore.unit_of_work import UnitOfWork
+from hotelcore.vault import KeyProvider
+
+if TYPE_CHECKING:
+    from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+    from sqlalchemy.orm import Session
+
+__all__ = ["AsyncDesk", "AsyncHotelCore", "AsyncUnit"]
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+class AsyncHotelCore(Core):
+    """The library over one database, for asyncio. The operations are the very same functions.
+
+    ``database`` is a URL (``sqlite:///hotel.db``, ``postgresql://…``) or an `AsyncEngine` of
+    the host's. Needs the ``async`` extra; `MissingExtra` says so. See `HotelCore`.
+    """
+
+    def __init__(
+        self,
+        database: str | URL | AsyncEngine,
+        *,
+        names: TableNames | None = None,
+        limits: Limits | None = None,
+        clock: Clock | None = None,
+        subscriptions: Subscriptions | None = None,
+        policy: Policy | None = None,
+        keys: KeyProvider | None = None,
+        row_security: bool = False,
+    ) -> None:
+        from hotelcore.sql.asynchronous import async_engine  # an extra, so only when wanted
+
+        self.engine: AsyncEngine = async_engine(database)
+        super().__init__(
+            self.engine.sync_engine,
+            names=names,
+            limits=limits,
+            clock=clock,
+            subscriptions=subscriptions,
+            policy=policy,
+            keys=keys,
+            row_security=row_security,
+        )
+        self.events = AsyncEventBus()
+
+    async def create_schema(self) -> None:
+        """Create the tables that are missing; see `HotelCore.create_schema`."""
+        with translated(self._limits, changing_schema=True):
+            async with self.engine.connect() as connection:
+                await connection.run_sync(create_schema, self._names)
+
+    def acting_as(
+        self, actor: Actor, *, correlation_id: str | None = None, traceparent: str | None = None
+    ) -> AsyncDesk:
+        """Give the handle through which ``actor`` works; see `HotelCore.acting_as`."""
+        trace = Trace(correlation_id=correlation_id, traceparent=traceparent)
+        return AsyncDesk(self, self._terms(actor, trace))
+
+    async def prove(self, hotel_id: HotelId, *, commands: int | None = None) -> Proofs:
+        """Check that a hotel's records agree with each other; see `HotelCore.prove`."""
+
+        def seen(connection: Connection) -> Proofs:
+            with snapshot(connection, self._names) as whole:
+                return prove(whole, hotel_id, commands=commands)
+
+        with translated(self._limits):
+            async with self._connection(
+                Deadline.start(self._clock, self._limits, hotel_id)
+            ) as connection:
+                return await connection.run_sync(seen)
+
+    async def verify_audit(
+        self, hotel_id: HotelId, *, since: AuditHead | None = None
+    ) -> AuditReport:
+        """Check that a hotel's audit log is whole; see `HotelCore.verify_audit`."""
+
+        def seen(connection: Connection) -> AuditReport:
+            with snapshot(connection, self._names) as whole:
+                return verify(whole, hotel_id, self._keys, since=since)
+
+        with translated(self._limits):
+            async with self._connection(
+                Deadline.start(self._clock, self._limits, hotel_id)
+            ) as connection:
+                return await connection.run_sync(seen)
+
+    async def close(self) -> None:
+        """Close the pooled connections."""
+        await self.engine.dispose()
+
+    async def _tell(self, actor: Actor, written: Written) -> None:
+        for event in written.events:
+            await self.events.emit(event, hotel_id=actor.hotel_id)
+
+    def _tell_now(self, actor: Actor, written: Written) -> None:
+        # A commit of the host's on this engine runs where awaiting is possible.
+        await_only(self._tell(actor, written))
+
+    @asynccontextmanager
+    async def _connection(self, deadline: Deadline) -> AsyncGenerator[AsyncConnection]:
+        wait = min(deadline.limits.wait_limit.total_seconds(), max(deadline.left, 0))
+        connection = self.engine.connect()
+        try:
+            with translated(deadline.limits):
+                async with asyncio.timeout(wait):
+                    await connection.start()
+        except TimeoutError:
+            raise WaitTimeout(wait) from None
+        async with aclosing(connection):
+            if self._unchecked:
+                with translated(deadline.limits):
+                    await connection.run_sync(self._check)
+            yield connection
+
+
+@frozen
+class AsyncDesk:
+    """An actor at work in one hotel, for asyncio; see `Desk`."""
+
+    _core: AsyncHotelCore
+    _its: Terms
+
+    @property
+    def actor(self) -> Actor:
+        """Who acts, and in which hotel."""
+        return self._its.commission.actor
+
+    def once(self, idempotency_key: str) -> AsyncDesk:
+        """Give a handle whose `run` has one effect under this key; see `Desk.once`."""
+        return attrs.evolve(self, its=self._its.under_key(idempotency_key))
+
+    def within(
+        self,
+        *,
+        wait_limit: timedelta | None = None,
+        time_limit: timedelta | None = None,
+        isolation: str | None = None,
+    ) -> AsyncDesk:
+        """Give a handle with other limits; see `Desk.within`."""
+        return attrs.evolve(self, its=self._its.limited(wait_limit, time_limit, isolation))
+
+    async def run(
+        self,
+        operation: Callable[Concatenate[UnitOfWork, P], R],
+        /,
+        *args: P.args,
+        **kwargs: P.kwargs,
+    ) -> R:
+        """Run one operation, or a function of your own, as one transaction; see `Desk.run`."""
+        unit, attempt = self._its.unit(), 0
+        while True:
+            attempt, written = attempt + 1, Written()
+
+            def work(connection: Connection, written: Written = written) -> R:
+                with write(connection, unit, written) as uow:
+                    return perform(uow, self._its.once, operation, args, kwargs)
+
+            try:
+                async with self._core._connection(unit.deadline) as connection:
+                    result = await connection.run_sync(work)
+            except DatabaseBusy:
+                await asyncio.sleep(pause_before_next(attempt, unit.deadline))
+                continue
+            await self._core._tell(self.actor, written)
+            return result
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncGenerator[AsyncUnit]:
+        """Open a transaction for several steps; see `Desk.transaction`."""
+        unit, written = self._its.longer_unit(), Written()
+        async with (
+            self._core._connection(unit.deadline) as connection,
+            _opened(connection, lambda sync: write(sync, unit, written)) as opened,
+        ):
+            yield opened
+        await self._core._tell(self.actor, written)
+
+    @asynccontextmanager
+    async def reading(self) -> AsyncGenerator[AsyncUnit]:
+        """Open a unit that only reads; see `Desk.reading`."""
+        unit = self._its.longer_unit()
+        async with (
+            self._core._connection(unit.deadline) as connection,
+            _opened(connection, lambda sync: read(sync, unit)) as opened,
+        ):
+            yield opened
+
+    @contextmanager
+    def joining(self, host: Connection | Session) -> Generator[UnitOfWork]:
+        """Work inside the host's open transaction, from within its ``run_sync``.
+
+        ``await session.run_sync(work)`` hands ``work`` the `Session` to give here; see
+        `Desk.joining`.
+        """
+        with joining(self._core, self._its, host) as uow:
+            yield uow
+
+
+@frozen
+class AsyncUnit:
+    """An open unit of work, for asyncio: its repositories are reached through `run`."""
+
+    _connection: AsyncConnection
+    _uow: UnitOfWork
+
+    async def run(
+        self,
+        work: Callable[Concatenate[UnitOfWork, P], R],
+        /,
+        *args: P.args,
+        **kwargs: P.kwargs,
+    ) -> R:
+        """Run an operation, or any function of the unit of work, inside this unit."""
+        refuse_unless_plain(work)
+        return await self._connection.run_sync(lambda _: work(self._uow, *args, **kwargs))
+
+
+@asynccontextmanager
+async def _opened(
+    connection: AsyncConnection,
+    opening: Callable[[Connection], AbstractContextManager[UnitOfWork]],
+) -> AsyncGenerator[AsyncUnit]:
+    """Enter and leave a synchronous unit where its statements may await."""
+    unit = await connection.run_sync(opening)
+    uow = await connection.run_sync(lambda _: unit.__enter__())
+    try:
+        yield AsyncUnit(connection, uow)
+    except BaseException:
+        failure = sys.exc_info()
+        if not await connection.run_sync(lambda _: unit.__exit__(*failure)):
+            raise
+    else:
+        await connection.run_sync(lambda _: unit.__exit__(None, None, None))
