@@ -149,7 +149,8 @@ def _run(copy: Path, tests: Sequence[str], *options: str) -> _Run:
         **os.environ,
         "PYTHONPATH": str(copy / "src"),
         "HOTELCORE_SHARED": shared,
-        "CI": "true",  # the same examples for the same code, and whole lines in the summary
+        "CI": "true",  # whole lines in the summary
+        "HYPOTHESIS_PROFILE": "faults",
     }
     command = [sys.executable, "-m", "pytest", "-q", "-rfE", "-p", "no:cacheprovider", *options]
     try:
