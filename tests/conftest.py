@@ -9,7 +9,8 @@ Fixtures
 Environment
     `HOTELCORE_TEST_POSTGRES`   SQLAlchemy URL of a server to use instead of an embedded one
     `HOTELCORE_SHARED`          the folder of `shared_data`; default `../shared` beside the checkout
-    `HYPOTHESIS_PROFILE`        `dev`, `ci` (default where `CI` is set), `smoke`, `faults`, `nightly`
+    `HYPOTHESIS_PROFILE`        `dev`, `ci` (default where `CI` is set), `smoke`, `faults`, or
+                                `nightly`
     `CI`                        where it is `true`, missing shared data is a failure
 """
 

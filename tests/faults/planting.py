@@ -6,7 +6,8 @@ tests that guard what it breaks. The checkout itself is never changed.
 
 A fault is caught when one of its tests fails that passes without it. Code that cannot even be
 imported, or that fails for want of a name, is a broken replacement and no fault, unless the fault
-says that the import is what refuses it. Ends with 1 if a fault was not caught, or if any of the tests fails without one.
+says that the import is what refuses it. Ends with 1 if a fault was not caught, or if any of the
+tests fails without one.
 """
 
 from __future__ import annotations
@@ -38,8 +39,9 @@ _COPIES = 2
 _MOST_SECONDS = 300
 # What pytest ends with when all passed, when a test failed, and when nothing could be imported.
 _PASSED, _FAILED, _NOT_IMPORTED = 0, 1, (2, 4)
+_PLAIN = ("-p", "no:cacheprovider", "-p", "no:randomly")
 _CLUMSY = ("NameError", "UnboundLocalError", "ImportError", "ModuleNotFoundError", "SyntaxError")
-_SUMMARY = re.compile(r"^(?:FAILED|ERROR) (.+?)(?: - (.*))?$", re.MULTILINE)
+_SUMMARY = re.compile(r"^(?:FAILED|ERROR) (tests/.+?)(?: - (.*))?$", re.MULTILINE)
 
 
 @frozen(kw_only=True)
@@ -152,7 +154,7 @@ def _run(copy: Path, tests: Sequence[str], *options: str) -> _Run:
         "CI": "true",  # whole lines in the summary
         "HYPOTHESIS_PROFILE": "faults",
     }
-    command = [sys.executable, "-m", "pytest", "-q", "-rfE", "-p", "no:cacheprovider", *options]
+    command = [sys.executable, "-m", "pytest", "-q", "-rfE", *_PLAIN, *options]
     try:
         done = subprocess.run(
             [*command, *tests],
