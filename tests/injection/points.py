@@ -21,9 +21,10 @@ from hotelcore.operations import (
     register_guest,
 )
 from hotelcore.testing import Fault, Faults
+from hotelcore.vault import Secret
 from tests.every_operation import NAMES, GoodCall, good_call
 from tests.injection.states import same_words, state_of, transactions_left_open
-from tests.small_hotel import PRICE, TODAY, SmallHotel, open_hotel
+from tests.small_hotel import KEYS, PRICE, TODAY, SmallHotel, open_hotel
 
 __all__ = ["CASES", "Bench", "Clean", "chosen", "concerned", "points_of", "prepared", "words"]
 
@@ -57,14 +58,17 @@ _MUCH: Mapping[str, Callable[[SmallHotel], GoodCall]] = {
         hotel.desk, "anonymise_guest", {"guest_id": _known_guest(hotel).guest_id}
     ),
 }
-CASES: Sequence[str] = [*NAMES, *_MUCH]
-"""Every operation, and some again in a hotel where there is more to do."""
+# A secret has no place under a key, so nothing could tell a repetition from a second change.
+_WITHOUT_KEY = {"change_pms_key"}
+CASES: Sequence[str] = [*(name for name in NAMES if name not in _WITHOUT_KEY), *_MUCH]
+"""Every operation that may have a key, and some again in a hotel where there is more to do."""
 
 
 def prepared(case: str, hotel: SmallHotel) -> GoodCall:
     """Prepare the hotel for an operation, and the call under a key."""
     call = _MUCH[case](hotel) if case in _MUCH else good_call(case, hotel)
-    return attrs.evolve(call, desk=call.desk.once("the key"))
+    arguments = {k: v for k, v in call.arguments.items() if not isinstance(v, Secret)}
+    return attrs.evolve(call, desk=call.desk.once("the key"), arguments=arguments)
 
 
 def concerned(call: GoodCall, hotel: SmallHotel) -> Sequence[HotelId]:
@@ -100,7 +104,7 @@ class Bench:
     def over(cls, url: str) -> Generator[Bench]:
         """Set up an empty database."""
         onlooker = create_engine(url, poolclass=StaticPool, isolation_level="AUTOCOMMIT")
-        with closing(HotelCore(url)) as core:
+        with closing(HotelCore(url, keys=KEYS)) as core:
             faults = Faults.on(core.engine)
             core.create_schema()
             try:

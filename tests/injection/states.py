@@ -10,7 +10,7 @@ from sqlalchemy import Column, Engine, LargeBinary, Table, TextClause, Uuid, bin
 from sqlalchemy.exc import OperationalError
 
 from hotelcore.ids import HotelId
-from hotelcore.sql.schema import METADATA, Instant
+from hotelcore.sql.schema import METADATA, Instant, Sealed
 from tests.hindrances import linger, sessions_in_transaction
 
 __all__ = ["same_words", "state_of", "transactions_left_open"]
@@ -73,7 +73,7 @@ def _key_of(table: Table) -> str:
 
 def _shown(column: Column[Any]) -> str:  # Any: a column of any type
     """Show of instants, and of what is encrypted, whether it is there."""
-    hidden = isinstance(column.type, Instant | LargeBinary)
+    hidden = isinstance(column.type, Instant | LargeBinary | Sealed)
     return f"'{column.name}', {column.name}{' IS NOT NULL' if hidden else ''}"
 
 

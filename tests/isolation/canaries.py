@@ -20,6 +20,7 @@ from uuid import UUID
 import attrs
 
 from hotelcore.domain.fields import Attributes
+from hotelcore.vault import Secret
 
 __all__ = ["Mark", "Twins", "Words", "marks", "marks_in_text", "shape", "twin"]
 
@@ -109,6 +110,8 @@ def _inside(value: Any) -> Iterable[object]:  # Any: its class is asked for
 
 def _opaque(value: object) -> list[object]:
     """Return what can be seen of a value of any other class."""
+    if isinstance(value, Secret):
+        return [value.reveal()]
     if isinstance(value, bytes):
         return [value.decode("latin-1")]
     inside = [getattr(value, "obj", None), getattr(value, "args", None)]

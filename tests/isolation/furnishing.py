@@ -35,6 +35,7 @@ from hotelcore.sql.dead_letters import DEAD_LETTERS
 from hotelcore.sql.inbox import INBOX
 from hotelcore.subscriptions import Delivery
 from hotelcore.tenancy import Actor
+from hotelcore.vault import Secret
 from tests.isolation.canaries import Words
 
 __all__ = ["OPENING", "furnish"]
@@ -170,6 +171,7 @@ class _House:
             vendor=word(),
             external_hotel_id=word(),
             attributes=self._attributes(),
+            api_key=Secret(word()),
         )
         run(op.sync_pms_data, snapshot=self._snapshot())
         leaving, folio = self._moved_in(0, 1)

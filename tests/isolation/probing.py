@@ -20,7 +20,7 @@ from hotelcore.access import Permission, Role
 from hotelcore.core import Desk
 from hotelcore.domain.money import Money
 from hotelcore.domain.stays import Stay
-from hotelcore.errors import DatabaseFailure, HotelcoreError, ReadOnly
+from hotelcore.errors import DatabaseFailure, HotelcoreError, PermissionDenied, ReadOnly
 from hotelcore.lists import Page
 from hotelcore.sql.transactions import Once, perform
 from hotelcore.sql.unit_of_work import SqlUnitOfWork
@@ -324,6 +324,9 @@ class Prober:
         self._count(call, outcome)
         self._scan(outcome, call)
         foreign = {m for m in call.marks if self._world.is_foreign(m, self._acting)}
+        if isinstance(outcome.error, PermissionDenied):
+            # A refusal is kept, with the name that the caller gave to what was refused.
+            self._world.adopt(self._acting, foreign)
         if not foreign or not _usable(outcome):
             return _usable(outcome)
         self.tally.foreign += 1

@@ -14,6 +14,7 @@ from attrs import define, field
 from sqlalchemy import Engine, event
 
 from hotelcore.core import HotelCore
+from hotelcore.errors import SecretWithheld
 from hotelcore.events.catalogue import CATALOGUE, Event
 from hotelcore.sql.statements import Statements
 from hotelcore.sql.unit_of_work import SqlUnitOfWork
@@ -79,7 +80,7 @@ def _chain(error: BaseException | None, *, shown: bool = False) -> Iterator[Base
 def _pickled(value: object) -> str:
     try:
         return pickle.dumps(value).decode("latin-1")
-    except (TypeError, AttributeError, pickle.PicklingError):
+    except (TypeError, AttributeError, pickle.PicklingError, SecretWithheld):
         return ""  # nobody can send it anywhere then
 
 

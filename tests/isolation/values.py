@@ -22,6 +22,7 @@ from hotelcore.errors import HotelcoreError
 from hotelcore.events.catalogue import CATALOGUE, Event
 from hotelcore.ids import new_id
 from hotelcore.pms import RemoteBooking
+from hotelcore.vault import Secret
 from tests.isolation.surface import Target
 from tests.isolation.world import TABLES_OF_IDS, Side
 
@@ -208,6 +209,9 @@ class Values:
     def _json(self, _: str) -> dict[str, str]:
         return {"found": self.text("reason")}
 
+    def _secret(self, name: str) -> Secret:
+        return Secret(self.text(name) or "none")
+
     def _attributes(self, _: str = "") -> Attributes:
         return Attributes({self.text("name"): self.text("reason")})
 
@@ -347,6 +351,7 @@ _MAKERS: Mapping[str, Callable[[Values, str], object]] = {
     "Json": Values._json,
     "Money": Values.money,
     "RemoteBooking": Values._remote_booking,
+    "Secret": Values._secret,
     "Stay": Values.stay,
     "UUID": Values.any_id,
     "bool": Values.flag,

@@ -19,6 +19,7 @@ from hotelcore.sql.engine import READING
 from hotelcore.sql.schema import METADATA, Id
 from tests.isolation.canaries import Mark, marks
 from tests.isolation.furnishing import NAMES, OPENING, furnish
+from tests.small_hotel import KEYS
 
 __all__ = ["FOREIGN_ROW", "TABLES_OF_IDS", "Side", "World"]
 
@@ -62,6 +63,7 @@ class Side:
     words: dict[str, list[str]] = field(factory=dict)
     records: dict[type, list[Any]] = field(factory=dict)  # entities of every class
     cursors: list[str] = field(factory=list)
+    adopted: set[Mark] = field(factory=set)
     digest: str = ""
 
 
@@ -79,7 +81,7 @@ class World:
     def furnished(cls, url: str) -> World:
         """Make the tables in an empty database, furnish it, and set the guard."""
         clock = FixedClock(OPENING)
-        core = HotelCore(url, clock=clock)
+        core = HotelCore(url, clock=clock, keys=KEYS)
         core.create_schema()
         hotels = furnish(core, clock)
         sides = tuple(Side(hotel, word) for hotel, word in zip(hotels, NAMES, strict=True))
@@ -91,9 +93,15 @@ class World:
     def is_foreign(self, mark: Mark, acting: Side) -> bool:
         """Tell whether a word or an id is of another hotel than the acting one."""
         if isinstance(mark, str):
+            if mark in acting.adopted:
+                return False
             _, word, number = mark.split("-")
             return number.isdecimal() and word != acting.word
         return self._owners.get(mark, acting.hotel_id) != acting.hotel_id
+
+    def adopt(self, side: Side, marks: Iterable[Mark]) -> None:
+        """Take other hotels' words for a hotel's own, once its own people wrote them down."""
+        side.adopted.update(mark for mark in marks if isinstance(mark, str))
 
     def is_known(self, mark: Mark) -> bool:
         """Tell whether some hotel has the id."""

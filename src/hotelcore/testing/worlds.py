@@ -11,7 +11,7 @@ import json
 import re
 from collections.abc import Callable, Mapping, Sequence
 from functools import cache
-from typing import Any
+from typing import Any, TypeAlias
 from uuid import UUID
 
 from sqlalchemy import Table, bindparam, select
@@ -22,9 +22,10 @@ from hotelcore.sql.schema import METADATA, Id
 __all__ = ["NUMBER", "RANDOM", "World", "differences", "world_of"]
 
 # What a driver gives for a column is of whatever type the column has.
-Rows = Sequence[Sequence[Any]]
-Read = Callable[[str], Rows]
-World = Mapping[str, list[tuple[Any, ...]]]
+Rows: TypeAlias = Sequence[Sequence[Any]]
+Read: TypeAlias = Callable[[str], Rows]
+World: TypeAlias = Mapping[str, list[tuple[Any, ...]]]
+"""Rows by table, each a tuple of its columns in the table's order."""
 
 NUMBER = r"(?<![0-9A-Za-z])[0-9A-HJKMNP-TV-Z]{10}(?![0-9A-Za-z])"
 """What a random confirmation number looks like."""
@@ -34,6 +35,10 @@ RANDOM: Mapping[tuple[str, str], str] = {
     ("hc_feed", "token"): "names a lease, made anew for each",
     ("hc_inbox", "token"): "names a lease, made anew for each",
     ("hc_dead_letter", "token"): "names a lease, made anew for each",
+    ("hc_audit_log", "mac"): "stands for an entry, in which are ids",
+    ("hc_audit_head", "mac"): "as in the log",
+    ("hc_subject_key", "sealed"): "a random key, sealed under a random nonce",
+    ("hc_pms_config", "api_key"): "sealed under a random nonce",
 }
 """Columns that differ between two equal worlds, each with the reason; they are left out."""
 

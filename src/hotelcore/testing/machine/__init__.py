@@ -17,6 +17,7 @@ Needs the ``testing`` extra.
 from __future__ import annotations
 
 import hotelcore.testing.strategies  # noqa: F401  # says first which extra is missing
+from hotelcore.testing.machine.endings import EndingRules
 from hotelcore.testing.machine.guests import GuestRules
 from hotelcore.testing.machine.lives import LifeRules
 from hotelcore.testing.machine.money import MoneyRules
@@ -26,6 +27,7 @@ from hotelcore.testing.machine.reservations import ReservationRules
 from hotelcore.testing.machine.rooms import RoomRules
 from hotelcore.testing.machine.stage import MakeCore
 from hotelcore.testing.machine.stays import StayRules
+from hotelcore.testing.machine.strangers import StrangerRules
 from hotelcore.testing.machine.units import UnitRules
 
 __all__ = ["HotelMachine", "MakeCore", "machine_over"]
@@ -33,6 +35,7 @@ __all__ = ["HotelMachine", "MakeCore", "machine_over"]
 
 class HotelMachine(
     ReservationRules,
+    EndingRules,
     StayRules,
     LifeRules,
     MoneyRules,
@@ -42,6 +45,7 @@ class HotelMachine(
     EventRules,
     ReadingRules,
     UnitRules,
+    StrangerRules,
 ):
     """The whole machine; `machine_over` gives it the cores to play on."""
 

@@ -64,7 +64,7 @@ UNNAMED = tuple(
 """The ids of the records that a command may make without returning them."""
 
 _TOTALS = """
-SELECT (SELECT count(*) FROM hc_audit_log WHERE hotel_id = :hotel),
+SELECT (SELECT count(*) FROM hc_audit_log WHERE hotel_id = :hotel AND outcome = 'done'),
        (SELECT count(*) FROM hc_outbox WHERE hotel_id = :hotel),
        (SELECT count(*) FROM (SELECT key FROM hc_outbox WHERE hotel_id = :hotel GROUP BY key
                               HAVING min(sequence) <> 1 OR max(sequence) <> count(*)) AS gaps)
@@ -72,7 +72,7 @@ SELECT (SELECT count(*) FROM hc_audit_log WHERE hotel_id = :hotel),
 
 
 def totals(read: Read) -> tuple[int, int, int]:
-    """Count audit entries, events, and records whose events are not numbered without gaps."""
+    """Count commands in the audit log, events, and records whose events are not without gaps."""
     [(entries, events, gaps)] = read(_TOTALS)
     return entries, events, gaps
 

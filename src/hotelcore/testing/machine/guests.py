@@ -14,7 +14,7 @@ from hotelcore.testing.machine.commands import MANNERS, Command, Manner, against
 from hotelcore.testing.machine.driving import HOTELS, PICKS, Driver, driving
 from hotelcore.testing.machine.houses import HOLDING, House, Key
 
-__all__ = ["GuestRules", "register"]
+__all__ = ["GuestRules", "amend", "anonymise", "register"]
 
 _MANNERS = st.sampled_from(MANNERS)
 _NAMES = st.sampled_from(["Lovelace", "O'Brien", "", "\x00"]) | some.names
@@ -108,3 +108,11 @@ class GuestRules(Driver):
         """Forget a guest."""
         house = self.houses[hotel]
         self.run(house, anonymise(house, self.pick(house, "guests", guest)), manner)
+
+    @driving(op.register_guest)
+    @rule(hotel=HOTELS, key=st.sampled_from(["k1", "k2", "k3"]), again=st.integers(0, 2))
+    def use_a_key_in_two_hotels(self, hotel: int, key: str, again: int) -> None:
+        """Make the same call under one key in two hotels, and in one of them once more."""
+        for place in (hotel, (hotel + 1) % 3, (hotel + again) % 3):
+            house = self.houses[place]
+            self.run(house, register(house, "Keyed"), Manner(key=key))

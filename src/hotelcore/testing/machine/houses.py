@@ -39,7 +39,9 @@ Key: TypeAlias = str
 """A record's id as 32 hexadecimal digits; one with a question mark is not known yet."""
 
 DAY = timedelta(days=1)
+"""From one date to the next."""
 HOLDING = frozenset({"tentative", "confirmed", "in_house"})
+"""The states of a booking that takes rooms off sale."""
 _READY = {"clean": {"clean", "inspected"}, "inspected": {"inspected"}}
 
 

@@ -18,17 +18,10 @@ from hotelcore.domain.rooms import MaintenanceKind, RoomCondition
 from hotelcore.testing import strategies as some
 from hotelcore.testing.machine.commands import Command
 from hotelcore.testing.machine.driving import HOTELS, PICKS, Driver, driving, when
+from hotelcore.testing.machine.endings import cancel, mark_no_show, reinstate
 from hotelcore.testing.machine.houses import HOLDING, House, Key
 from hotelcore.testing.machine.money import allow, charge, pay, refund, void
-from hotelcore.testing.machine.reservations import (
-    amend,
-    assign,
-    book,
-    cancel,
-    confirm,
-    mark_no_show,
-    reinstate,
-)
+from hotelcore.testing.machine.reservations import amend, assign, book, confirm
 from hotelcore.testing.machine.rooms import block, set_condition
 from hotelcore.testing.machine.stays import check_in, check_out, close_day, move
 
@@ -129,6 +122,7 @@ _USUAL = (
     ["block", "book alike", "book alike"],
     ["end day", "end day", "no show", "reinstate"],
 )
+_MOST_UNITS = 6
 _SHORT = (
     ["check in", "check out"],
     ["check in", "end day", "check out"],
@@ -188,10 +182,43 @@ class LifeRules(Driver):
         if told is not None:
             self.follow_path(house, told[0].id.hex, path, choice=nights * 2)
 
+    @driving(op.block_room, op.create_booking_with_folio, op.reinstate_booking)
+    @rule(
+        hotel=HOTELS,
+        of=PICKS,
+        begins=st.integers(0, 3),
+        nights=st.integers(1, 2),
+        kind=st.sampled_from([None, *MaintenanceKind]),
+    )
+    def fill_up(
+        self, hotel: int, of: int, begins: int, nights: int, kind: MaintenanceKind | None
+    ) -> None:
+        """Sell every unit of a type; give one up, sell it to somebody else, and want it back.
+
+        A room of the type may be in maintenance meanwhile.
+        """
+        house = self.houses[hotel]
+        guest = self.pick(house, "guests", 0, lambda _, erased: not erased)
+        room_type = self.pick(house, "types", of % 20)
+        rooms = [key for key, room in house.rooms.items() if room.room_type == room_type]
+        if kind is not None and rooms:
+            self.run(house, block(house, rooms[of % len(rooms)], kind, begins, nights))
+        made = None
+        for _ in range(_MOST_UNITS):
+            told = self.run(house, book(house, guest, room_type, begins, nights))
+            if told is None:
+                break
+            made = told[0].id.hex
+        if made is not None:
+            self.run(house, cancel(house, made))
+            self.run(house, book(house, guest, room_type, begins, nights))
+            self.run(house, reinstate(house, made))
+
     # All rules are equally likely, and these are worth several others.
     live_on = live_too = live
     follow_on = follow_too = follow_up = follow
     come_too = come_again = come_and_go
+    fill_again = fill_up
 
     def follow_path(self, house: House, key: Key, path: list[str], choice: int) -> None:
         """Run the commands of a path on one booking; many that must fail are left out."""

@@ -16,7 +16,7 @@ from hotelcore.testing.machine.commands import MANNERS, Command, Manner, against
 from hotelcore.testing.machine.driving import HOTELS, PICKS, Driver, Fit, driving, when
 from hotelcore.testing.machine.houses import Folio, House, Key, Line
 
-__all__ = ["MoneyRules", "allow", "charge", "open_folio", "pay", "refund", "void"]
+__all__ = ["MoneyRules", "allow", "charge", "close_folio", "open_folio", "pay", "refund", "void"]
 
 _MANNERS = st.sampled_from(MANNERS)
 _AMOUNTS = st.sampled_from([100, 1, 9_999, 333, 20_000, 0, -5])

@@ -55,6 +55,22 @@ def disconnect(house: House) -> Command:
     )
 
 
+def forget_key(house: House) -> Command:
+    """Keep no key of the other system, which none had."""
+    return Command(
+        operation=op.change_pms_key,
+        arguments={"api_key": None},
+        doubts=against(NotFound=not house.connected),
+    )
+
+
+def reseal() -> Command:
+    """Seal everything anew, where the core has keys at all."""
+    return Command(
+        operation=op.reseal_secrets, arguments={}, doubts=frozenset({"NoKeys"}), sure=False
+    )
+
+
 def sync(house: House, guests: list[int], rooms: list[int]) -> Command:
     """Take over a room type, some rooms of it and some guests."""
     snapshot = PmsSnapshot(
@@ -89,6 +105,13 @@ def sync(house: House, guests: list[int], rooms: list[int]) -> Command:
 
 class PmsRules(Driver):
     """The rules on the connection to another system."""
+
+    @driving(op.change_pms_key, op.reseal_secrets)
+    @rule(hotel=HOTELS, everything=st.booleans(), manner=_MANNERS)
+    def tend_the_keys(self, hotel: int, everything: bool, manner: Manner) -> None:
+        """Forget a key, or seal everything anew."""
+        house = self.houses[hotel]
+        self.run(house, reseal() if everything else forget_key(house), manner)
 
     @driving(op.connect_pms, op.disconnect_pms, op.sync_pms_data)
     @rule(

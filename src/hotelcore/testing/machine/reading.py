@@ -11,6 +11,7 @@ from hypothesis.stateful import rule
 
 from hotelcore import operations as op
 from hotelcore.access import Role
+from hotelcore.domain.audit import Outcome
 from hotelcore.domain.bookings import Action
 from hotelcore.domain.stays import Stay
 from hotelcore.lists import (
@@ -23,8 +24,9 @@ from hotelcore.lists import (
     every,
 )
 from hotelcore.testing.machine.driving import HOTELS, PICKS, Driver, driving
+from hotelcore.testing.machine.endings import cancel, mark_no_show, reinstate
 from hotelcore.testing.machine.houses import DAY, House, Key
-from hotelcore.testing.machine.reservations import assign, cancel, confirm, mark_no_show, reinstate
+from hotelcore.testing.machine.reservations import assign, confirm
 from hotelcore.testing.machine.stays import check_in, check_out
 from hotelcore.unit_of_work import UnitOfWork
 
@@ -43,7 +45,7 @@ _LISTS: Mapping[str, Callable[[UnitOfWork, str | None, int], Any]] = {
 
 
 def _audit_page(uow: UnitOfWork, after: str | None, most: int) -> Any:
-    return uow.audit.page(AuditFilter(), after=after, limit=most)
+    return uow.audit.page(AuditFilter(outcome=Outcome.DONE), after=after, limit=most)
 
 
 class ReadingRules(Driver):

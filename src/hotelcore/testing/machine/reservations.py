@@ -21,21 +21,25 @@ from hotelcore.testing.machine.driving import HOTELS, PICKS, Driver, Fit, drivin
 from hotelcore.testing.machine.houses import DAY, HOLDING, Booking, House, Key, Night
 
 __all__ = [
+    "AWAITED",
     "ReservationRules",
+    "amend",
     "assign",
+    "assign_all",
     "book",
-    "cancel",
     "confirm",
+    "forced",
     "give_room",
-    "give_up",
     "is_",
-    "mark_no_show",
-    "reinstate",
+    "nights_between",
+    "override",
     "restay",
     "room_doubts",
     "shows",
 ]
 
+AWAITED = frozenset({"tentative", "confirmed"})
+"""The states of a booking whose guest may still come."""
 _MANNERS = st.sampled_from(MANNERS)
 _UNKNOWN = frozenset({"NotFound"})
 _FORCE = "a promise"
@@ -66,11 +70,13 @@ def nights_between(arrival: date, departure: date) -> list[date]:
     return [arrival + n * DAY for n in range((departure - arrival).days)]
 
 
-def _forced(force: bool) -> Mapping[str, Any]:
+def forced(force: bool) -> Mapping[str, Any]:
+    """Return the argument that overrides a rule."""
     return {"force_reason": _FORCE} if force else {}
 
 
-def _override(force: bool) -> Role:
+def override(force: bool) -> Role:
+    """Return the role that it takes to override a rule."""
     return Role.MANAGER if force else Role.GUEST
 
 
@@ -95,27 +101,17 @@ def book(
     days, known = nights_between(arrival, departure), house.types.get(room_type)
     until = None if hold is None else house.now + hold
     costs = [known.rate] * len(days) if prices is None and known else list(prices or ())
-    arguments: dict[str, Any] = {
-        "guest_id": UUID(guest),
-        "room_type_id": UUID(room_type),
-        "stay": Stay(arrival, departure),
-        **_forced(force),
-    }
-    if prices is not None:
-        arguments["nightly_prices"] = [Money(price, house.currency) for price in prices]
-    arguments |= {
-        name: value
-        for name, value in {
-            "hold_until": until,
-            "cancellation": policy,
-            "confirmation_number": number,
-        }.items()
-        if value is not None
+    given = None if prices is None else [Money(price, house.currency) for price in prices]
+    terms: dict[str, Any] = {
+        "nightly_prices": given,
+        "hold_until": until,
+        "cancellation": policy,
+        "confirmation_number": number,
     }
     doubts = against(
         NotFound=guest not in house.guests or known is None,
         ActionRefused=house.guests.get(guest, False),
-        InvalidInput=(prices is not None and len(prices) != len(days))
+        InvalidInput=len(costs) != len(days)
         or (begins < 0 and not force)
         or (hold is not None and hold <= timedelta()),
         AlreadyExists=any(number == b.number for b in house.bookings.values()),
@@ -144,10 +140,16 @@ def book(
 
     return Command(
         operation=op.create_booking_with_folio,
-        arguments=arguments,
+        arguments={
+            "guest_id": UUID(guest),
+            "room_type_id": UUID(room_type),
+            "stay": Stay(arrival, departure),
+            **{name: value for name, value in terms.items() if value is not None},
+            **forced(force),
+        },
         doubts=doubts,
         learn=learn,
-        needs=_override(force),
+        needs=override(force),
         event="booking.created",
     )
 
@@ -196,10 +198,10 @@ def amend(house: House, key: Key, begins: int, nights: int, *, force: bool = Fal
 
     return Command(
         operation=op.amend_stay,
-        arguments={"booking_id": UUID(key), "stay": Stay(arrival, departure), **_forced(force)},
+        arguments={"booking_id": UUID(key), "stay": Stay(arrival, departure), **forced(force)},
         doubts=doubts,
         learn=learn,
-        needs=_override(force),
+        needs=override(force),
         event="booking.updated",
     )
 
@@ -276,11 +278,9 @@ def assign(house: House, key: Key, room: Key | None, *, force: bool = False) -> 
     known = house.bookings.get(key)
     chosen = room
     if known is None or (room is not None and room not in house.rooms):
-        doubts = _UNKNOWN | against(
-            ActionRefused=known is not None and known.status not in _AWAITED
-        )
+        doubts = _UNKNOWN | against(ActionRefused=known is not None and known.status not in AWAITED)
     else:
-        waiting = known.status in _AWAITED and not known.is_over(house.day)
+        waiting = known.status in AWAITED and not known.is_over(house.day)
         if room is not None:
             doubts = room_doubts(house, known, room, force=force)
         elif known.room is None:
@@ -301,15 +301,12 @@ def assign(house: House, key: Key, room: Key | None, *, force: bool = False) -> 
         arguments={
             "booking_id": UUID(key),
             **({} if room is None else {"room_id": UUID(room)}),
-            **_forced(force),
+            **forced(force),
         },
         doubts=doubts,
         learn=learn,
-        needs=_override(force),
+        needs=override(force),
     )
-
-
-_AWAITED = frozenset({"tentative", "confirmed"})
 
 
 def assign_all(house: House, room_type: Key, until: date) -> Command:
@@ -345,144 +342,12 @@ def assign_all(house: House, room_type: Key, until: date) -> Command:
     )
 
 
-# -- ended and taken back ----------------------------------------------------------------------
-
-
-def cancel(house: House, key: Key, *, waive: bool = False) -> Command:
-    """Cancel a booking, with the fee of its own policy or without."""
-    known = house.bookings.get(key)
-
-    def learn(result: Any) -> None:
-        assert known is not None
-        fee = 0 if waive else cancellation_fee(known, house.day)
-        refund = end(house, known, fee)
-        assert (result.fee.minor, result.refund.minor) == (fee, refund), (result, fee, refund)
-        shows(house, result.booking)
-
-    return Command(
-        operation=op.cancel_booking_with_refund,
-        arguments={
-            "booking_id": UUID(key),
-            "reason": "other plans",
-            **({"waive_fee": True} if waive else {}),
-        },
-        doubts=_UNKNOWN if known is None else against(ActionRefused=known.status not in _AWAITED),
-        learn=learn,
-        needs=_override(waive),
-        event="booking.cancelled",
-    )
-
-
-def cancellation_fee(known: Booking, day: date) -> int:
-    """Return what a cancellation on ``day`` costs."""
-    free = (known.arrival - day).days >= known.policy.free_days and day <= known.arrival
-    return 0 if free else known.policy.late.of(known.prices())
-
-
-def end(house: House, known: Booking, fee: int) -> int:
-    """Cancel a booking; return what is paid back."""
-    house.release(known, house.day)
-    known.status, known.room = "cancelled", None
-    house.charge(known, "cancellation_fee", fee)
-    refund = house.refund_credit(known)
-    house.close_settled(known)
-    return refund
-
-
-def expire(house: House) -> Command:
-    """Let the holds that are over end."""
-    ended = [
-        booking
-        for key, booking in sorted(house.bookings.items())
-        if booking.status == "tentative"
-        and booking.hold_until is not None
-        and booking.hold_until <= house.now
-    ]
-
-    def learn(result: Any) -> None:
-        assert [told.id.hex for told in result] == [known.key for known in ended], result
-        for known in ended:
-            end(house, known, 0)
-
-    return Command(operation=op.expire_holds, arguments={}, learn=learn)
-
-
-def give_up(house: House, known: Booking, from_night: date) -> None:
-    """Make a no-show of a booking."""
-    fee = known.policy.no_show.of(known.prices())
-    house.release(known, from_night)
-    known.status, known.room = "no_show", None
-    house.charge(known, "no_show_fee", fee)
-
-
-def mark_no_show(house: House, key: Key) -> Command:
-    """Give a booking up whose guest did not come."""
-    known = house.bookings.get(key)
-
-    def learn(told: Any) -> None:
-        assert known is not None
-        give_up(house, known, house.day)
-        shows(house, told)
-
-    doubts = _UNKNOWN
-    if known is not None:
-        doubts = against(ActionRefused=known.status != "confirmed" or house.day <= known.arrival)
-    return Command(
-        operation=op.mark_no_show,
-        arguments={"booking_id": UUID(key)},
-        doubts=doubts,
-        learn=learn,
-        event="booking.noShow",
-    )
-
-
-def reinstate(house: House, key: Key, *, force: bool = False) -> Command:
-    """Take a cancelled or no-show booking back."""
-    known = house.bookings.get(key)
-    doubts = _UNKNOWN
-    if known is not None:
-        coming = nights_between(max(known.arrival, house.day), known.departure)
-        doubts = against(
-            ActionRefused=known.status not in ("cancelled", "no_show")
-            or known.is_over(house.day)
-            or (not force and bool(house.full(known.room_type, coming)))
-        )
-
-    def learn(told: Any) -> None:
-        assert known is not None
-        known.status, known.hold_until = "confirmed", None
-        for day in coming:
-            known.nights[day].released = False
-            known.nights[day].room_type = known.room_type
-        known.total = sum(known.prices())
-        if not house.open_folios(known.key):
-            house.folios[house.folios_of(known.key)[0]].is_open = True
-        shows(house, told)
-
-    return Command(
-        operation=op.reinstate_booking,
-        arguments={"booking_id": UUID(key), **_forced(force)},
-        doubts=doubts,
-        learn=learn,
-        needs=_override(force),
-        event="booking.reinstated",
-    )
-
-
 # -- the rules ---------------------------------------------------------------------------------
 
 
 def _may_be_confirmed(house: House, booking: Booking) -> bool:
     held = booking.hold_until is not None and booking.hold_until > house.now
     return booking.status == "tentative" and held
-
-
-def _is_missing(house: House, booking: Booking) -> bool:
-    return booking.status == "confirmed" and booking.arrival < house.day
-
-
-def _may_come_back(house: House, booking: Booking) -> bool:
-    return booking.status in ("cancelled", "no_show") and not booking.is_over(house.day)
 
 
 _RARELY = st.sampled_from([False, False, False, True])
@@ -570,15 +435,15 @@ class ReservationRules(Driver):
         self.run(house, amend(house, key, begins, nights, force=force), manner)
 
     @driving(op.assign_room)
-    @when("bookings", is_(*_AWAITED))
+    @when("bookings", is_(*AWAITED))
     @rule(hotel=HOTELS, booking=PICKS, room=st.none() | PICKS, force=_RARELY, manner=_MANNERS)
     def assign(
         self, hotel: int, booking: int, room: int | None, force: bool, manner: Manner
     ) -> None:
         """Give a booking a room."""
-        house = self.house(hotel, "bookings", is_(*_AWAITED))
+        house = self.house(hotel, "bookings", is_(*AWAITED))
         where = None if room is None else self.pick(house, "rooms", room)
-        key = self.pick(house, "bookings", booking, is_(*_AWAITED))
+        key = self.pick(house, "bookings", booking, is_(*AWAITED))
         self.run(house, assign(house, key, where, force=force), manner)
 
     @driving(op.assign_rooms)
@@ -588,36 +453,3 @@ class ReservationRules(Driver):
         house = self.houses[hotel]
         command = assign_all(house, self.pick(house, "types", of), house.day + days * DAY)
         self.run(house, command, manner)
-
-    @driving(op.cancel_booking_with_refund)
-    @when("bookings", is_(*_AWAITED))
-    @rule(hotel=HOTELS, booking=PICKS, waive=_RARELY, manner=_MANNERS)
-    def cancel(self, hotel: int, booking: int, waive: bool, manner: Manner) -> None:
-        """Cancel a booking."""
-        house = self.house(hotel, "bookings", is_(*_AWAITED))
-        key = self.pick(house, "bookings", booking, is_(*_AWAITED))
-        self.run(house, cancel(house, key, waive=waive), manner)
-
-    @driving(op.expire_holds)
-    @rule(hotel=HOTELS, manner=_MANNERS)
-    def expire(self, hotel: int, manner: Manner) -> None:
-        """Let holds end."""
-        self.run(self.houses[hotel], expire(self.houses[hotel]), manner)
-
-    @driving(op.mark_no_show)
-    @when("bookings", _is_missing)
-    @rule(hotel=HOTELS, booking=PICKS, manner=_MANNERS)
-    def mark_no_show(self, hotel: int, booking: int, manner: Manner) -> None:
-        """Give a booking up."""
-        house = self.house(hotel, "bookings", _is_missing)
-        key = self.pick(house, "bookings", booking, _is_missing)
-        self.run(house, mark_no_show(house, key), manner)
-
-    @driving(op.reinstate_booking)
-    @when("bookings", _may_come_back)
-    @rule(hotel=HOTELS, booking=PICKS, force=_RARELY, manner=_MANNERS)
-    def reinstate(self, hotel: int, booking: int, force: bool, manner: Manner) -> None:
-        """Take a booking back."""
-        house = self.house(hotel, "bookings", _may_come_back)
-        key = self.pick(house, "bookings", booking, _may_come_back)
-        self.run(house, reinstate(house, key, force=force), manner)

@@ -22,7 +22,15 @@ from hotelcore.testing.machine.commands import MANNERS, Command, Manner, against
 from hotelcore.testing.machine.driving import HOTELS, PICKS, Driver, driving, rules_of, when
 from hotelcore.testing.machine.houses import DAY, House, Key, Period, Room, RoomType, Task
 
-__all__ = ["RoomRules", "block", "create_task", "set_condition"]
+__all__ = [
+    "RoomRules",
+    "add_rooms",
+    "block",
+    "complete_task",
+    "create_task",
+    "release",
+    "set_condition",
+]
 
 _MANNERS = st.sampled_from(MANNERS)
 

@@ -13,12 +13,12 @@ from hotelcore import operations as op
 from hotelcore.access import Role
 from hotelcore.testing.machine.commands import MANNERS, Command, Manner, against
 from hotelcore.testing.machine.driving import HOTELS, PICKS, Driver, driving, when
+from hotelcore.testing.machine.endings import give_up
 from hotelcore.testing.machine.houses import DAY, Booking, House, Key, Room, Task
 from hotelcore.testing.machine.money import pay
 from hotelcore.testing.machine.reservations import (
     book,
     give_room,
-    give_up,
     is_,
     restay,
     room_doubts,

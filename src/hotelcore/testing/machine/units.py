@@ -13,10 +13,11 @@ from hotelcore.domain.housekeeping import TaskKind
 from hotelcore.domain.rooms import MaintenanceKind
 from hotelcore.testing.machine.commands import Command
 from hotelcore.testing.machine.driving import HOTELS, PICKS, Driver, Step, driving
+from hotelcore.testing.machine.endings import cancel
 from hotelcore.testing.machine.guests import register
 from hotelcore.testing.machine.houses import House
 from hotelcore.testing.machine.money import charge, pay
-from hotelcore.testing.machine.reservations import book, cancel, confirm
+from hotelcore.testing.machine.reservations import book, confirm
 from hotelcore.testing.machine.rooms import block, create_task
 from hotelcore.testing.machine.stays import check_in, check_out
 
