@@ -367,7 +367,7 @@ def test_a_reading_unit_refuses_to_write(hotel: SmallHotel) -> None:
 def test_the_server_knows_that_a_unit_only_reads(hotel: SmallHotel) -> None:
     """PostgreSQL refuses writes by itself, and on SQLite no transaction is open at all."""
     with hotel.desk.reading() as uow:
-        assert uow.guests.get(hotel.guest_id)
+        assert uow.guests.get(hotel.guest_id).id == hotel.guest_id
         connection = uow._run._connection  # type: ignore[attr-defined]  # inner parts
         if connection.dialect.name == "postgresql":
             assert connection.exec_driver_sql("SHOW transaction_read_only").scalar() == "on"
