@@ -120,7 +120,7 @@ def coverage(session: nox.Session) -> None:
 
 @nox.session
 def faults(session: nox.Session) -> None:
-    """Plant faults in a copy of the library, all or those named behind `--`, and see them caught."""
+    """Plant faults in a copy of the library, all or those named behind `--`; each is caught."""
     install(session, "test")
     session.run("python", "-m", "tests.faults.planting", *session.posargs)
 

@@ -95,7 +95,8 @@ class Fault:
 def _faults() -> Iterator[Fault]:
     for path in sorted(Path(__file__).parent.glob("*.toml")):
         document = tomllib.loads(path.read_text())
-        for entry in document["fault"]:  # what is beside them in a file is part of each
+        for entry in document["fault"]:
+            # What a file has under ``also`` beside its faults is part of each.
             yield Fault.of({**entry, "also": entry.get("also", []) + document.get("also", [])})
 
 
