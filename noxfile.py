@@ -36,15 +36,15 @@ def install(session: nox.Session, *groups: str) -> None:
 def run_tests(session: nox.Session, *, thorough: bool = True) -> None:
     """Run all tests, or those that the arguments behind `--` choose.
 
-    Not thorough means with few generated examples and without the races: that tells whether the
-    code works with another Python, which the thorough run on the first one need not tell again.
+    Not thorough means with few generated examples and without the races and the long proofs: that
+    tells whether the code works with another Python, and the rest was shown on the first one.
     """
     if session.posargs:
         session.run("pytest", *session.posargs)
         return
     if not thorough:
         few = {"HYPOTHESIS_PROFILE": "smoke"}
-        session.run("pytest", "-n", "2", "-m", "not race", env=few)
+        session.run("pytest", "-n", "2", "-m", "not race and not long", env=few)
         return
     session.log("Races first: they need the machine to themselves.")
     session.run("pytest", "-m", "race")

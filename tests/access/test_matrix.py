@@ -11,6 +11,8 @@ from tests.access.answers import ANSWERS, CALLS
 from tests.access.calls import MORE, NAMED, acting, attempt, outcome, world
 from tests.small_hotel import open_hotel, shared_core
 
+pytestmark = pytest.mark.long
+
 DIFFERENCES: Mapping[tuple[Role, Role], str] = {
     (Role.GUEST, Role.STAFF): """
         reading, search_availability, quote, possible_actions""",

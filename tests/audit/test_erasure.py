@@ -9,6 +9,7 @@ from contextlib import closing, suppress
 from pathlib import Path
 
 import attrs
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from sqlalchemy import Engine, create_engine, event, make_url, select, text
@@ -25,6 +26,8 @@ from hotelcore.sql.subject_keys import SqlSubjectKeys
 from hotelcore.vault import KeyRing
 from tests.audit.conftest import KEYS
 from tests.small_hotel import DAY, TODAY, SmallHotel, open_hotel
+
+pytestmark = pytest.mark.long
 
 # Long enough not to be there by chance, and short enough to be the name of somebody.
 _letters = st.text(

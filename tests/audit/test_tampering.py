@@ -23,6 +23,8 @@ from tests.audit.work import live
 from tests.records import RECORD
 from tests.small_hotel import open_hotel, shared_core
 
+pytestmark = pytest.mark.long
+
 TIMES = int(os.environ.get("HOTELCORE_TAMPERINGS", "60"))
 
 

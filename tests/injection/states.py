@@ -20,6 +20,7 @@ __all__ = ["same_words", "state_of", "transactions_left_open"]
 _RANDOM = re.compile(
     r"(?P<id>[0-9a-f]{8}-?(?:[0-9a-f]{4}-?){3}[0-9a-f]{12}\b)"
     r"|(?P<hash>(?<![0-9a-f])[0-9a-f]{64}(?![0-9a-f]))"
+    r"|(?P<envelope>[A-Za-z0-9+/]{60,}={0,2})"
     r"|(?P<text>(?<![0-9a-f])[0-9a-f]{12}(?![0-9a-f]))"
     r"|(?P<number>\b[0-9A-HJKMNP-TV-Z]{10}\b)"
     r"|(?P<instant>\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?(?:Z|\+00:00))"
@@ -35,8 +36,8 @@ def same_words(text: str) -> str:
 
     def name(found: re.Match[str]) -> str:
         kind = found.lastgroup
-        # Two instants are the same or not as the clock wills, and hashes cover ids.
-        if kind in ("instant", "hash"):
+        # Instants are alike as the clock wills, hashes cover ids, envelopes begin with a nonce.
+        if kind in ("instant", "hash", "envelope"):
             return f"<{kind}>"
         return names.setdefault(found[0].replace("-", ""), f"<{kind} {len(names)}>")
 

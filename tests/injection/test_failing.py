@@ -31,6 +31,8 @@ from tests.injection.states import state_of, transactions_left_open
 from tests.records import RECORD
 from tests.small_hotel import open_hotel
 
+pytestmark = pytest.mark.long
+
 FAILURES = int(os.environ.get("HOTELCORE_FAILURES", "60"))
 
 Tell = Callable[[str, object], None]

@@ -18,6 +18,8 @@ from tests.injection.points import CASES, Bench, chosen
 from tests.postgres_server import fresh_database
 from tests.records import RECORD
 
+pytestmark = pytest.mark.long
+
 POINTS = os.environ.get("HOTELCORE_POINTS", "2")
 
 

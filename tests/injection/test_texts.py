@@ -29,6 +29,8 @@ from tests.injection.texts import TextField, text_fields, texts_in_hotel
 from tests.records import RECORD
 from tests.small_hotel import DAY, PRICE, TODAY, SmallHotel, open_hotel, shared_core
 
+pytestmark = pytest.mark.long
+
 STRINGS = os.environ.get("HOTELCORE_STRINGS", "3")
 
 # What only names something that exists, so it is stored nowhere.

@@ -40,6 +40,8 @@ from tests.isolation.world import TABLES_OF_IDS, World
 from tests.postgres_server import fresh_database
 from tests.records import RECORD
 
+pytestmark = pytest.mark.long
+
 PROBES = int(os.environ.get("HOTELCORE_PROBES", "1500"))
 SEED = int(os.environ.get("HOTELCORE_SEED", "4"))
 IN_A_WORLD = 50_000

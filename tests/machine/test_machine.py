@@ -26,6 +26,8 @@ from hotelcore.testing.worlds import RANDOM, differences, world_of
 from tests.machine.playing import in_memory, machine_settings
 from tests.small_hotel import open_hotel
 
+pytestmark = pytest.mark.long
+
 NOON = datetime(2026, 6, 15, 12, tzinfo=UTC)
 LIBRARY = {name for name, work in OPERATIONS.items() if work.__module__.startswith("hotelcore.")}
 READING = {work.__name__ for work in (possible_actions, quote, search_availability)}

@@ -23,6 +23,8 @@ from tests.operations.small_hotel import counted_statements
 from tests.rls.land import Land, new_land, new_role, role_of
 from tests.small_hotel import TODAY, open_hotel
 
+pytestmark = pytest.mark.long
+
 INN = TableNames(prefix="inn_")
 
 

@@ -10,10 +10,14 @@ import os
 from collections.abc import Callable
 from contextlib import closing
 
+import pytest
+
 from hotelcore import HotelCore
 from tests.records import RECORD
 from tests.rls.land import Land
 from tests.rls.sequences import World, new_world
+
+pytestmark = pytest.mark.long
 
 Recorder = Callable[[str, object], None]
 

@@ -30,6 +30,8 @@ from hotelcore.sql.subject_keys import SUBJECT_KEY
 from hotelcore.vault import KEY_BYTES, key_number
 from tests.vault.houses import MATERIALS, desk_of, open_house, ring, secrets_of
 
+pytestmark = pytest.mark.long
+
 # What a program reads from the command is JSON.
 Document = dict[str, Any]
 any_value: Callable[..., Any] = lambda value: value  # noqa: E731  # hides a type from mypy
