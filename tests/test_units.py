@@ -23,6 +23,7 @@ from sqlalchemy import Uuid, bindparam, text
 from hotelcore import Actor, HotelCore, Permission, Role, new_id
 from hotelcore.access import POLICY
 from hotelcore.domain.audit import AuditLogEntry
+from hotelcore.domain.guests import Guest
 from hotelcore.domain.hotels import OverdueDeparture
 from hotelcore.domain.rooms import Room, RoomCondition
 from hotelcore.errors import (
@@ -782,6 +783,27 @@ def test_nothing_is_a_result_too(hotel: SmallHotel) -> None:
     for _ in range(2):
         hotel.desk.once("none").run(work)
     assert calls == [1]
+
+
+def _one_guest(uow: UnitOfWork, *, guest_id: GuestId) -> Guest:
+    return uow.guests.get(guest_id)
+
+
+def _guests(uow: UnitOfWork, *, guest_id: GuestId) -> tuple[tuple[int, Guest], ...]:
+    return ((1, uow.guests.get(guest_id)),)
+
+
+@pytest.mark.parametrize("work", [_one_guest, _guests])
+def test_a_key_keeps_no_guest_whom_nobody_would_erase(
+    hotel: SmallHotel, work: Callable[..., object]
+) -> None:
+    """A host's own function that returns a guest is refused under a key, and leaves no key."""
+    with (
+        nothing_kept(hotel.core.engine),
+        pytest.raises(InvalidInput, match="return the id instead"),
+    ):
+        hotel.desk.once("guest").run(work, guest_id=hotel.guest_id)
+    assert hotel.desk.run(work, guest_id=hotel.guest_id)
 
 
 # -- telling ------------------------------------------------------------------------------------
