@@ -119,6 +119,13 @@ def coverage(session: nox.Session) -> None:
 
 
 @nox.session
+def faults(session: nox.Session) -> None:
+    """Plant faults in a copy of the library, all or those named behind `--`; each is caught."""
+    install(session, "test")
+    session.run("python", "-m", "tests.faults.planting", *session.posargs)
+
+
+@nox.session
 def build(session: nox.Session) -> None:
     """Build the wheel, install it alone in a clean environment and import it."""
     target = Path(session.create_tmp(), "wheel")

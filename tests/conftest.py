@@ -9,7 +9,8 @@ Fixtures
 Environment
     `HOTELCORE_TEST_POSTGRES`   SQLAlchemy URL of a server to use instead of an embedded one
     `HOTELCORE_SHARED`          the folder of `shared_data`; default `../shared` beside the checkout
-    `HYPOTHESIS_PROFILE`        `dev`, `ci` (default where `CI` is set), `smoke`, `nightly`
+    `HYPOTHESIS_PROFILE`        `dev`, `ci` (default where `CI` is set), `smoke`, `faults`, or
+                                `nightly`
     `CI`                        where it is `true`, missing shared data is a failure
 """
 
@@ -21,7 +22,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, Phase, settings
 from sqlalchemy import Engine
 
 from tests.postgres_server import SERVER_VARIABLE, administration, embedded_server, fresh_database
@@ -44,6 +45,10 @@ settings.register_profile(
 )
 # For a further Python or other dependencies: whether it works, not whether it is right.
 settings.register_profile("smoke", settings.get_profile("ci"), max_examples=5)
+# Where faults are planted: that a test fails is enough, the smallest example is not looked for.
+settings.register_profile(
+    "faults", settings.get_profile("ci"), phases=[Phase.explicit, Phase.generate]
+)
 settings.register_profile("nightly", settings.get_profile("dev"), max_examples=2_000)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci" if IN_CI else "dev"))
 

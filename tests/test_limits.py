@@ -11,7 +11,7 @@ from datetime import timedelta
 from threading import Event
 
 import pytest
-from sqlalchemy import create_engine
+from sqlalchemy import create_engine, event
 
 from hotelcore import Actor, HotelCore, Role, new_id
 from hotelcore.domain.rooms import RoomCondition
@@ -265,6 +265,27 @@ def test_a_unit_that_sleeps_is_stopped_at_its_end(hotel: SmallHotel) -> None:
     ):
         register_guest(uow, last_name="Before")
         linger(PAST)
+    everything_works(hotel)
+
+
+def test_a_unit_whose_last_statement_took_too_long_is_not_committed(hotel: SmallHotel) -> None:
+    """The limit is looked at once more before the commit, when no statement follows that would."""
+    engine = hotel.core.engine
+
+    def late(_: object, __: object, statement: str, *rest: object) -> None:
+        if statement.startswith("INSERT INTO hc_audit_log"):
+            linger(PAST)
+
+    event.listen(engine, "after_cursor_execute", late)
+    try:
+        with (
+            nothing_kept(engine),
+            ends_at(timedelta(seconds=PAST), TransactionTimeout),
+            hotel.desk.within(time_limit=SHORT).transaction() as uow,
+        ):
+            register_guest(uow, last_name="Late")
+    finally:
+        event.remove(engine, "after_cursor_execute", late)
     everything_works(hotel)
 
 

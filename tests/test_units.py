@@ -23,6 +23,8 @@ from sqlalchemy import Uuid, bindparam, text
 from hotelcore import Actor, HotelCore, Permission, Role, new_id
 from hotelcore.access import POLICY
 from hotelcore.domain.audit import AuditLogEntry
+from hotelcore.domain.guests import Guest
+from hotelcore.domain.hotels import OverdueDeparture
 from hotelcore.domain.rooms import Room, RoomCondition
 from hotelcore.errors import (
     AlreadyExists,
@@ -44,6 +46,7 @@ from hotelcore.operations import (
     add_rooms,
     amend_guest,
     bulk_update_room_status,
+    change_house_rules,
     operation,
     post_charge_to_folio,
     register_guest,
@@ -166,6 +169,22 @@ def test_a_savepoint_inside_a_command_undoes_what_was_noted(hotel: SmallHotel) -
     assert [change.resource_id for change in entry.changes] == [first.id]
     assert entry.reason == "outer"
     assert events_stored(hotel) == 1
+
+
+def test_a_savepoint_that_is_undone_leaves_the_hotel_as_it_was(hotel: SmallHotel) -> None:
+    """The unit does not go on with house rules that were never kept."""
+    with hotel.desk.transaction() as uow:
+        before = uow.hotel
+        with suppress(ValueError), uow.savepoint():
+            change_house_rules(
+                uow, rules=attrs.evolve(before.rules, overdue_departure=OverdueDeparture.EXTEND)
+            )
+            assert uow.hotel != before
+            raise ValueError
+        assert uow.hotel == before
+        dirty_room(uow, room_id=hotel.rooms[0].id, why="after")
+    with hotel.desk.reading() as uow:
+        assert uow.hotel == before
 
 
 def test_savepoints_nest(hotel: SmallHotel) -> None:
@@ -344,6 +363,17 @@ def test_a_reading_unit_refuses_to_write(hotel: SmallHotel) -> None:
             register_guest(uow, last_name="Never")
         assert uow.guests.get(hotel.guest_id).last_name == "First"
     assert written == []
+
+
+def test_the_server_knows_that_a_unit_only_reads(hotel: SmallHotel) -> None:
+    """PostgreSQL refuses writes by itself, and on SQLite no transaction is open at all."""
+    with hotel.desk.reading() as uow:
+        assert uow.guests.get(hotel.guest_id).id == hotel.guest_id
+        connection = uow._run._connection  # type: ignore[attr-defined]  # inner parts
+        if connection.dialect.name == "postgresql":
+            assert connection.exec_driver_sql("SHOW transaction_read_only").scalar() == "on"
+        else:
+            assert not connection.connection.driver_connection.in_transaction
 
 
 def test_only_commands_write(hotel: SmallHotel) -> None:
@@ -695,6 +725,9 @@ def test_a_key_is_the_hotels_and_the_operations(hotel: SmallHotel, core: HotelCo
     assert ours != theirs
     amended = hotel.desk.once("key").run(amend_guest, guest_id=ours.id, last_name="Changed")
     assert amended.last_name == "Changed"
+    # Nobody's result was put over another's.
+    assert hotel.desk.once("key").run(register_guest, last_name="Same") == ours
+    assert other.desk.once("key").run(register_guest, last_name="Same") == theirs
 
 
 def test_a_failed_call_leaves_no_key(hotel: SmallHotel) -> None:
@@ -750,6 +783,27 @@ def test_nothing_is_a_result_too(hotel: SmallHotel) -> None:
     for _ in range(2):
         hotel.desk.once("none").run(work)
     assert calls == [1]
+
+
+def _one_guest(uow: UnitOfWork, *, guest_id: GuestId) -> Guest:
+    return uow.guests.get(guest_id)
+
+
+def _guests(uow: UnitOfWork, *, guest_id: GuestId) -> tuple[tuple[int, Guest], ...]:
+    return ((1, uow.guests.get(guest_id)),)
+
+
+@pytest.mark.parametrize("work", [_one_guest, _guests])
+def test_a_key_keeps_no_guest_whom_nobody_would_erase(
+    hotel: SmallHotel, work: Callable[..., object]
+) -> None:
+    """A host's own function that returns a guest is refused under a key, and leaves no key."""
+    with (
+        nothing_kept(hotel.core.engine),
+        pytest.raises(InvalidInput, match="return the id instead"),
+    ):
+        hotel.desk.once("guest").run(work, guest_id=hotel.guest_id)
+    assert hotel.desk.run(work, guest_id=hotel.guest_id)
 
 
 # -- telling ------------------------------------------------------------------------------------

@@ -23,6 +23,7 @@ from hotelcore.ids import HotelId
 from hotelcore.sql.audit import AUDIT_LOG
 from hotelcore.sql.audit_chain import AUDIT_HEAD, BEGINNING, _content, mac_of
 from hotelcore.vault import Key
+from tests.audit.conftest import KEYS
 
 LOG, HEAD = AUDIT_LOG.c, AUDIT_HEAD.c
 AnyRow: TypeAlias = Row[Any]  # of all columns
@@ -334,6 +335,15 @@ def _chain_under_a_key_of_ones_own(it: Tampering) -> None:
     it.rechain(Key(it.chance.choice((1, 2, 3)), secrets.token_bytes(32)), since=since)
 
 
+def _take_from_a_restored_copy(it: Tampering) -> None:
+    # What a copy of the database would have gone on with, under the very same key.
+    row = it.row(it.chance.randint(1, it.length - 1))
+    before = BEGINNING if row.sequence == 1 else it.row(row.sequence - 1).mac
+    key = KEYS.numbered(row.key_number)
+    other = evolve_row(row, subject="nobody")
+    it.set(row.sequence, subject="nobody", mac=mac_of(key, before, content_of(other, key)))
+
+
 def _move_the_head(it: Tampering) -> None:
     number, mac = it.length + it.chance.choice((-1, 0, 1)), secrets.token_bytes(32)
     it.set_head(number, mac)
@@ -366,6 +376,7 @@ WAYS: Mapping[str, Way] = MappingProxyType(
             _strip_the_keys,
             _strip_the_keys_of_the_end,
             _chain_under_a_key_of_ones_own,
+            _take_from_a_restored_copy,
             _move_the_head,
             _take_the_head,
         )

@@ -22,6 +22,7 @@ from hotelcore.ids import GuestId, new_id
 from hotelcore.lists import AuditFilter
 from hotelcore.sql.audit import AUDIT_LOG
 from hotelcore.sql.schema import METADATA
+from hotelcore.sql.statements import acting_hotel
 from hotelcore.sql.subject_keys import SqlSubjectKeys
 from hotelcore.vault import KeyRing
 from tests.audit.conftest import KEYS
@@ -269,7 +270,7 @@ def test_a_sealed_change_opens_in_its_own_place_alone(hotel: SmallHotel) -> None
             row.changes[0]["sealed"]
             for row in uow._run.all(  # type: ignore[attr-defined]  # inner parts
                 select(AUDIT_LOG)
-                .where(AUDIT_LOG.c.resource_id == guest.id)
+                .where(AUDIT_LOG.c.hotel_id == acting_hotel(), AUDIT_LOG.c.resource_id == guest.id)
                 .order_by(AUDIT_LOG.c.sequence),
                 lambda row: row,
             )

@@ -19,6 +19,8 @@ from hotelcore.events.catalogue import (
 from hotelcore.ids import EventId, new_id
 from hotelcore.operations import purge_events, replay_events, retry_dead_letters
 from hotelcore.relay import Relay
+from hotelcore.sql.dead_letters import Retried, keep_buried, resolve, take_retried
+from hotelcore.sql.leases import Lease
 from hotelcore.sql.outbox import OUTBOX
 from hotelcore.subscriptions import Delivery
 from tests.relay.scene import DAY, KINDS, MINUTE, House, Scene, Trouble, fact, new_room, report
@@ -165,6 +167,27 @@ def test_a_retry_whose_worker_died_is_tried_again(scene: Scene) -> None:
     scene.clock.advance(MINUTE)
     scene.work()
     assert late == [False, True, True]
+    assert house.dead() == []
+
+
+def test_who_comes_back_late_leaves_the_letter_to_who_has_it(scene: Scene) -> None:
+    """A worker whose lease on a dead letter ended may neither remove it nor put it back."""
+    house, ward = scene.house(), Ward(scene)
+    ward.failing = {1}
+    house.reports(new_room())
+    scene.work()
+    house.desk.run(retry_dead_letters)
+    taken: list[Retried] = []
+    for _ in range(2):
+        lease = Lease.begin(scene.clock, MINUTE)
+        with scene.core._serving() as run:
+            taken += take_retried(run, ["ward"], lease, most=9)
+        scene.clock.advance(MINUTE)
+    late, holder = taken
+    with scene.core._serving(house.hotel_id) as run:
+        assert not keep_buried(run, late, failure="Late", now=scene.clock.now())
+        assert not resolve(run, late)
+        assert resolve(run, holder)
     assert house.dead() == []
 
 

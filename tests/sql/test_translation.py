@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import pickle
 import traceback
 from collections.abc import Callable, Iterator
@@ -9,7 +10,13 @@ from collections.abc import Callable, Iterator
 import pytest
 from sqlalchemy import Engine, text
 
-from hotelcore.errors import AlreadyExists, DatabaseFailure, HotelcoreError, SchemaMismatch
+from hotelcore.errors import (
+    AlreadyExists,
+    DatabaseFailure,
+    HotelcoreError,
+    InvalidInput,
+    SchemaMismatch,
+)
 from hotelcore.operations import add_rooms, register_guest
 from tests.small_hotel import SmallHotel, opened
 
@@ -58,6 +65,11 @@ def _guest_whom_a_trigger_refuses(hotel: SmallHotel) -> None:
     hotel.desk.run(register_guest, last_name=CANARY)
 
 
+def _text_for_an_id(hotel: SmallHotel) -> None:
+    with hotel.desk.reading() as uow:
+        uow.guests.get(CANARY)  # type: ignore[arg-type]  # refused at run time too
+
+
 def _everything_said(error: BaseException) -> Iterator[str]:
     """Give all that an error and those behind it say, in every form that leaves a process."""
     seen: BaseException | None = error
@@ -74,6 +86,7 @@ def _everything_said(error: BaseException) -> Iterator[str]:
         (_room_twice, AlreadyExists),
         (_guest_without_table, SchemaMismatch),
         (_guest_whom_a_trigger_refuses, DatabaseFailure),
+        (_text_for_an_id, InvalidInput),
     ],
 )
 def test_nothing_of_the_drivers_error_is_left(
@@ -85,3 +98,13 @@ def test_nothing_of_the_drivers_error_is_left(
     said = "\n".join(_everything_said(caught.value))
     for word in (CANARY, "Zaunk", "INSERT INTO", "hc_room", "hc_guest", "no place"):
         assert word not in said
+
+
+def test_sqlalchemys_own_log_shows_no_values(
+    database_url: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A host that lets SQLAlchemy log its statements logs no guests."""
+    with caplog.at_level(logging.INFO, "sqlalchemy.engine"), opened(database_url) as hotel:
+        hotel.desk.run(register_guest, last_name=CANARY)
+    assert "INSERT INTO hc_guest" in caplog.text
+    assert CANARY not in caplog.text

@@ -26,6 +26,7 @@ from hotelcore.operations import change_pms_key, register_guest, reseal_secrets
 from hotelcore.sql.engine import READING
 from hotelcore.sql.key_use import KeyUse, use_of_keys
 from hotelcore.sql.pms import PMS_CONFIG
+from hotelcore.sql.subject_keys import SUBJECT_KEY
 from hotelcore.vault import KEY_BYTES, key_number
 from tests.vault.houses import MATERIALS, desk_of, open_house, ring, secrets_of
 
@@ -203,6 +204,26 @@ def test_a_broken_value_is_left_and_counted(
     with few.core.engine.connect() as connection:
         kept = connection.execute(select(_c.api_key).where(mine)).scalar_one()
     assert kept == bytes(envelope)
+
+
+def test_what_stands_behind_a_broken_value_comes_along(few: Estate) -> None:
+    """Values that do not open are passed over, and every other one of the hotel is sealed anew."""
+    hotel, *_ = few.hotels
+    for name in ("Sousa", "Lopes", "Reis"):
+        desk_of(few.core, hotel).run(register_guest, last_name=name)
+    begun = few.use_in(hotel).sealed[1]
+    its = SUBJECT_KEY.c
+    first = select(its.subject_id, its.sealed).where(its.hotel_id == hotel).order_by(its.subject_id)
+    with few.core.engine.begin() as connection:
+        subject, envelope = connection.execute(first).all()[0]
+        broken = envelope[:-1] + bytes([envelope[-1] ^ 1])
+        connection.execute(
+            update(SUBJECT_KEY).where(its.subject_id == subject).values(sealed=broken)
+        )
+    with closing(HotelCore(few.url, keys=ring(1, 2))) as core:
+        resealed = desk_of(core, hotel).run(reseal_secrets)
+    assert resealed == Resealed(resealed=begun - 1, broken=1)
+    assert begun == 1 + 3
 
 
 def test_a_hotel_comes_along_in_short_transactions(database_url: str) -> None:
