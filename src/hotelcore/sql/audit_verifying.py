@@ -103,7 +103,7 @@ class _Walk:
     since: AuditHead | None
     sequence: int = 0
     mac: bytes = BEGINNING
-    key_number: int | None = None
+    good: tuple[int, bytes, Raw] = (0, BEGINNING, None)
     entries: int = 0
     found: int = 0
     problems: list[AuditProblem] = field(factory=list)
@@ -123,7 +123,9 @@ class _Walk:
             self._note(self.sequence + 1, Fault.REMOVED)
         elif fault := self._fault_of(entry):
             self._note(sequence, fault)
-        self.sequence, self.mac, self.key_number = sequence, mac, entry.key_number
+        else:
+            self.good = sequence, mac, entry.key_number
+        self.sequence, self.mac = sequence, mac
         if self.since and sequence == self.since.sequence and mac.hex() != self.since.mac:
             self._note(sequence, Fault.REWRITTEN)
 
@@ -137,12 +139,10 @@ class _Walk:
             self._note(self.sequence + 1, Fault.CUT_OFF)
         elif head != (self.sequence, self.mac):
             self._note(self.sequence, Fault.HEAD)
+        sequence, mac, key_number = self.good
         return AuditReport(
             head=AuditHead(
-                hotel_id=self.hotel_id,
-                sequence=self.sequence,
-                mac=self.mac.hex(),
-                key_number=self.key_number,
+                hotel_id=self.hotel_id, sequence=sequence, mac=mac.hex(), key_number=key_number
             ),
             entries=self.entries,
             found=self.found,
