@@ -177,7 +177,7 @@ def test_who_may_not_is_refused(hotel: SmallHotel) -> None:
             await core.acting_as(actor).run(register_guest, last_name="Never")
         await core.close()
 
-    with nothing_kept(hotel.core.engine):
+    with nothing_kept(hotel.core.engine, refusals=1):
         asyncio.run(work())
 
 
