@@ -212,6 +212,18 @@ def test_a_guest_who_is_expected_is_not_anonymised(hotel: SmallHotel) -> None:
     assert refusal(anonymise) is None
 
 
+def test_a_cursor_of_another_hotel_is_none(
+    hotel: SmallHotel, core: HotelCore, clock: FixedClock
+) -> None:
+    """Where a guest of another hotel would stand in the list is not to be found out."""
+    other = open_hotel(core, clock)
+    register(other, last_name="Hopper")
+    with other.desk().reading() as uow:
+        cursor = uow.guests.page(GuestFilter(), limit=1).next
+    with hotel.desk().reading() as uow, pytest.raises(InvalidInput, match="after: must be"):
+        uow.guests.page(GuestFilter(), after=cursor)
+
+
 def test_guests_of_another_hotel_are_unknown(
     hotel: SmallHotel, core: HotelCore, clock: FixedClock
 ) -> None:

@@ -132,6 +132,16 @@ def test_a_room_is_never_entered_and_taken_off_sale_at_once(
     assert hotel.core.prove(hotel.hotel_id).ok
 
 
+def test_a_room_that_becomes_dirty_meanwhile_takes_nobody_in(hotel: SmallHotel) -> None:
+    """A check-in that found the room clean looks again once it has the room to itself."""
+    room_id, (booking, _) = hotel.room_ids[1], book(hotel, stay(0, 1))
+    soiling = partial(op.bulk_update_room_status, room_ids=[room_id], condition=RoomCondition.DIRTY)
+    entering = partial(op.check_in_guest, booking_id=booking.id, room_id=room_id)
+    refused = overtaken(hotel, soiling, entering)
+    assert isinstance(refused, ActionRefused)
+    assert refused.reasons == ("room_not_ready",)
+
+
 # -- counters are locked in one order ---------------------------------------------------------
 
 

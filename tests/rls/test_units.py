@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from attrs import frozen
 from sqlalchemy import Connection, Engine, create_engine, text
+from sqlalchemy.exc import DataError
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.orm import Session
 
@@ -82,9 +83,13 @@ def test_every_kind_of_unit_begins_with_its_hotel(two: Two) -> None:
             assert shown(host) == {hotel.hotel_id}
 
 
+_LEFT_SET = text("SELECT name FROM pg_settings WHERE name ~ '_timeout$' AND setting <> reset_val")
+
+
 def nothing_is_left(two: Two) -> None:
-    """Assert that the pool's one connection names no hotel and shows no row."""
+    """Assert that the pool's one connection names no hotel, shows no row, and has no limits."""
     with two.core.engine.connect() as connection:
+        assert connection.scalars(_LEFT_SET).all() == []
         assert told(connection) == ""
         assert shown(connection) == set()
 
@@ -105,6 +110,8 @@ def test_nothing_is_left_on_the_pooled_connection(two: Two) -> None:
         del abandoned
         nothing_is_left(two)
         two.core.prove(hotel.hotel_id)
+        nothing_is_left(two)
+        assert two.core.verify_audit(hotel.hotel_id).entries
         nothing_is_left(two)
         with two.core._serving() as run:
             assert run.dialect == "postgresql"
@@ -301,6 +308,10 @@ def test_the_relay_is_shown_events_alone(two: Two) -> None:
     with two.core._serving() as run:
         assert told(run._connection) == EVERY_HOTEL
         assert {ours, two.theirs.hotel_id} <= set(run._connection.scalars(seen))
+        for table in ("hc_hotel", "hc_guest", "hc_booking", "hc_folio", "hc_audit_log"):
+            # The relay's word for all hotels is the name of none.
+            with pytest.raises(DataError), run._connection.begin_nested():
+                run._connection.execute(text(f"SELECT 1 FROM {table}"))
     with two.core._serving(ours) as run:
         assert set(run._connection.scalars(seen)) == {ours} == shown(run._connection)
 

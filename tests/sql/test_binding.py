@@ -654,6 +654,14 @@ def ids() -> tuple[Column[Any], ...]:
 
 
 @pytest.mark.parametrize("name", SERVING)
+def test_what_serves_every_hotel_is_judged_anew_where_one_acts(name: str) -> None:
+    """That a statement was good for all hotels says nothing of one like it that is not declared."""
+    must_be_bound(for_every_hotel(SERVING[name]()), acting=False)
+    with pytest.raises(UnboundStatement, match="acting hotel"):
+        must_be_bound(SERVING[name](), acting=True)
+
+
+@pytest.mark.parametrize("name", SERVING)
 def test_the_relay_serves_every_hotel(name: str) -> None:
     """What is declared for every hotel runs where none acts, and only there."""
     declared = for_every_hotel(SERVING[name]())

@@ -30,7 +30,7 @@ from hotelcore.errors import SchemaMismatch
 from hotelcore.sql.creation import create_schema, in_schema
 from hotelcore.sql.engine import new_engine
 from hotelcore.sql.lint import lint, problems_in
-from hotelcore.sql.schema import METADATA, TableNames
+from hotelcore.sql.schema import METADATA, Id, TableNames
 from hotelcore.sql.upgrading import check
 
 INN = TableNames(prefix="inn_")
@@ -50,6 +50,32 @@ def test_our_tables_keep_hotels_apart() -> None:
     """What the library declares has no problem, and every table of it is a tenant's."""
     assert lint(METADATA) == []
     assert all("hotel_id" in table.c for table in METADATA.tables.values())
+
+
+FREE = {
+    "hc_audit_log.resource_id": "a record of any kind, also one that is gone",
+    "hc_dead_letter.token": "whoever has the lease",
+    "hc_external_mapping.internal_id": "a record of one of several kinds",
+    "hc_feed.token": "whoever has the lease",
+    "hc_hotel.hotel_id": "the hotel itself",
+    "hc_inbox.key": "a record of any kind",
+    "hc_inbox.token": "whoever has the lease",
+    "hc_outbox.causation_id": "an event that may be purged",
+    "hc_outbox.key": "a record of any kind",
+    "hc_subject_key.subject_id": "a guest, or whoever else is a subject one day",
+}
+"""The ids that are no foreign key, each with what it is instead."""
+
+
+def test_every_id_of_another_record_is_a_foreign_key() -> None:
+    """No table holds an id that could be another hotel's, or nobody's, but for those told here."""
+    free = {
+        f"{table.name}.{column.name}"
+        for table in METADATA.tables.values()
+        for column in table.c
+        if isinstance(column.type, Id) and column.name != "id" and not column.foreign_keys
+    }
+    assert free == FREE.keys()
 
 
 def test_a_database_of_ours_keeps_hotels_apart(database: Engine) -> None:

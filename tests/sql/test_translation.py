@@ -72,10 +72,11 @@ def _text_for_an_id(hotel: SmallHotel) -> None:
 
 def _everything_said(error: BaseException) -> Iterator[str]:
     """Give all that an error and those behind it say, in every form that leaves a process."""
-    seen: BaseException | None = error
-    while seen is not None:
+    chain: list[BaseException | None] = [error]
+    while (seen := chain[-1]) is not None:
         yield from (str(seen), repr(seen), repr(seen.args), repr(vars(seen)))
-        seen = seen.__cause__ or seen.__context__
+        behind = seen.__cause__ or seen.__context__
+        chain.append(None if behind in chain else behind)  # two may stand behind each other
     yield from traceback.format_exception(error)
     yield repr(pickle.dumps(error))
 
