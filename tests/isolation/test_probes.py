@@ -22,7 +22,7 @@ from typing import NewType, TypeAlias
 
 import pytest
 from attrs import frozen
-from sqlalchemy import Engine, update
+from sqlalchemy import Engine, make_url, update
 
 from hotelcore import ids
 from hotelcore.access import Permission
@@ -67,11 +67,10 @@ def new_world(request: pytest.FixtureRequest) -> Worlds:
     def on_postgresql() -> Generator[World]:
         server: Engine = request.getfixturevalue("postgresql_server")
         # Nothing has to survive a power cut.
-        with (
-            fresh_database(server) as url,
-            furnished(f"{url}?options=-csynchronous_commit%3Doff") as world,
-        ):
-            yield world
+        with fresh_database(server) as url:
+            quick = make_url(url).update_query_dict({"options": "-csynchronous_commit=off"})
+            with furnished(quick.render_as_string(hide_password=False)) as world:
+                yield world
 
     return on_sqlite if request.param == "sqlite" else on_postgresql
 
