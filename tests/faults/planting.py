@@ -65,13 +65,13 @@ class Change:
 class Fault:
     """A small mistake in the library, and the tests that must notice it.
 
-    ``at_import`` says that importing the library is what notices it.
+    ``at_import`` are the words in which the import of the library refuses it, if it does.
     """
 
     name: str
     changes: tuple[Change, ...]
     tests: tuple[str, ...]
-    at_import: bool = False
+    at_import: str = ""
 
     @classmethod
     def of(cls, entry: dict[str, Any]) -> Fault:  # Any: what TOML has
@@ -136,7 +136,7 @@ class _Run:
     def notices(self, fault: Fault) -> bool:
         """Tell whether this is what the fault had to come to."""
         if fault.at_import:
-            return self.code in _NOT_IMPORTED
+            return self.code in _NOT_IMPORTED and fault.at_import in self.reason
         return self.code == _FAILED and bool(self.failed) and not self.reason.startswith(_CLUMSY)
 
 
@@ -161,7 +161,7 @@ def _run(copy: Path, tests: Sequence[str], *options: str) -> _Run:
         )
     except subprocess.TimeoutExpired:
         return _Run(-1, (), f"took longer than {_MOST_SECONDS} s")
-    return _Run.of(done.returncode, done.stdout)
+    return _Run.of(done.returncode, done.stdout + done.stderr)
 
 
 @frozen
