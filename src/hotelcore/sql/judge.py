@@ -202,8 +202,8 @@ class Judge:
 
     def _change(self, change: Update | Delete) -> frozenset[int]:
         state = change._compile_state_factory(change, _COMPILER)
-        # What both kinds of it have, which their common type does not tell.
-        froms = [change.table, *state._extra_froms]  # type: ignore[attr-defined]
+        more = state._extra_froms  # type: ignore[attr-defined]  # of both kinds, not their base
+        froms = [change.table, *more]
         scope = self._scope(froms, change._where_criteria, _Scope())
         if isinstance(change, Update):
             changed = {_name(key): value for key, value in (change._values or {}).items()}

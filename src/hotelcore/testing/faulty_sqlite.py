@@ -50,8 +50,7 @@ class FaultyConnection(sqlite3.Connection):
             return error.with_traceback(None)
         raise AssertionError("a closed connection answered")
 
-    # sqlite3's signature lets the caller choose the class, which is ours here.
-    def cursor(self) -> FaultyCursor:  # type: ignore[override]
+    def cursor(self) -> FaultyCursor:  # type: ignore[override]  # the class is not the caller's choice
         """Make a cursor whose calls can fail."""
         return self._faults.through("cursor", lambda: FaultyCursor(self, self._faults), self)
 
