@@ -44,7 +44,7 @@ from hotelcore.relay import Relay
 from hotelcore.subscriptions import Delivery, Subscriptions
 from tests.access.calls import NAMED, attempt, outcome, world
 from tests.every_operation import NAMES
-from tests.small_hotel import DAY, PRICE, TODAY, SmallHotel, open_hotel, opened, shared_core
+from tests.small_hotel import DAY, KEYS, PRICE, TODAY, SmallHotel, open_hotel, opened, shared_core
 
 HOUSE = POLICY.with_roles(
     {
@@ -342,7 +342,7 @@ def test_every_operation_asks_the_policy(
 
 def passing(hotel: SmallHotel, rights: frozenset[Permission]) -> set[str]:
     """Return the operations that somebody with these rights is not denied."""
-    core = HotelCore(hotel.core.engine, policy=POLICY.with_roles({"clerk": rights}))
+    core = HotelCore(hotel.core.engine, keys=KEYS, policy=POLICY.with_roles({"clerk": rights}))
     desk = core.acting_as(Actor(hotel_id=hotel.hotel_id, subject="x", role="clerk"))
     return {name for name in NAMES if outcome(partial(_begin, name), desk) != "denied"}
 

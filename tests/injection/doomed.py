@@ -16,7 +16,7 @@ from hotelcore.testing.faults import Fault, Faults
 from hotelcore.testing.killing import Witness
 from tests.every_operation import GoodCall
 from tests.injection.points import CASES, concerned, prepared
-from tests.small_hotel import open_hotel
+from tests.small_hotel import KEYS, open_hotel
 
 __all__ = ["Letter", "die_at_a_call", "work_until_killed"]
 
@@ -43,7 +43,7 @@ class Letter:
 
 def die_at_a_call(witness: Witness, letter: Letter, fault: Fault) -> None:
     """Run one operation with a fault that kills."""
-    with closing(HotelCore(letter.url)) as core:
+    with closing(HotelCore(letter.url, keys=KEYS)) as core:
         core.engine.connect().close()  # what SQLAlchemy asks a server at first is not counted
         faults = Faults.on(core.engine)
         call = letter.call(core)
@@ -56,7 +56,7 @@ def die_at_a_call(witness: Witness, letter: Letter, fault: Fault) -> None:
 def work_until_killed(witness: Witness, url: str, seed: int) -> None:
     """Run one operation after the other, each in a hotel of its own."""
     dice = Random(seed)
-    with closing(HotelCore(url)) as core:
+    with closing(HotelCore(url, keys=KEYS)) as core:
         witness.ready()
         for _ in range(sys.maxsize):
             case, hotel = dice.choice(CASES), open_hotel(core)
