@@ -26,6 +26,7 @@ from hotelcore.sql.guests import SqlGuests
 from hotelcore.sql.hotels import SqlHotels
 from hotelcore.sql.limits import Deadline, Limits
 from hotelcore.sql.rooms import SqlRooms, SqlRoomTypes
+from hotelcore.sql.schema import TableNames
 from hotelcore.sql.sealed import Sealing
 from hotelcore.sql.statements import Statements
 from hotelcore.sql.subject_keys import SqlSubjectKeys
@@ -51,14 +52,18 @@ class House:
         with self.engine.connect() as connection, connection.begin():
             limits = Limits(wait_limit=timedelta(seconds=20), time_limit=timedelta(seconds=60))
             deadline = Deadline.start(SystemClock(), limits, self.hotel_id)
-            yield Statements(connection, self.hotel_id, deadline, read_only=False)
+            yield Statements(
+                connection, self.hotel_id, deadline, read_only=False, names=TableNames()
+            )
 
     @contextmanager
     def reading(self) -> Iterator[Statements]:
         """Read as this hotel without taking a lock."""
         with self.engine.connect().execution_options(**{READING: True}) as connection:
             deadline = Deadline.start(SystemClock(), Limits(), self.hotel_id)
-            yield Statements(connection, self.hotel_id, deadline, read_only=True)
+            yield Statements(
+                connection, self.hotel_id, deadline, read_only=True, names=TableNames()
+            )
 
     def booking(self, **changes: object) -> Booking:
         """Build a confirmed booking of two nights, or another one."""

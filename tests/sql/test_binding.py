@@ -61,6 +61,7 @@ from hotelcore.sql.judge import ActingHotel
 from hotelcore.sql.limits import EVERY_HOTEL, Deadline, Limits
 from hotelcore.sql.outbox import OUTBOX
 from hotelcore.sql.rooms import ROOM
+from hotelcore.sql.schema import TableNames
 from hotelcore.sql.statements import (
     Statements,
     acting_hotel,
@@ -713,7 +714,7 @@ def test_without_a_hotel_only_the_relay_works(database: Engine, house: House) ->
     """Where no hotel acts, what is bound to one is refused as well as what is bound to none."""
     with database.connect() as connection:
         deadline = Deadline.start(SystemClock(), Limits(), EVERY_HOTEL)
-        run = Statements(connection, None, deadline, read_only=True)
+        run = Statements(connection, None, deadline, read_only=True, names=TableNames())
         for statement in (select(FEED), select(ROOM).where(ROOM.c.hotel_id == acting_hotel())):
             with pytest.raises(UnboundStatement):
                 run.all(statement, tuple)

@@ -16,7 +16,7 @@ from hotelcore.clock import FixedClock
 from hotelcore.core import AsyncHotelCore, HotelCore
 from hotelcore.errors import AlreadyExists, DatabaseFailure, HotelcoreError, InvalidInput
 from hotelcore.sql.creation import HEAD, VERSION
-from hotelcore.sql.engine import new_engine, prepare
+from hotelcore.sql.engine import new_engine, prepare, put_names
 from hotelcore.sql.schema import METADATA, TableNames
 from hotelcore.sql.upgrading import check, current
 from tests.operations.small_hotel import NOON, SmallHotel, eur, open_hotel
@@ -273,5 +273,7 @@ def test_preparing_twice_names_once(sqlite_url: str) -> None:
     engine = create_engine(sqlite_url)
     for _ in range(3):
         prepare(engine)
+        put_names(engine)
+    assert len(list(engine.dispatch.begin)) == 1
     assert len(list(engine.dispatch.before_cursor_execute)) == 1
     engine.dispose()

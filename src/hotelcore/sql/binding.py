@@ -1,13 +1,12 @@
 """The rule that every statement is bound to the acting hotel, and what it costs to keep it.
 
-`hotelcore.sql.judge` judges a statement once, when it is first run, and one that is built anew from
-the same parts not again. Record 14 in ``docs/decisions`` says why.
+`hotelcore.sql.judge` judges a statement when it is first run, and one that is built anew from the
+same parts not again. Record 14 in ``docs/decisions`` says why.
 """
 
 from __future__ import annotations
 
 from typing import TypeVar
-from weakref import ref
 
 from sqlalchemy.sql.base import Executable
 
@@ -40,18 +39,7 @@ def must_be_bound(statement: Executable, *, acting: bool) -> None:
     declared = is_for_every_hotel(statement)
     if declared is acting:
         raise UnboundStatement("the statement", _WHY_SERVING if declared else _WHY_NOT_SERVING)
-    known = _judged.get(id(statement))
-    if known is None or known() is not statement:
-        _judge_anew(statement, declared)
-
-
-# By id, since that is what a lookup costs least; an id is another's once its statement is gone.
-_judged: dict[int, ref[Executable]] = {}
-_structures: set[tuple[bool, object]] = set()
-
-
-def _judge_anew(statement: Executable, declared: bool) -> None:
-    # Execution asks for this key too, and SQLAlchemy keeps it with the statement.
+    # To compile it asks for this key too, and SQLAlchemy keeps it with the statement.
     key = statement._generate_cache_key() if isinstance(statement, JUDGEABLE) else None
     structure = None if key is None else (declared, key.key)
     if structure is None or structure not in _structures:
@@ -60,9 +48,9 @@ def _judge_anew(statement: Executable, declared: bool) -> None:
             _structures.clear()
         if structure is not None:
             _structures.add(structure)
-    number = id(statement)
-    _judged[number] = ref(statement, lambda _: _judged.pop(number, None) and None)
 
+
+_structures: set[tuple[bool, object]] = set()
 
 _WHY_SERVING = "it serves every hotel, and here one hotel acts: build one that is bound to it"
 _WHY_NOT_SERVING = "no hotel acts here, and it is not declared to serve all: run it for a hotel"

@@ -101,7 +101,8 @@ def in_schema(connection: Connection, names: TableNames) -> Generator[None]:
     Raises `InvalidInput` for a schema that does not exist.
     """
     names.must_suit(connection.dialect.name)
-    put_names(connection.engine)
+    if not names.is_default:
+        put_names(connection.engine)
     before = connection.get_execution_options().get(NAMES)
     connection.execution_options(**{NAMES: names})
     try:

@@ -20,6 +20,7 @@ from sqlalchemy.exc import ArgumentError
 from sqlalchemy.pool import ConnectionPoolEntry, QueuePool
 
 from hotelcore.errors import InvalidInput, MissingExtra, WaitTimeout
+from hotelcore.sql.driver import no_rows, send
 from hotelcore.sql.joining import watch_commits
 from hotelcore.sql.limits import Deadline
 from hotelcore.sql.schema import TableNames
@@ -160,7 +161,6 @@ def places_for(url: URL) -> int:
 
 def prepare(engine: Engine) -> None:
     """Hook what the library needs into an engine, once; a host's own engine is welcome."""
-    put_names(engine)
     watch_commits(engine)
     if engine.dialect.name == "sqlite" and not event.contains(engine, "begin", _begin_sqlite):
         # At each checkout, since a host's pool may hold connections that it opened before.
@@ -234,5 +234,5 @@ def _begin_sqlite(connection: Connection) -> None:
     deadline = connection.info.get(DEADLINE)
     if isinstance(deadline, Deadline):
         wait = min(deadline.limits.wait_limit.total_seconds(), max(deadline.left, 0))
-        connection.exec_driver_sql(f"PRAGMA busy_timeout = {int(wait * 1000)}")
-    connection.exec_driver_sql("BEGIN IMMEDIATE")
+        send(connection, f"PRAGMA busy_timeout = {int(wait * 1000)}", (), no_rows)
+    send(connection, "BEGIN IMMEDIATE", (), no_rows)

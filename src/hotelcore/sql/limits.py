@@ -17,6 +17,7 @@ from sqlalchemy import Connection, text
 from hotelcore.clock import Clock
 from hotelcore.errors import InvalidInput, TransactionTimeout
 from hotelcore.ids import HotelId
+from hotelcore.sql.driver import no_rows, send
 
 __all__ = [
     "EVERY_HOTEL",
@@ -57,12 +58,12 @@ class Limits:
 # statement run more seconds than this past the end.
 _SLACK = 0.2
 
-_WHOSE = "set_config('hotelcore.hotel_id', :whose, true)"
-_SET_WHOSE = text(f"SELECT {_WHOSE}")
-_SET = text(
-    "SELECT set_config('statement_timeout', :statement, true),"
-    " set_config('lock_timeout', :lock, true),"
-    f" set_config('idle_in_transaction_session_timeout', :idle, true), {_WHOSE}"
+_WHOSE = "set_config('hotelcore.hotel_id', %(whose)s, true)"
+_SET_WHOSE = f"SELECT {_WHOSE}"
+_SET = (
+    "SELECT set_config('statement_timeout', %(statement)s, true),"
+    " set_config('lock_timeout', %(lock)s, true),"
+    f" set_config('idle_in_transaction_session_timeout', %(idle)s, true), {_WHOSE}"
 )
 _GET = text(
     "SELECT current_setting('statement_timeout') AS statement,"
@@ -87,7 +88,7 @@ def read_told(connection: Connection) -> Mapping[str, str]:
 def tell_again(connection: Connection, told: Mapping[str, str]) -> None:
     """Give a host's transaction back what `read_told` read."""
     if told:
-        connection.execute(_SET, told)
+        send(connection, _SET, told, no_rows)
 
 
 def forget_told(connection: Connection) -> None:
@@ -105,7 +106,7 @@ def tell_whose_rows(connection: Connection, whose: HotelId | str) -> None:
         return
     driver: Any = connection.connection.driver_connection  # psycopg's: SQLAlchemy has no type
     if driver.info.parameter_status("is_superuser") != "on":
-        connection.execute(_SET_WHOSE, {"whose": str(whose)})
+        send(connection, _SET_WHOSE, {"whose": str(whose)}, no_rows)
 
 
 @define
@@ -163,4 +164,4 @@ class Deadline:
         told = str(int(self._told * 1000))
         wait = min(int(told), int(self.limits.wait_limit.total_seconds() * 1000))
         values = {"statement": told, "lock": str(wait), "idle": told}
-        connection.execute(_SET, {**values, "whose": str(self.whose)})
+        send(connection, _SET, {**values, "whose": str(self.whose)}, no_rows)

@@ -70,7 +70,7 @@ def check_limit(limit: object) -> None:
 
 
 def _sealed(row: AnyRow, keys: Keys) -> str:
-    values = [wire.encode(row._mapping[key]) for key in keys]
+    values = [wire.encode(getattr(row, str(key.key))) for key in keys]
     return urlsafe_b64encode(json.dumps(values, separators=(",", ":")).encode()).decode()
 
 

@@ -17,9 +17,7 @@ from sqlalchemy import (
     BindParameter,
     ColumnElement,
     Connection,
-    CursorResult,
     Insert,
-    Row,
     Table,
     Transaction,
     Update,
@@ -30,20 +28,23 @@ from sqlalchemy import (
     update,
 )
 from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.engine.interfaces import CoreExecuteOptionsParameter
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.sql.base import Executable
 from sqlalchemy.sql.dml import UpdateBase
 
 from hotelcore.errors import InvalidInput, ReadOnly, StaleVersion
 from hotelcore.ids import HotelId
-from hotelcore.sql.binding import for_every_hotel, must_be_bound
+from hotelcore.sql.binding import for_every_hotel
+from hotelcore.sql.driver import send
+from hotelcore.sql.forms import AnyRow, Form, Parameters, forms_of
 from hotelcore.sql.judge import ACTING_HOTEL, ActingHotel
 from hotelcore.sql.limits import Deadline
+from hotelcore.sql.schema import TableNames
 from hotelcore.sql.translation import translated
 
 __all__ = [
     "INSERTS",
+    "AnyRow",
     "Statements",
     "acting_hotel",
     "as_known",
@@ -58,9 +59,8 @@ __all__ = [
 
 T = TypeVar("T")
 
-# A row's column types are known to its builder alone; a parameter's to its column.
-AnyRow: TypeAlias = Row[Any]
-Parameters: TypeAlias = Mapping[str, Any]
+# Takes from a driver's cursor, whose type is the driver's, what a statement gave.
+_Taking: TypeAlias = Callable[[Any, Form], T]
 
 _NO_HOTEL = HotelId(UUID(int=0))
 INSERTS: Mapping[str, Callable[[Table], sqlite.Insert | postgresql.Insert]] = {
@@ -154,14 +154,13 @@ class Statements:
         deadline: Deadline,
         *,
         read_only: bool,
-        options: CoreExecuteOptionsParameter | None = None,
+        names: TableNames,
     ) -> None:
         self._connection = connection
+        self._forms = forms_of(connection.dialect, names)
         self.hotel_id = hotel_id or _NO_HOTEL
         self._acting: Parameters = {ACTING_HOTEL: hotel_id} if hotel_id else {}
         self._deadline = deadline
-        # Without it the number of rows that an INSERT met is lost on PostgreSQL.
-        self._options: CoreExecuteOptionsParameter = {**(options or {}), "preserve_rowcount": True}
         self.read_only = read_only
         self.may_write = not read_only
         self.over = False
@@ -195,7 +194,9 @@ class Statements:
         """
         if not rows:
             return 0
-        return self._execute(statement, [{**row, **self._acting} for row in rows], _row_count)
+        form = self._form(statement, rows[0])
+        parameters = [form.parameters({**row, **self._acting}) for row in rows]
+        return self._send(form.text, parameters, lambda cursor: _row_count(cursor, form), many=True)
 
     def refuse_if_read_only(self) -> None:
         """Raise `ReadOnly` in a reading unit, where there is nothing to write or to undo."""
@@ -216,40 +217,44 @@ class Statements:
             undo(self._connection, savepoint)
             raise
 
-    def _execute(
-        self,
-        statement: Executable,
-        values: Parameters | list[Parameters],
-        taking: Callable[[CursorResult[Any]], T],
-    ) -> T:
+    def _execute(self, statement: Executable, values: Parameters, taking: _Taking[T]) -> T:
+        form = self._form(statement, values)
+        text, parameters = form.sent({**values, **self._acting})
+        # Taken before the deadline is left, since SQLite executes while it is fetched from.
+        return self._send(text, parameters, lambda cursor: taking(cursor, form))
+
+    def _form(self, statement: Executable, values: Parameters) -> Form:
+        """Return the form of a statement that may run here and now."""
         if not self.may_write and isinstance(statement, UpdateBase):
             self.refuse_if_read_only()
             raise ReadOnly(_WHY_NO_COMMAND)
         if self.over:
             raise InvalidInput("uow", "is over: its handle was left")
-        must_be_bound(statement, acting=bool(self._acting))
-        parameters = values if isinstance(values, list) else {**values, **self._acting}
-        # SQLAlchemy sets a column that a parameter is named like, whatever the statement sets.
-        if "hotel_id" in (values[0] if isinstance(values, list) else values):
+        form = self._forms.of(statement, acting=bool(self._acting))
+        if "hotel_id" in values:
             raise InvalidInput("hotel_id", "is no parameter: the seam alone gives the acting hotel")
+        return form
+
+    def _send(
+        self, text: str, parameters: object, taking: Callable[[Any], T], *, many: bool = False
+    ) -> T:
         with translated(self._deadline.limits):
             self._deadline.enforce(self._connection)
-            # Taken here, since SQLite executes while it is fetched from.
-            return taking(
-                self._connection.execute(statement, parameters, execution_options=self._options)
-            )
+            return send(self._connection, text, parameters, taking, many=many)
 
 
-def _all_rows(result: CursorResult[Any]) -> Sequence[AnyRow]:
-    return result.all()
+def _all_rows(cursor: Any, form: Form) -> list[AnyRow]:
+    rows = cursor.fetchall()
+    return list(map(form.reader(cursor.description), rows)) if rows else []
 
 
-def _first_row(result: CursorResult[Any]) -> AnyRow | None:
-    return result.first()
+def _first_row(cursor: Any, form: Form) -> AnyRow | None:
+    row = cursor.fetchone()
+    return None if row is None else form.reader(cursor.description)(row)
 
 
-def _row_count(result: CursorResult[Any]) -> int:
-    return result.rowcount
+def _row_count(cursor: Any, _: Form) -> int:
+    return int(cursor.rowcount)
 
 
 def write_next_version(

@@ -22,7 +22,7 @@ from hotelcore.events.catalogue import Event
 from hotelcore.ids import HotelId
 from hotelcore.operations.declaring import permission_of
 from hotelcore.sql.audit_chain import add_entries
-from hotelcore.sql.engine import DEADLINE, NAMES, READING
+from hotelcore.sql.engine import DEADLINE, READING
 from hotelcore.sql.idempotency import claim, settle
 from hotelcore.sql.limits import Deadline, read_told, tell_again
 from hotelcore.sql.schema import TableNames
@@ -92,7 +92,7 @@ class Unit:
             self.commission.actor.hotel_id,
             deadline,
             read_only=read_only,
-            options=_statement_options(self.names),
+            names=self.names,
         )
 
     def finish(self, uow: SqlUnitOfWork) -> tuple[Event, ...]:
@@ -156,19 +156,9 @@ def serve(
     if connection.dialect.name == "postgresql":
         connection = connection.execution_options(isolation_level="READ COMMITTED")
     with _begun(connection, deadline, Deadline.enforce_untold) as transaction:
-        options = _statement_options(names)
-        yield Statements(connection, hotel_id, deadline, read_only=False, options=options)
+        yield Statements(connection, hotel_id, deadline, read_only=False, names=names)
         with translated(deadline.limits):
             transaction.commit()
-
-
-def _statement_options(names: TableNames) -> dict[str, Any]:  # SQLAlchemy's options are open
-    options: dict[str, Any] = {}
-    if not names.is_default:
-        options[NAMES] = names
-    if names.schema is not None:
-        options["schema_translate_map"] = {None: names.schema}
-    return options
 
 
 class Written:
