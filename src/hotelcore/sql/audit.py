@@ -16,6 +16,7 @@ from sqlalchemy import (
     String,
     Table,
     TypedColumns,
+    bindparam,
     select,
 )
 
@@ -24,7 +25,7 @@ from hotelcore.domain.audit import AuditLogEntry, Change, Outcome
 from hotelcore.ids import HotelId
 from hotelcore.lists import AuditFilter, Page
 from hotelcore.sql import schema
-from hotelcore.sql.pages import read_page
+from hotelcore.sql.pages import Listing
 from hotelcore.sql.statements import AnyRow, Statements, acting_hotel
 from hotelcore.sql.subject_keys import SqlSubjectKeys
 
@@ -96,6 +97,21 @@ def _entry(row: AnyRow) -> AuditLogEntry:
     )
 
 
+_PAGES = Listing(
+    _ALL,
+    _entry,
+    keys=(_c.sequence,),
+    descending=True,
+    conditions={
+        "of_resource": _c.resource == bindparam("of_resource"),
+        "of_record": _c.resource_id == bindparam("of_record"),
+        "by_operation": _c.operation == bindparam("by_operation"),
+        "by_subject": _c.subject == bindparam("by_subject"),
+        "with_outcome": _c.outcome == bindparam("with_outcome"),
+    },
+)
+
+
 class SqlAuditLog:
     """The `hotelcore.repositories.AuditLog` of one unit of work."""
 
@@ -107,24 +123,14 @@ class SqlAuditLog:
         self, which: AuditFilter, *, after: str | None = None, limit: int = 50
     ) -> Page[AuditLogEntry]:
         """Return entries, newest first, with the guests' data that can still be opened."""
-        statement = _ALL
-        if which.resource is not None:
-            statement = statement.where(_c.resource == which.resource)
-        if which.resource_id is not None:
-            statement = statement.where(_c.resource_id == which.resource_id)
-        if which.operation is not None:
-            statement = statement.where(_c.operation == which.operation)
-        if which.subject is not None:
-            statement = statement.where(_c.subject == which.subject)
-        if which.outcome is not None:
-            statement = statement.where(_c.outcome == which.outcome)
-        page = read_page(
+        page = _PAGES.page(
             self._run,
-            statement,
-            _entry,
-            keys=(_c.sequence,),
             after=after,
             limit=limit,
-            descending=True,
+            of_resource=which.resource,
+            of_record=which.resource_id,
+            by_operation=which.operation,
+            by_subject=which.subject,
+            with_outcome=which.outcome,
         )
         return attrs.evolve(page, items=tuple(self._subjects.opened(page.items)))

@@ -28,8 +28,9 @@ from sqlalchemy import (
 from hotelcore.domain.availability import RoomAvailability
 from hotelcore.domain.stays import Stay
 from hotelcore.errors import NotFound, SoldOut
-from hotelcore.ids import HotelId, RoomTypeId
+from hotelcore.ids import RoomTypeId
 from hotelcore.sql import schema
+from hotelcore.sql.building import entity
 from hotelcore.sql.rooms import ROOM, ROOM_TYPE
 from hotelcore.sql.statements import AnyRow, Statements, acting_hotel, insert_into
 
@@ -155,19 +156,7 @@ _FORCED = (
 _ADD_ROOMS = update(ROOM_AVAILABILITY).where(*_OF_TYPE).values(rooms=_c.rooms + bindparam("more"))
 
 
-def _availability(row: AnyRow) -> RoomAvailability:
-    return RoomAvailability(
-        hotel_id=HotelId(row.hotel_id),
-        room_type_id=row.room_type_id,
-        night=row.night,
-        rooms=row.rooms,
-        out_of_inventory=row.out_of_inventory,
-        out_of_order=row.out_of_order,
-        committed=row.committed,
-        held=row.held,
-        overbooking_limit=row.overbooking_limit,
-        forced=row.forced,
-    )
+_availability = entity(RoomAvailability)
 
 
 def _as_it_is(row: AnyRow) -> AnyRow:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Sequence
 from datetime import date, datetime, timedelta
 from uuid import UUID
 
@@ -32,10 +32,11 @@ from hotelcore.domain.fields import Attributes
 from hotelcore.domain.money import Money
 from hotelcore.domain.stays import MOST_NIGHTS, Stay
 from hotelcore.errors import AlreadyExists, Conflict, NotFound, RoomTaken
-from hotelcore.ids import BookingId, GuestId, HotelId, RoomId, RoomKeyId, RoomTypeId
+from hotelcore.ids import BookingId, RoomTypeId
 from hotelcore.lists import BookingFilter, Page
 from hotelcore.sql import schema
-from hotelcore.sql.pages import read_page
+from hotelcore.sql.building import Value, entity
+from hotelcore.sql.pages import Listing
 from hotelcore.sql.room_nights import ROOM_NIGHT
 from hotelcore.sql.statements import (
     AnyRow,
@@ -232,33 +233,11 @@ _MOVED_ON = select(
 )
 
 
-def _booking(row: AnyRow) -> Booking:
-    return Booking(
-        id=BookingId(row.id),
-        hotel_id=HotelId(row.hotel_id),
-        confirmation_number=row.confirmation_number,
-        guest_id=GuestId(row.guest_id),
-        room_type_id=RoomTypeId(row.room_type_id),
-        stay=Stay(row.arrival, row.departure),
-        status=row.status,
-        room_id=row.room_id,
-        adults=row.adults,
-        children=row.children,
-        infants=row.infants,
-        channel=row.channel,
-        total=Money(row.total_minor, row.currency),
-        cancellation=row.cancellation,
-        hold_until=row.hold_until,
-        checked_in_at=row.checked_in_at,
-        checked_out_at=row.checked_out_at,
-        cancelled_at=row.cancelled_at,
-        checked_in_on=row.checked_in_on,
-        checked_out_on=row.checked_out_on,
-        no_show_on=row.no_show_on,
-        created_at=row.created_at,
-        attributes=row.attributes,
-        version=row.version,
-    )
+_booking = entity(
+    Booking,
+    stay=Value(Stay, ("arrival", "departure")),
+    total=Value(Money, ("total_minor", "currency")),
+)
 
 
 def _values(booking: Booking) -> dict[str, object]:
@@ -289,45 +268,31 @@ def _values(booking: Booking) -> dict[str, object]:
     }
 
 
-def _conditions(which: BookingFilter) -> Iterator[ColumnElement[bool]]:
-    if which.statuses is not None:
-        yield _b.status.in_(sorted(which.statuses))
-    if which.guest_id is not None:
-        yield _b.guest_id == which.guest_id
-    if which.room_type_id is not None:
-        yield _b.room_type_id == which.room_type_id
-    if which.room_id is not None:
-        yield _b.room_id == which.room_id
-    if which.channel is not None:
-        yield _b.channel == which.channel
-    yield from _within(_b.arrival, which.arriving_from, which.arriving_until)
-    yield from _within(_b.departure, which.departing_from, which.departing_until)
-    if which.staying is not None:
-        yield _shares_a_night_with(which.staying)
-
-
-def _within(
-    column: Column[date], first: date | None, last: date | None
-) -> Iterator[ColumnElement[bool]]:
-    if first is not None:
-        yield column >= first
-    if last is not None:
-        yield column <= last
-
-
 _LONGEST = timedelta(days=MOST_NIGHTS)
-
-
-def _shares_a_night_with(period: Stay) -> ColumnElement[bool]:
-    if period.is_day_use:
-        return false()
-    return and_(
-        _b.arrival < period.departure,
-        # No stay is longer than this, so the index on arrivals is read from there, not from 1900.
-        _b.arrival >= period.arrival - _LONGEST,
-        _b.departure > period.arrival,
-        _b.departure > _b.arrival,
-    )
+_PAGES = Listing(
+    _ALL,
+    _booking,
+    keys=(_b.arrival, _b.id),
+    conditions={
+        "statuses": _b.status.in_(bindparam("statuses", expanding=True)),
+        "guest": _b.guest_id == bindparam("guest"),
+        "of_type": _b.room_type_id == bindparam("of_type"),
+        "room": _b.room_id == bindparam("room"),
+        "from_channel": _b.channel == bindparam("from_channel"),
+        "arriving_from": _b.arrival >= bindparam("arriving_from"),
+        "arriving_until": _b.arrival <= bindparam("arriving_until"),
+        "departing_from": _b.departure >= bindparam("departing_from"),
+        "departing_until": _b.departure <= bindparam("departing_until"),
+        "staying_until": and_(
+            _b.arrival < bindparam("staying_until"),
+            # No stay is longer, so the index on arrivals is read from there, not from 1900.
+            _b.arrival >= bindparam("staying_earliest"),
+            _b.departure > bindparam("staying_from"),
+            _b.departure > _b.arrival,
+        ),
+        "nothing": false(),
+    },
+)
 
 
 # -- nights -----------------------------------------------------------------------------------
@@ -375,16 +340,7 @@ _MARK_POSTED = (
 )
 
 
-def _night(row: AnyRow) -> BookingNight:
-    return BookingNight(
-        booking_id=BookingId(row.booking_id),
-        night=row.night,
-        room_type_id=RoomTypeId(row.room_type_id),
-        price=Money(row.price_minor, row.currency),
-        room_id=row.room_id,
-        released=row.released,
-        posted=row.posted,
-    )
+_night = entity(BookingNight, price=Value(Money, ("price_minor", "currency")))
 
 
 def _night_values(night: BookingNight) -> dict[str, object]:
@@ -450,9 +406,26 @@ class SqlBookings:
         self, which: BookingFilter, *, after: str | None = None, limit: int = 50
     ) -> Page[Booking]:
         """Return bookings in order of arrival."""
-        statement = _ALL.where(*_conditions(which))
-        keys = (_b.arrival, _b.id)
-        return read_page(self._run, statement, _booking, keys=keys, after=after, limit=limit)
+        day_use = which.staying is not None and which.staying.is_day_use
+        period = None if day_use else which.staying
+        return _PAGES.page(
+            self._run,
+            after=after,
+            limit=limit,
+            statuses=None if which.statuses is None else sorted(which.statuses),
+            guest=which.guest_id,
+            of_type=which.room_type_id,
+            room=which.room_id,
+            from_channel=which.channel,
+            arriving_from=which.arriving_from,
+            arriving_until=which.arriving_until,
+            departing_from=which.departing_from,
+            departing_until=which.departing_until,
+            nothing=day_use or None,  # it has no night that a stay could share
+            staying_from=period and period.arrival,
+            staying_until=period and period.departure,
+            staying_earliest=period and period.arrival - _LONGEST,
+        )
 
     def unresolved_arrivals(self, until: date) -> tuple[Booking, ...]:
         """Return the confirmed bookings that should have arrived by then, locked."""
@@ -529,16 +502,7 @@ _REVOKE = (
 )
 
 
-def _key(row: AnyRow) -> RoomKey:
-    return RoomKey(
-        id=RoomKeyId(row.id),
-        hotel_id=HotelId(row.hotel_id),
-        booking_id=BookingId(row.booking_id),
-        room_id=RoomId(row.room_id),
-        valid_until=row.valid_until,
-        issued_at=row.issued_at,
-        revoked_at=row.revoked_at,
-    )
+_key = entity(RoomKey)
 
 
 class SqlRoomKeys:

@@ -20,9 +20,9 @@ from sqlalchemy import (
 from hotelcore.domain.business_day import BusinessDay
 from hotelcore.domain.money import Money
 from hotelcore.errors import AlreadyExists
-from hotelcore.ids import HotelId
 from hotelcore.sql import schema
-from hotelcore.sql.statements import AnyRow, Statements, acting_hotel, insert_into
+from hotelcore.sql.building import Value, entity
+from hotelcore.sql.statements import Statements, acting_hotel, insert_into
 from hotelcore.sql.translation import UniqueViolation
 
 __all__ = ["BUSINESS_DAY", "SqlBusinessDays"]
@@ -61,21 +61,7 @@ _BETWEEN = _ALL.where(_c.date.between(bindparam("first"), bindparam("last"))).or
 _INSERT = insert_into(BUSINESS_DAY)
 
 
-def _day(row: AnyRow) -> BusinessDay:
-    return BusinessDay(
-        hotel_id=HotelId(row.hotel_id),
-        date=row.date,
-        rooms=row.rooms,
-        out_of_inventory=row.out_of_inventory,
-        out_of_order=row.out_of_order,
-        rooms_sold=row.rooms_sold,
-        room_revenue=Money(row.room_revenue_minor, row.currency),
-        arrivals=row.arrivals,
-        departures=row.departures,
-        no_shows=row.no_shows,
-        closed_at=row.closed_at,
-        closed_by=row.closed_by,
-    )
+_day = entity(BusinessDay, room_revenue=Value(Money, ("room_revenue_minor", "currency")))
 
 
 class SqlBusinessDays:

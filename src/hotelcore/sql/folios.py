@@ -7,7 +7,7 @@ Lines are only ever added; the database itself refuses to change or delete one.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import date, datetime
 from itertools import groupby
 from uuid import UUID
@@ -17,7 +17,6 @@ from sqlalchemy import (
     BigInteger,
     CheckConstraint,
     Column,
-    ColumnElement,
     Index,
     String,
     Table,
@@ -41,12 +40,13 @@ from hotelcore.errors import (
     NotFound,
     StaleVersion,
 )
-from hotelcore.ids import BookingId, FolioId, FolioLineId, GuestId, HotelId
+from hotelcore.ids import BookingId, FolioId, FolioLineId
 from hotelcore.lists import FolioFilter, Page
 from hotelcore.sql import schema
 from hotelcore.sql.bookings import BOOKING, IN_HOUSE
-from hotelcore.sql.pages import read_page
-from hotelcore.sql.statements import AnyRow, Statements, acting_hotel, insert_into
+from hotelcore.sql.building import Value, entity
+from hotelcore.sql.pages import Listing
+from hotelcore.sql.statements import Statements, acting_hotel, insert_into
 from hotelcore.sql.translation import UniqueViolation
 
 __all__ = ["FOLIO", "FOLIO_LINE", "SqlFolios"]
@@ -177,38 +177,8 @@ _REFERRING = _ANY_LINE.where(_l.refers_to.in_(union_all(_ORIGINAL, _DIRECT)))
 _INSERT_LINE = insert_into(FOLIO_LINE)
 
 
-def _folio(row: AnyRow) -> Folio:
-    return Folio(
-        id=FolioId(row.id),
-        hotel_id=HotelId(row.hotel_id),
-        booking_id=BookingId(row.booking_id),
-        guest_id=GuestId(row.guest_id),
-        status=row.status,
-        balance=Money(row.balance_minor, row.currency),
-        opened_at=row.opened_at,
-        closed_at=row.closed_at,
-        attributes=row.attributes,
-        version=row.version,
-    )
-
-
-def _line(row: AnyRow) -> FolioLine:
-    return FolioLine(
-        id=FolioLineId(row.id),
-        hotel_id=HotelId(row.hotel_id),
-        folio_id=FolioId(row.folio_id),
-        booking_id=BookingId(row.booking_id),
-        kind=row.kind,
-        code=row.code,
-        description=row.description,
-        amount=Money(row.amount_minor, row.currency),
-        business_date=row.business_date,
-        service_date=row.service_date,
-        night=row.night,
-        refers_to=row.refers_to,
-        posted_at=row.posted_at,
-        posted_by=row.posted_by,
-    )
+_folio = entity(Folio, balance=Value(Money, ("balance_minor", "currency")))
+_line = entity(FolioLine, amount=Value(Money, ("amount_minor", "currency")))
 
 
 def _line_values(line: FolioLine) -> dict[str, object]:
@@ -230,17 +200,18 @@ def _line_values(line: FolioLine) -> dict[str, object]:
     }
 
 
-def _conditions(which: FolioFilter) -> Iterator[ColumnElement[bool]]:
-    if which.status is FolioStatus.OPEN or which.unsettled:
-        yield _OPEN
-    if which.status is FolioStatus.CLOSED:
-        yield _f.status == which.status.value
-    if which.guest_id is not None:
-        yield _f.guest_id == which.guest_id
-    if which.booking_id is not None:
-        yield _f.booking_id == which.booking_id
-    if which.unsettled:
-        yield _f.balance_minor != 0
+_PAGES = Listing(
+    _ALL,
+    _folio,
+    keys=(_f.id,),
+    conditions={
+        "open": _OPEN,
+        "closed": _f.status == FolioStatus.CLOSED.value,
+        "guest": _f.guest_id == bindparam("guest"),
+        "booking": _f.booking_id == bindparam("booking"),
+        "unsettled": _f.balance_minor != 0,
+    },
+)
 
 
 class SqlFolios:
@@ -369,8 +340,16 @@ class SqlFolios:
 
     def page(self, which: FolioFilter, *, after: str | None = None, limit: int = 50) -> Page[Folio]:
         """Return folios in the order in which they were opened."""
-        statement = _ALL.where(*_conditions(which))
-        return read_page(self._run, statement, _folio, keys=(_f.id,), after=after, limit=limit)
+        return _PAGES.page(
+            self._run,
+            after=after,
+            limit=limit,
+            open=which.status is FolioStatus.OPEN or which.unsettled or None,
+            closed=which.status is FolioStatus.CLOSED or None,
+            guest=which.guest_id,
+            booking=which.booking_id,
+            unsettled=which.unsettled or None,
+        )
 
 
 def _movements(lines: Sequence[FolioLine]) -> list[tuple[FolioId, Money]]:

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections import namedtuple
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, TypeVar
 from weakref import WeakKeyDictionary, ref
 
 from attrs import define, field
@@ -21,17 +21,65 @@ from sqlalchemy.sql.cache_key import CacheKey
 from sqlalchemy.sql.compiler import SQLCompiler
 
 from hotelcore.sql.binding import is_for_every_hotel, must_be_bound
+from hotelcore.sql.building import Entity
 from hotelcore.sql.schema import TableNames
 
 __all__ = ["AnyRow", "Form", "Forms", "Parameters", "forms_of"]
 
+T = TypeVar("T")
 # A row's columns are known to its builder alone; a parameter's type to its column.
 AnyRow: TypeAlias = Any
 Parameters: TypeAlias = Mapping[str, Any]
+Build: TypeAlias = Callable[[AnyRow], T]
 Processor: TypeAlias = Callable[[Any], Any]
-Reader: TypeAlias = Callable[[Sequence[Any]], AnyRow]
+Description: TypeAlias = Sequence[Sequence[Any]]
 
 _MOST_SHAPES = 2_000
+_named_tuple: Any = namedtuple  # with names that are known at run time alone
+
+
+@define(eq=False)
+class _Shape:
+    """What all statements share that are built from the same parts."""
+
+    compiled: SQLCompiler
+    _read: Build[AnyRow] | None = field(init=False, default=None)
+    _entities: dict[Entity[Any], Build[Any]] = field(init=False, factory=dict)
+
+    def builder(self, build: Build[T], description: Description) -> Build[T]:
+        """Return what makes a ``T`` of a driver's row; its cursor has the ``description``."""
+        if isinstance(build, Entity):
+            known = self._entities.get(build)
+            if known is None:
+                names = [column.keyname for column in self.compiled._result_columns]
+                known = build.of_tuple(names, self._processors(description))
+                self._entities[build] = known
+            return known
+        if self._read is None:
+            self._read = self._reader(description)
+        read = self._read
+        return lambda row: build(read(row))
+
+    def _processors(self, description: Description) -> list[Processor | None]:
+        columns, dialect = self.compiled._result_columns, self.compiled.dialect
+        return [
+            column.type._cached_result_processor(dialect, described[1])
+            for column, described in zip(columns, description, strict=True)
+        ]
+
+    def _reader(self, description: Description) -> Build[AnyRow]:
+        """Return what makes a row with named columns of a driver's."""
+        names = [column.keyname for column in self.compiled._result_columns]
+        make: Build[AnyRow] = _named_tuple("Row", names, rename=True)._make
+        processors = [(n, each) for n, each in enumerate(self._processors(description)) if each]
+
+        def read(row: Sequence[Any]) -> AnyRow:
+            values = list(row)
+            for number, process in processors:
+                values[number] = process(values[number])
+            return make(values)
+
+        return read if processors else make
 
 
 @define(eq=False)
@@ -43,11 +91,10 @@ class Form:
 
     every_hotel: bool
     text: str
-    _compiled: SQLCompiler
+    _shape: _Shape
     # What is the same in every call, by its place in the driver's list or dictionary.
     _fixed: Any
     _given: Sequence[tuple[Any, str, Processor | None]]
-    _read: Reader | None = field(init=False, default=None)
 
     def sent(self, values: Parameters) -> tuple[str, Any]:
         """Return the text and the parameters of one call, as the driver takes them."""
@@ -59,13 +106,11 @@ class Form:
         for place, key, process in self._given:
             value = values[key]
             parameters[place] = value if process is None else process(value)
-        return parameters
+        return tuple(parameters) if self._shape.compiled.positional else parameters
 
-    def reader(self, description: Sequence[Sequence[Any]]) -> Reader:
-        """Return what makes a row with named columns of what the driver's cursor describes."""
-        if self._read is None:
-            self._read = _reader(self._compiled, description)
-        return self._read
+    def builder(self, build: Build[T], description: Description) -> Build[T]:
+        """Return what makes a ``T`` of a driver's row; its cursor has the ``description``."""
+        return self._shape.builder(build, description)
 
 
 @define(eq=False)
@@ -76,37 +121,17 @@ class _ListForm(Form):
 
     def sent(self, values: Parameters) -> tuple[str, Any]:
         """Return the text for lists of these lengths, and the parameters."""
+        compiled = self._shape.compiled
         given = {**self._fixed, **{name: values[key] for name, key, _ in self._given}}
-        state = self._compiled._process_parameters_for_postcompile(given)
-        processors = {**_processors(self._compiled), **state.processors}
+        state = compiled._process_parameters_for_postcompile(given)
+        processors = {**_processors(compiled), **state.processors}
         ready = {
             name: processors[name](value) if name in processors else value
             for name, value in state.parameters.items()
         }
         places = state.positiontup
-        parameters = ready if places is None else [ready[name] for name in places]
+        parameters = ready if places is None else tuple(ready[name] for name in places)
         return self._named(state.statement), parameters
-
-
-def _reader(compiled: SQLCompiler, description: Sequence[Sequence[Any]]) -> Reader:
-    columns, dialect = compiled._result_columns, compiled.dialect
-    kind = namedtuple("Row", [column.keyname for column in columns], rename=True)  # type: ignore[misc]  # the columns are known at run time
-    processors = [
-        (number, process)
-        for number, (column, described) in enumerate(zip(columns, description, strict=True))
-        if (process := column.type._cached_result_processor(dialect, described[1])) is not None
-    ]
-    make = kind._make
-    if not processors:
-        return make
-
-    def read(row: Sequence[Any]) -> AnyRow:
-        values = list(row)
-        for number, process in processors:
-            values[number] = process(values[number])
-        return make(values)
-
-    return read
 
 
 class Forms:
@@ -120,7 +145,7 @@ class Forms:
         self._dialect = dialect
         self._names = names
         self._known: dict[int, tuple[ref[Executable], Form]] = {}
-        self._shapes: dict[object, SQLCompiler] = {}
+        self._shapes: dict[object, _Shape] = {}
 
     def of(self, statement: Executable, *, acting: bool) -> Form:
         """Return the form of a statement that may run where one hotel is ``acting``, or none.
@@ -138,7 +163,8 @@ class Forms:
 
     def _form(self, statement: Executable) -> Form:
         key = statement._generate_cache_key()  # type: ignore[attr-defined]  # each kind has it
-        compiled = self._compiled(statement, key)
+        shape = self._shape(statement, key)
+        compiled = shape.compiled
         fixed = compiled.construct_params(
             extracted_parameters=key.bindparams if key else None, escape_names=False, _check=False
         )
@@ -146,10 +172,10 @@ class Forms:
         text = named(compiled.string)
         if compiled.post_compile_params:
             given = [(name, bind.key, None) for bind, name in _given(compiled)]
-            return _ListForm(every_hotel, text, compiled, fixed, given, named)
-        return Form(every_hotel, text, compiled, *_places(compiled, fixed))
+            return _ListForm(every_hotel, text, shape, fixed, given, named)
+        return Form(every_hotel, text, shape, *_places(compiled, fixed))
 
-    def _compiled(self, statement: Executable, key: CacheKey | None) -> SQLCompiler:
+    def _shape(self, statement: Executable, key: CacheKey | None) -> _Shape:
         known = None if key is None else self._shapes.get(key.key)
         if known is not None:
             return known
@@ -157,11 +183,12 @@ class Forms:
         compiled: SQLCompiler = statement._compiler(  # type: ignore[attr-defined]  # as above
             self._dialect, cache_key=key, schema_translate_map=translation
         )
+        shape = _Shape(compiled)
         if len(self._shapes) >= _MOST_SHAPES:
             self._shapes.clear()
         if key is not None:
-            self._shapes[key.key] = compiled
-        return compiled
+            self._shapes[key.key] = shape
+        return shape
 
     def _named(self, compiled: SQLCompiler, text: str) -> str:
         """Put the host's names into a text."""

@@ -16,6 +16,7 @@ from sqlalchemy import (
     String,
     Table,
     TypedColumns,
+    and_,
     bindparam,
     select,
     update,
@@ -25,13 +26,13 @@ from hotelcore import wire
 from hotelcore.domain.fields import Attributes
 from hotelcore.domain.guests import Guest, email_key, name_key, phone_key
 from hotelcore.errors import NotFound
-from hotelcore.ids import GuestId, HotelId
+from hotelcore.ids import GuestId
 from hotelcore.lists import GuestFilter, Page
 from hotelcore.sql import schema
+from hotelcore.sql.building import entity
 from hotelcore.sql.idempotency import ERASED, IDEMPOTENCY
-from hotelcore.sql.pages import read_page
+from hotelcore.sql.pages import Listing
 from hotelcore.sql.statements import (
-    AnyRow,
     Statements,
     acting_hotel,
     insert_into,
@@ -98,21 +99,23 @@ _ERASE_RESULTS = (
 )
 
 
-def _guest(row: AnyRow) -> Guest:
-    return Guest(
-        id=row.id,
-        hotel_id=HotelId(row.hotel_id),
-        last_name=row.last_name,
-        first_name=row.first_name,
-        email=row.email,
-        phone=row.phone,
-        country=row.country,
-        vip=row.vip,
-        attributes=row.attributes,
-        created_at=row.created_at,
-        anonymised_at=row.anonymised_at,
-        version=row.version,
-    )
+_guest = entity(Guest)
+_PAGES = Listing(
+    _ALL,
+    _guest,
+    keys=(_c.last_name_key, _c.id),
+    keys_of_one=_PLACE,
+    conditions={
+        # A range serves the index on both databases, whatever their collation of LIKE.
+        "name_from": and_(
+            _c.last_name_key >= bindparam("name_from"), _c.last_name_key < bindparam("name_until")
+        ),
+        "email": _c.email_key == bindparam("email"),
+        "phone": _c.phone_key == bindparam("phone"),
+        "vip_only": _c.vip.is_(True),
+        "not_vip": _c.vip.is_(False),
+    },
+)
 
 
 def _values(guest: Guest) -> dict[str, object]:
@@ -180,25 +183,15 @@ class SqlGuests:
 
     def page(self, which: GuestFilter, *, after: str | None = None, limit: int = 50) -> Page[Guest]:
         """Return guests in order of last name."""
-        statement = _ALL
-        if which.last_name is not None:
-            begin = name_key(which.last_name)
-            # A range serves the index on both databases, whatever their collation of LIKE.
-            statement = statement.where(
-                _c.last_name_key >= begin, _c.last_name_key < begin + "\U0010ffff"
-            )
-        if which.email is not None:
-            statement = statement.where(_c.email_key == email_key(which.email))
-        if which.phone is not None:
-            statement = statement.where(_c.phone_key == phone_key(which.phone))
-        if which.vip is not None:
-            statement = statement.where(_c.vip.is_(which.vip))
-        return read_page(
+        begin = None if which.last_name is None else name_key(which.last_name)
+        return _PAGES.page(
             self._run,
-            statement,
-            _guest,
-            keys=(_c.last_name_key, _c.id),
-            keys_of_one=_PLACE,
             after=after,
+            name_from=begin,
+            name_until=None if begin is None else begin + "\U0010ffff",
+            email=None if which.email is None else email_key(which.email),
+            phone=None if which.phone is None else phone_key(which.phone),
+            vip_only=which.vip is True or None,
+            not_vip=which.vip is False or None,
             limit=limit,
         )

@@ -22,12 +22,11 @@ from sqlalchemy import (
 from hotelcore.domain.fields import Attributes
 from hotelcore.domain.hotels import Hotel, HouseRules
 from hotelcore.errors import AlreadyExists, NotFound
-from hotelcore.ids import HotelId
 from hotelcore.sql import schema
 from hotelcore.sql.audit_chain import add_head
+from hotelcore.sql.building import entity
 from hotelcore.sql.feed import add_feed
 from hotelcore.sql.statements import (
-    AnyRow,
     Statements,
     acting_hotel,
     insert_into,
@@ -84,20 +83,7 @@ _SET_STRIPE = {
 }
 
 
-def _hotel(row: AnyRow) -> Hotel:
-    return Hotel(
-        id=HotelId(row.hotel_id),
-        name=row.name,
-        time_zone=row.time_zone,
-        currency=row.currency,
-        business_date=row.business_date,
-        rules=row.rules,
-        stripe_customer_id=row.stripe_customer_id,
-        stripe_subscription_id=row.stripe_subscription_id,
-        attributes=row.attributes,
-        created_at=row.created_at,
-        version=row.version,
-    )
+_hotel = entity(Hotel, id="hotel_id")
 
 
 def _values(hotel: Hotel) -> dict[str, object]:

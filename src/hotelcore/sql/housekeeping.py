@@ -21,12 +21,12 @@ from sqlalchemy import (
 from hotelcore.domain.fields import Attributes
 from hotelcore.domain.housekeeping import HousekeepingTask, TaskKind, TaskStatus
 from hotelcore.errors import AlreadyExists, NotFound
-from hotelcore.ids import HotelId, TaskId
+from hotelcore.ids import TaskId
 from hotelcore.lists import Page, TaskFilter
 from hotelcore.sql import schema
-from hotelcore.sql.pages import read_page
+from hotelcore.sql.building import entity
+from hotelcore.sql.pages import Listing
 from hotelcore.sql.statements import (
-    AnyRow,
     Statements,
     acting_hotel,
     insert_into,
@@ -91,24 +91,18 @@ _INSERT = insert_into(HOUSEKEEPING_TASK)
 _UPDATE = versioned_update(HOUSEKEEPING_TASK)
 
 
-def _task(row: AnyRow) -> HousekeepingTask:
-    return HousekeepingTask(
-        id=row.id,
-        hotel_id=HotelId(row.hotel_id),
-        room_id=row.room_id,
-        kind=row.kind,
-        status=row.status,
-        priority=row.priority,
-        assignee=row.assignee,
-        due=row.due,
-        booking_id=row.booking_id,
-        note=row.note,
-        created_at=row.created_at,
-        completed_at=row.completed_at,
-        completed_by=row.completed_by,
-        attributes=row.attributes,
-        version=row.version,
-    )
+_task = entity(HousekeepingTask)
+_PAGES = Listing(
+    _ALL,
+    _task,
+    keys=_ORDER,
+    conditions={
+        "on_day": _c.due == bindparam("on_day"),
+        "in_status": _c.status == bindparam("in_status"),
+        "assigned_to": _c.assignee == bindparam("assigned_to"),
+        "room": _c.room_id == bindparam("room"),
+    },
+)
 
 
 def _values(task: HousekeepingTask) -> dict[str, object]:
@@ -159,13 +153,12 @@ class SqlHousekeeping:
         self, which: TaskFilter, *, after: str | None = None, limit: int = 50
     ) -> Page[HousekeepingTask]:
         """Return tasks in order of due date and priority."""
-        statement = _ALL
-        if which.due is not None:
-            statement = statement.where(_c.due == which.due)
-        if which.status is not None:
-            statement = statement.where(_c.status == which.status.value)
-        if which.assignee is not None:
-            statement = statement.where(_c.assignee == which.assignee)
-        if which.room_id is not None:
-            statement = statement.where(_c.room_id == which.room_id)
-        return read_page(self._run, statement, _task, keys=_ORDER, after=after, limit=limit)
+        return _PAGES.page(
+            self._run,
+            after=after,
+            limit=limit,
+            on_day=which.due,
+            in_status=which.status,
+            assigned_to=which.assignee,
+            room=which.room_id,
+        )

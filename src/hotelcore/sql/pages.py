@@ -9,10 +9,10 @@ from __future__ import annotations
 import json
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from binascii import Error as Base64Error
-from collections.abc import Callable, Sequence
-from typing import Any, TypeVar
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Generic, TypeVar
 
-from sqlalchemy import ColumnElement, Select, literal, tuple_
+from sqlalchemy import ColumnElement, Select, bindparam, tuple_
 from sqlalchemy.sql.base import Executable
 
 from hotelcore import wire
@@ -20,7 +20,7 @@ from hotelcore.errors import InvalidInput
 from hotelcore.lists import Page
 from hotelcore.sql.statements import AnyRow, Statements
 
-__all__ = ["check_limit", "read_page"]
+__all__ = ["Listing", "check_limit"]
 
 T = TypeVar("T")
 # The columns of a sort key differ in type, so each is a column of anything.
@@ -30,37 +30,72 @@ _LARGEST_PAGE = 1_000
 _NO_CURSOR = "must be a cursor that this list gave"
 
 
-def read_page(
-    run: Statements,
-    statement: Select[Any],
-    build: Callable[[AnyRow], T],
-    *,
-    keys: Keys,
-    after: str | None,
-    limit: int,
-    descending: bool = False,
-    keys_of_one: Executable | None = None,
-) -> Page[T]:
-    """Return up to ``limit`` (1 to 1,000) records behind the cursor ``after``.
+class Listing(Generic[T]):
+    """A list of records that is read in pages: its order, and what may be asked of it.
 
-    ``keys`` order the records and end in a unique one. ``statement`` must select them: the cursor
-    is read from the last row. ``keys_of_one`` selects them for the record with the id ``key``: with
-    it the cursor holds no other key than the last. Raises `InvalidInput` for a limit out of range
-    or a cursor that was not given by this list.
+    ``keys`` order the records and end in a unique one; ``statement`` must select them, since the
+    cursor is read from the last row. ``keys_of_one`` selects them for the record with the id
+    ``key``: with it the cursor holds no other key than the last. Each of the ``conditions`` holds
+    where a value of its name is given; it may take others beside. A statement is built once for
+    the conditions that are asked together.
     """
-    check_limit(limit)
-    shown = keys if keys_of_one is None else keys[-1:]
-    if after is not None:
-        place = _opened(after, shown)
-        if keys_of_one is not None:
-            place = _found_again(run, keys_of_one, place[0])
-        bound = tuple_(*(literal(v, k.type) for k, v in zip(keys, place, strict=True)))
-        statement = statement.where(tuple_(*keys) < bound if descending else tuple_(*keys) > bound)
-    statement = statement.order_by(*(key.desc() if descending else key for key in keys))
-    rows = run.all(statement.limit(limit + 1), lambda row: row)
-    more = len(rows) > limit
-    cursor = _sealed(rows[limit - 1], shown) if more else None
-    return Page(tuple(build(row) for row in rows[:limit]), cursor)
+
+    def __init__(
+        self,
+        statement: Select[Any],
+        build: Callable[[AnyRow], T],
+        *,
+        keys: Keys,
+        conditions: Mapping[str, ColumnElement[bool]],
+        descending: bool = False,
+        keys_of_one: Executable | None = None,
+    ) -> None:
+        self._build = build
+        self._keys = keys
+        self._shown = keys if keys_of_one is None else keys[-1:]
+        self._keys_of_one = keys_of_one
+        self._conditions = conditions
+        place = tuple_(*(bindparam(_place(n), type_=key.type) for n, key in enumerate(keys)))
+        self._behind = tuple_(*keys) < place if descending else tuple_(*keys) > place
+        order = (key.desc() if descending else key for key in keys)
+        self._whole = statement.order_by(*order).limit(bindparam("rows_to_read"))
+        self._asked: dict[tuple[str, ...], Select[Any]] = {}
+
+    def page(self, run: Statements, *, after: str | None, limit: int, **values: object) -> Page[T]:
+        """Return up to ``limit`` (1 to 1,000) records behind the cursor ``after``.
+
+        Raises `InvalidInput` for a limit out of range or a cursor that was not given by this list.
+        """
+        check_limit(limit)
+        given = {name: value for name, value in values.items() if value is not None}
+        if after is not None:
+            given.update(self._found(run, after))
+        statement = self._statement(tuple(given))
+        items, last = run.some(statement, self._build, limit, rows_to_read=limit + 1, **given)
+        return Page(tuple(items), None if last is None else _sealed(last, self._shown))
+
+    def _statement(self, given: tuple[str, ...]) -> Select[Any]:
+        known = self._asked.get(given)
+        if known is None:
+            asked = [self._conditions[name] for name in given if name in self._conditions]
+            if _place(0) in given:
+                asked.append(self._behind)
+            known = self._asked[given] = self._whole.where(*asked)
+        return known
+
+    def _found(self, run: Statements, cursor: str) -> dict[str, object]:
+        """Return the keys of the record that a cursor names."""
+        place = _opened(cursor, self._shown)
+        if self._keys_of_one is not None:
+            found = run.first(self._keys_of_one, list, key=place[0])
+            if found is None:
+                raise InvalidInput("after", _NO_CURSOR)
+            place = found
+        return {_place(number): value for number, value in enumerate(place)}
+
+
+def _place(number: int) -> str:
+    return f"place_{number}"
 
 
 def check_limit(limit: object) -> None:
@@ -72,13 +107,6 @@ def check_limit(limit: object) -> None:
 def _sealed(row: AnyRow, keys: Keys) -> str:
     values = [wire.encode(getattr(row, str(key.key))) for key in keys]
     return urlsafe_b64encode(json.dumps(values, separators=(",", ":")).encode()).decode()
-
-
-def _found_again(run: Statements, keys_of_one: Executable, key: object) -> list[object]:
-    place = run.first(keys_of_one, list, key=key)
-    if place is None:
-        raise InvalidInput("after", _NO_CURSOR)
-    return place
 
 
 def _opened(cursor: str, keys: Keys) -> list[object]:

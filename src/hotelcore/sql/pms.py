@@ -24,11 +24,10 @@ from hotelcore.access import Permission
 from hotelcore.domain.fields import Attributes
 from hotelcore.domain.pms import ExternalMapping, ExternalPMSConfig, PmsResource
 from hotelcore.errors import AlreadyExists, NotFound, StaleVersion
-from hotelcore.ids import HotelId, PmsConfigId
 from hotelcore.sql import schema
+from hotelcore.sql.building import entity
 from hotelcore.sql.sealed import Sealing
 from hotelcore.sql.statements import (
-    AnyRow,
     Statements,
     acting_hotel,
     as_known,
@@ -127,18 +126,7 @@ _MAPPINGS = select(EXTERNAL_MAPPING).where(
 _PUT_MAPPING = upsert_into(EXTERNAL_MAPPING, changing=("fingerprint",), keeping=("internal_id",))
 
 
-def _config(row: AnyRow) -> ExternalPMSConfig:
-    return ExternalPMSConfig(
-        id=PmsConfigId(row.id),
-        hotel_id=HotelId(row.hotel_id),
-        vendor=row.vendor,
-        external_hotel_id=row.external_hotel_id,
-        connected_at=row.connected_at,
-        last_synced_at=row.last_synced_at,
-        has_key=row.has_key,
-        attributes=row.attributes,
-        version=row.version,
-    )
+_config = entity(ExternalPMSConfig)
 
 
 def _values(config: ExternalPMSConfig) -> dict[str, object]:
@@ -151,15 +139,7 @@ def _values(config: ExternalPMSConfig) -> dict[str, object]:
     }
 
 
-def _mapping(row: AnyRow) -> ExternalMapping:
-    return ExternalMapping(
-        hotel_id=HotelId(row.hotel_id),
-        config_id=PmsConfigId(row.config_id),
-        resource=row.resource,
-        external_id=row.external_id,
-        internal_id=row.internal_id,
-        fingerprint=row.fingerprint,
-    )
+_mapping = entity(ExternalMapping)
 
 
 def _mapping_values(mapping: ExternalMapping) -> dict[str, object]:

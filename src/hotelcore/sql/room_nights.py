@@ -26,7 +26,8 @@ from hotelcore.errors import RoomTaken
 from hotelcore.ids import BookingId, MaintenanceId, RoomId
 from hotelcore.repositories import RoomNight
 from hotelcore.sql import schema
-from hotelcore.sql.statements import AnyRow, Statements, acting_hotel, upsert_into
+from hotelcore.sql.building import entity
+from hotelcore.sql.statements import Statements, acting_hotel, upsert_into
 
 __all__ = ["ROOM_NIGHT", "SqlRoomNights"]
 
@@ -98,13 +99,7 @@ _CHART = (
 )
 
 
-def _room_night(row: AnyRow) -> RoomNight:
-    return RoomNight(
-        room_id=row.room_id,
-        night=row.night,
-        booking_id=row.booking_id,
-        maintenance_id=row.maintenance_id,
-    )
+_room_night = entity(RoomNight)
 
 
 class SqlRoomNights:

@@ -33,14 +33,14 @@ from hotelcore.domain.rooms import (
 )
 from hotelcore.domain.stays import Stay
 from hotelcore.errors import AlreadyExists, NotFound
-from hotelcore.ids import HotelId, MaintenanceId, RoomId, RoomTypeId
+from hotelcore.ids import MaintenanceId, RoomId, RoomTypeId
 from hotelcore.lists import Page, RoomFilter
 from hotelcore.sql import schema
 from hotelcore.sql.bookings import BOOKING, IN_HOUSE
-from hotelcore.sql.pages import read_page
+from hotelcore.sql.building import Value, entity
+from hotelcore.sql.pages import Listing
 from hotelcore.sql.room_nights import ROOM_NIGHT
 from hotelcore.sql.statements import (
-    AnyRow,
     Statements,
     acting_hotel,
     insert_into,
@@ -91,18 +91,7 @@ _ONE_TYPE = _ALL_TYPES.where(_t.id == bindparam("key"))
 _INSERT_TYPE = insert_into(ROOM_TYPE)
 
 
-def _room_type(row: AnyRow) -> RoomType:
-    return RoomType(
-        id=row.id,
-        hotel_id=HotelId(row.hotel_id),
-        code=row.code,
-        name=row.name,
-        base_rate=Money(row.base_rate_minor, row.currency),
-        max_occupancy=row.max_occupancy,
-        overbooking_limit=row.overbooking_limit,
-        attributes=row.attributes,
-        version=row.version,
-    )
+_room_type = entity(RoomType, base_rate=Value(Money, ("base_rate_minor", "currency")))
 
 
 class SqlRoomTypes:
@@ -201,17 +190,17 @@ _IS_OCCUPIED = select(_SOMEBODY_IN.label("occupied")).where(
 )
 
 
-def _room(row: AnyRow) -> Room:
-    return Room(
-        id=row.id,
-        hotel_id=HotelId(row.hotel_id),
-        room_type_id=row.room_type_id,
-        number=row.number,
-        floor=row.floor,
-        condition=row.condition,
-        attributes=row.attributes,
-        version=row.version,
-    )
+_room = entity(Room)
+_PAGES = Listing(
+    _ALL_ROOMS,
+    _room,
+    keys=(_r.number,),  # unique in the hotel, so it needs no id behind it
+    conditions={
+        "of_type": _r.room_type_id == bindparam("of_type"),
+        "conditions": _r.condition.in_(bindparam("conditions", expanding=True)),
+        "on_floor": _r.floor == bindparam("on_floor"),
+    },
+)
 
 
 def _room_values(room: Room) -> dict[str, object]:
@@ -285,16 +274,14 @@ class SqlRooms:
 
     def page(self, which: RoomFilter, *, after: str | None = None, limit: int = 50) -> Page[Room]:
         """Return rooms in order of number."""
-        statement = _ALL_ROOMS
-        if which.room_type_id is not None:
-            statement = statement.where(_r.room_type_id == which.room_type_id)
-        if which.conditions is not None:
-            conditions = [condition.value for condition in which.conditions]
-            statement = statement.where(_r.condition.in_(conditions))
-        if which.floor is not None:
-            statement = statement.where(_r.floor == which.floor)
-        # A number is unique in the hotel, so it needs no id behind it.
-        return read_page(self._run, statement, _room, keys=(_r.number,), after=after, limit=limit)
+        return _PAGES.page(
+            self._run,
+            after=after,
+            limit=limit,
+            of_type=which.room_type_id,
+            conditions=None if which.conditions is None else sorted(which.conditions),
+            on_floor=which.floor,
+        )
 
 
 # -- maintenance ------------------------------------------------------------------------------
@@ -343,18 +330,7 @@ _INSERT_PERIOD = insert_into(MAINTENANCE)
 _UPDATE_PERIOD = versioned_update(MAINTENANCE)
 
 
-def _period(row: AnyRow) -> MaintenancePeriod:
-    return MaintenancePeriod(
-        id=row.id,
-        hotel_id=HotelId(row.hotel_id),
-        room_id=row.room_id,
-        kind=row.kind,
-        period=Stay(row.begins, row.ends),
-        reason=row.reason,
-        created_at=row.created_at,
-        released_at=row.released_at,
-        version=row.version,
-    )
+_period = entity(MaintenancePeriod, period=Value(Stay, ("begins", "ends")))
 
 
 def _period_values(period: MaintenancePeriod) -> dict[str, object]:

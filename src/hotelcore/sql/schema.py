@@ -8,14 +8,16 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta
 from enum import StrEnum
 from functools import lru_cache
 from typing import Any, TypeVar
-from uuid import UUID
+from uuid import UUID, SafeUUID
 
 from attrs import frozen
 from sqlalchemy import (
+    CHAR,
     DDL,
     BigInteger,
     CheckConstraint,
@@ -96,11 +98,36 @@ class Id(TypeDecorator[UUID]):
         """The type of the values, by which a cursor is read."""
         return UUID
 
-    def process_bind_param(self, value: UUID | None, dialect: Dialect) -> UUID | None:
+    def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
+        """Take 32 hexadecimal digits where the database has no type for it."""
+        return dialect.type_descriptor(CHAR(32) if dialect.name == "sqlite" else Uuid())
+
+    def process_bind_param(self, value: UUID | None, dialect: Dialect) -> UUID | str | None:
         """Let nothing but a UUID reach the database."""
-        if value is not None and not isinstance(value, UUID):
+        if value is None:
+            return None
+        if not isinstance(value, UUID):
             raise InvalidInput("id", "must be a UUID, not its text")
-        return value
+        return value.hex if dialect.name == "sqlite" else value
+
+    def result_processor(
+        self, dialect: Dialect, coltype: object
+    ) -> Callable[[Any], UUID | None] | None:
+        """Read digits; psycopg reads a UUID by itself."""
+        return _uuid_of if dialect.name == "sqlite" else None
+
+
+def _uuid_of(digits: str | None) -> UUID | None:
+    """Build a UUID of 32 hexadecimal digits, which is most of the work of reading a list.
+
+    UUID's own initialiser also takes six other forms and checks them all.
+    """
+    if digits is None:
+        return None
+    made = object.__new__(UUID)
+    object.__setattr__(made, "int", int(digits, 16))
+    object.__setattr__(made, "is_safe", SafeUUID.unknown)
+    return made
 
 
 class Day(TypeDecorator[date]):
@@ -190,9 +217,22 @@ class AttributesJson(TypeDecorator[Attributes]):
         """Store a plain JSON object."""
         return wire.encode(value or {})
 
-    def process_result_value(self, value: object, dialect: Dialect) -> Attributes:
-        """Freeze what was stored."""
-        return Attributes(value if isinstance(value, dict) else {})
+    def result_processor(self, dialect: Dialect, coltype: object) -> Callable[[Any], Attributes]:
+        """Freeze what was stored; most entities have no such fields and share what says so."""
+        load = json.loads if dialect.name == "sqlite" else _as_it_is
+
+        def read(value: Any) -> Attributes:
+            return _NO_ATTRIBUTES if value in _EMPTY else Attributes(load(value))
+
+        return read
+
+
+_NO_ATTRIBUTES = Attributes()
+_EMPTY: tuple[object, ...] = (None, "{}", {})
+
+
+def _as_it_is(value: Any) -> Any:  # what psycopg read from JSON
+    return value
 
 
 class ValueText(TypeDecorator[T]):

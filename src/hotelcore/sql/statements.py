@@ -174,14 +174,41 @@ class Statements:
         self, statement: Executable, build: Callable[[AnyRow], T], /, **values: object
     ) -> list[T]:
         """Run a statement that gives rows and build one ``T`` of each."""
-        return [build(row) for row in self._execute(statement, values, _all_rows)]
+
+        def taking(cursor: Any, form: Form) -> list[T]:
+            rows = cursor.fetchall()
+            return list(map(form.builder(build, cursor.description), rows)) if rows else []
+
+        return self._execute(statement, values, taking)
+
+    def some(
+        self, statement: Executable, build: Callable[[AnyRow], T], most: int, /, **values: object
+    ) -> tuple[list[T], AnyRow | None]:
+        """Run a statement and build a ``T`` of each of the first ``most`` rows.
+
+        If there are more rows, the last of those comes beside, with its columns by name.
+        """
+
+        def taking(cursor: Any, form: Form) -> tuple[list[T], AnyRow | None]:
+            rows = cursor.fetchmany(most + 1)
+            if not rows:
+                return [], None
+            last = form.builder(_as_it_is, cursor.description)
+            built = list(map(form.builder(build, cursor.description), rows[:most]))
+            return built, last(rows[most - 1]) if len(rows) > most else None
+
+        return self._execute(statement, values, taking)
 
     def first(
         self, statement: Executable, build: Callable[[AnyRow], T], /, **values: object
     ) -> T | None:
         """Run a statement and build a ``T`` of its first row; None if there is no row."""
-        row = self._execute(statement, values, _first_row)
-        return None if row is None else build(row)
+
+        def taking(cursor: Any, form: Form) -> T | None:
+            row = cursor.fetchone()
+            return None if row is None else form.builder(build, cursor.description)(row)
+
+        return self._execute(statement, values, taking)
 
     def write(self, statement: UpdateBase, /, **values: object) -> int:
         """Run a statement that changes rows and return how many it changed."""
@@ -243,14 +270,8 @@ class Statements:
             return send(self._connection, text, parameters, taking, many=many)
 
 
-def _all_rows(cursor: Any, form: Form) -> list[AnyRow]:
-    rows = cursor.fetchall()
-    return list(map(form.reader(cursor.description), rows)) if rows else []
-
-
-def _first_row(cursor: Any, form: Form) -> AnyRow | None:
-    row = cursor.fetchone()
-    return None if row is None else form.reader(cursor.description)(row)
+def _as_it_is(row: AnyRow) -> AnyRow:
+    return row
 
 
 def _row_count(cursor: Any, _: Form) -> int:

@@ -7,6 +7,7 @@ must end alike, and as the machine's own beliefs say; the books are read after e
 from __future__ import annotations
 
 import copy
+import re
 from collections.abc import Callable, Mapping, Sequence
 from datetime import date, datetime, timedelta
 from functools import partial
@@ -216,7 +217,9 @@ class Driver(RuleBasedStateMachine):
         if manner.key is not None and doubts != {"PermissionDenied"}:
             known = house.keyed.get((command.name, manner.key))
         if known is not None and known[0] != command.arguments:
-            doubts = frozenset({"IdempotencyConflict"})
+            # What cannot be written down cannot be compared with what stands under the key.
+            storable = all(map(_is_storable, command.arguments.values()))
+            doubts = frozenset({"IdempotencyConflict" if storable else "InvalidInput"})
         elif known is not None:
             doubts = frozenset()
         outcome = self._twice(house, command, manner, role)
@@ -392,6 +395,11 @@ class Step:
 
 
 # -- the ways of running -----------------------------------------------------------------------
+
+
+def _is_storable(value: object) -> bool:
+    """Tell whether a text is one that every database takes; what is no text is."""
+    return not isinstance(value, str) or not re.search(r"[\x00\ud800-\udfff]", value)
 
 
 def _attempt(call: Callable[[], Any]) -> Outcome:
