@@ -60,6 +60,7 @@ from hotelcore.sql.feed import FEED
 from hotelcore.sql.judge import ActingHotel
 from hotelcore.sql.limits import EVERY_HOTEL, Deadline, Limits
 from hotelcore.sql.outbox import OUTBOX
+from hotelcore.sql.pages import Listing
 from hotelcore.sql.rooms import ROOM
 from hotelcore.sql.schema import TableNames
 from hotelcore.sql.statements import (
@@ -120,6 +121,8 @@ def statements_in(value: object) -> Iterator[Executable]:
     elif isinstance(value, Mapping):
         for each in value.values():
             yield from statements_in(each)
+    elif isinstance(value, Listing):
+        yield from value.statements()
 
 
 OUR_STATEMENTS = [

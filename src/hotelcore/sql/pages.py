@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from binascii import Error as Base64Error
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Generic, TypeVar
 
 from sqlalchemy import ColumnElement, Select, bindparam, tuple_
@@ -73,6 +73,12 @@ class Listing(Generic[T]):
         statement = self._statement(tuple(given))
         items, last = run.some(statement, self._build, limit, rows_to_read=limit + 1, **given)
         return Page(tuple(items), None if last is None else _sealed(last, self._shown))
+
+    def statements(self) -> Iterator[Select[Any]]:
+        """Give what it runs: with no condition and with each, at first and behind a cursor."""
+        for asked in ((), *((name,) for name in self._conditions)):
+            yield self._statement(asked)
+            yield self._statement((*asked, _place(0)))
 
     def _statement(self, given: tuple[str, ...]) -> Select[Any]:
         known = self._asked.get(given)

@@ -1,0 +1,280 @@
+"""A statement on the driver's own cursor does what it does through SQLAlchemy, seen by all."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import closing
+from datetime import timedelta
+from typing import Any, cast
+
+import attrs
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from sqlalchemy import (
+    Connection,
+    CursorResult,
+    Engine,
+    StaticPool,
+    bindparam,
+    create_engine,
+    event,
+    insert,
+    literal,
+    select,
+)
+
+from hotelcore.clock import SystemClock
+from hotelcore.domain.bookings import Booking
+from hotelcore.domain.housekeeping import TaskKind
+from hotelcore.domain.stays import Stay
+from hotelcore.errors import UnboundStatement
+from hotelcore.ids import HotelId
+from hotelcore.lists import BookingFilter, FolioFilter, GuestFilter, RoomFilter, TaskFilter
+from hotelcore.operations import check_in_guest, close_business_day, create_housekeeping_task
+from hotelcore.sql.bookings import BOOKING
+from hotelcore.sql.limits import Deadline, Limits
+from hotelcore.sql.schema import TableNames
+from hotelcore.sql.statements import Statements, acting_hotel
+from tests.small_hotel import TODAY, SmallHotel, opened
+from tests.sql.statement_strategies import (
+    OURS,
+    RATES,
+    ROOMS,
+    STAYS,
+    WORLD,
+    Statement,
+    changes,
+    selects,
+)
+from tests.sql.test_binding import is_bound
+
+# mypy: disable-error-code="arg-type"
+# The hotels of the random statements are numbers.
+
+
+@pytest.fixture
+def house(database_url: str) -> Iterator[SmallHotel]:
+    """Open a small hotel on each database."""
+    with opened(database_url) as hotel:
+        yield hotel
+
+
+# -- the same answers ---------------------------------------------------------------------------
+
+rows = st.lists(st.tuples(st.integers(1, 2), st.integers(1, 3)), max_size=4)
+
+
+@pytest.fixture(scope="module")
+def memory() -> Iterator[Engine]:
+    """Return a SQLite database with the tables of the random statements, empty."""
+    engine = create_engine("sqlite://", poolclass=StaticPool, enable_from_linting=False)
+    WORLD.create_all(engine)
+    yield engine
+    engine.dispose()
+
+
+@given(statement=selects(0, ()) | changes(), rooms=rows, stays=rows)
+def test_a_statement_answers_as_through_sqlalchemy(
+    memory: Engine, statement: Statement, rooms: list[tuple[int, int]], stays: list[tuple[int, int]]
+) -> None:
+    """Random statements give the same rows and leave the same rows behind."""
+    if not is_bound(statement):
+        return
+
+    def through_sqlalchemy(connection: Connection) -> object:
+        result = cast("CursorResult[Any]", connection.execute(statement, {"acting_hotel": OURS}))
+        return sorted(map(str, result)) if result.returns_rows else result.rowcount
+
+    def through_the_seam(connection: Connection) -> object:
+        run = statements_on(connection, OURS)
+        if returns_rows(statement):
+            return sorted(map(str, run.all(statement, tuple)))
+        return run.write(statement)
+
+    def left_by(work: Callable[[Connection], object]) -> tuple[object, Sequence[object]]:
+        with memory.connect() as connection, connection.begin() as transaction:
+            connection.execute(insert(RATES), [{"n": 1}, {"n": 2}])
+            for table, some in ((ROOMS, rooms), (STAYS, stays)):
+                if some:
+                    connection.execute(insert(table), [{"hotel_id": h, "n": n} for h, n in some])
+            answer = work(connection)
+            left = [
+                sorted(map(str, connection.execute(select(table.c.hotel_id, table.c.n))))
+                for table in (ROOMS, STAYS)
+            ]
+            transaction.rollback()
+        return answer, left
+
+    assert left_by(through_the_seam) == left_by(through_sqlalchemy)
+
+
+def returns_rows(statement: Statement) -> bool:
+    """Tell whether a statement gives rows back."""
+    return bool(getattr(statement, "_returning", True))
+
+
+def statements_on(connection: Connection, hotel_id: object) -> Statements:
+    """Return the seam for a hotel over an open transaction."""
+    deadline = Deadline.start(SystemClock(), Limits(), cast("HotelId", hotel_id))
+    return Statements(connection, hotel_id, deadline, read_only=False, names=TableNames())
+
+
+def test_what_is_built_anew_keeps_its_own_values(house: SmallHotel) -> None:
+    """Statements of one shape are compiled once, and each is run with its own values."""
+    with house.core.engine.connect() as connection, connection.begin():
+        run = statements_on(connection, house.hotel_id)
+        for number in range(300):
+            query: Any = select(literal(number).label("mine"), bindparam("given")).where(
+                literal("x" * number) != "y"
+            )
+            [row] = run.all(query, tuple, given=-number)
+            assert row == (number, -number)
+            del query
+        with pytest.raises(UnboundStatement):
+            run.all(select(BOOKING.c.id), tuple)
+
+
+def test_a_list_may_have_any_length(house: SmallHotel) -> None:
+    """Each value of a list is sent, and none for an empty one."""
+    bookings = [house.booked()[0] for _ in range(3)]
+    query = select(BOOKING.c.id).where(
+        BOOKING.c.hotel_id == acting_hotel(), BOOKING.c.id.in_(bindparam("wanted", expanding=True))
+    )
+    with house.core.engine.connect() as connection, connection.begin():
+        run = statements_on(connection, house.hotel_id)
+        for number in (2, 0, 3, 1, 3):
+            wanted = [booking.id for booking in bookings[:number]]
+            found = run.all(query, lambda row: row.id, wanted=wanted)
+            assert sorted(found) == sorted(wanted)
+
+
+# -- entities -----------------------------------------------------------------------------------
+
+
+def test_an_entity_of_a_row_is_what_its_class_would_make(house: SmallHotel) -> None:
+    """Built without a check, each entity passes all of its class and is equal to the result."""
+    kinds = set()
+    for each in everything_stored(house):
+        kind = type(each)
+        fields = {field.name: getattr(each, field.name) for field in attrs.fields(kind)}
+        made = kind(**fields)
+        assert made == each
+        assert hash(made) == hash(each)
+        for name, value in fields.items():
+            assert type(getattr(made, name)) is type(value), name
+        with pytest.raises(attrs.exceptions.FrozenInstanceError):
+            each.version = 9
+        kinds.add(kind.__name__)
+    assert kinds >= {"Booking", "BookingNight", "Folio", "FolioLine", "Guest", "Hotel", "Room"}
+    assert kinds >= {"RoomType", "HousekeepingTask", "BusinessDay", "RoomAvailability", "RoomNight"}
+
+
+def everything_stored(house: SmallHotel) -> Iterator[Any]:
+    """Let the hotel live a day, and read all that it keeps."""
+    booking, folio = house.booked(2)
+    house.desk.run(check_in_guest, booking_id=booking.id)
+    house.booked(3)
+    room_id = house.rooms[1].id
+    house.desk.run(create_housekeeping_task, room_id=room_id, kind=TaskKind.STAY_OVER)
+    house.desk.run(close_business_day, business_date=TODAY)
+    with house.desk.reading() as uow:
+        yield uow.hotel
+        yield from uow.bookings.page(BookingFilter()).items
+        yield uow.bookings.get(booking.id)
+        yield from uow.bookings.nights(booking.id)
+        yield from uow.folios.page(FolioFilter()).items
+        yield from uow.folios.lines(folio.id)
+        yield from uow.guests.page(GuestFilter()).items
+        yield from uow.rooms.page(RoomFilter()).items
+        yield from uow.room_types.all()
+        yield from uow.housekeeping.page(TaskFilter()).items
+        yield from uow.business_days.between(TODAY, TODAY)
+        yield from uow.room_nights.chart(Stay(TODAY, TODAY + timedelta(days=3)))
+        yield from uow.inventory.nights(Stay(TODAY, TODAY + timedelta(days=2)))
+
+
+# -- whoever watches ----------------------------------------------------------------------------
+
+
+def test_who_watches_sees_every_statement(house: SmallHotel) -> None:
+    """SQLAlchemy's events around a cursor come for each statement, with its text and parameters."""
+    seen: list[tuple[str, str, object]] = []
+
+    def before(_: object, __: object, text: str, given: object, context: Any, many: bool) -> None:
+        context.told = text
+        seen.append(("before", text, given))
+        assert isinstance(given, tuple | Mapping | list)
+
+    def after(_: object, __: object, text: str, given: object, context: Any, many: bool) -> None:
+        assert context.told == text
+        seen.append(("after", text, given))
+
+    booking, _ = house.booked()
+    engine = house.core.engine
+    event.listen(engine, "before_cursor_execute", before)
+    event.listen(engine, "after_cursor_execute", after)
+    with house.desk.reading() as uow:
+        uow.bookings.get(booking.id)
+    house.desk.run(check_in_guest, booking_id=booking.id)
+    event.remove(engine, "before_cursor_execute", before)
+    event.remove(engine, "after_cursor_execute", after)
+    texts = [text for when, text, _ in seen if when == "before"]
+    assert [text for when, text, _ in seen if when == "after"] == texts
+    assert any("FROM hc_booking" in text for text in texts)
+    assert any(text.startswith("INSERT INTO hc_audit_log") for text in texts)
+
+
+class Unasked(Exception):
+    """What a listener raises."""
+
+
+def test_what_a_listener_raises_is_not_changed(house: SmallHotel) -> None:
+    """The error of somebody who watches is no error of the database's, and nothing is written."""
+    booking, _ = house.booked()
+
+    def refuse(_: object, __: object, text: str, *rest: object) -> None:
+        if text.startswith("UPDATE hc_booking"):
+            raise Unasked
+
+    event.listen(house.core.engine, "before_cursor_execute", refuse)
+    with pytest.raises(Unasked):
+        house.desk.run(check_in_guest, booking_id=booking.id)
+    event.remove(house.core.engine, "before_cursor_execute", refuse)
+    with house.desk.reading() as uow:
+        assert uow.bookings.get(booking.id) == booking
+
+
+def test_a_listener_may_change_a_text(house: SmallHotel) -> None:
+    """A comment for the server's log, say: with ``retval=True`` what a listener returns is sent."""
+    sent: list[str] = []
+
+    def comment(_: object, __: object, text: str, given: object, *rest: object) -> Any:
+        return f"/* reception */ {text}", given
+
+    def note(_: object, __: object, text: str, *rest: object) -> None:
+        sent.append(text)
+
+    event.listen(house.core.engine, "before_cursor_execute", comment, retval=True)
+    event.listen(house.core.engine, "after_cursor_execute", note)
+    with house.desk.reading() as uow:
+        assert isinstance(uow.bookings.page(BookingFilter()).items, tuple)
+    event.remove(house.core.engine, "before_cursor_execute", comment)
+    event.remove(house.core.engine, "after_cursor_execute", note)
+    assert sent
+    assert all(text.startswith("/* reception */") for text in sent)
+
+
+def test_the_log_of_sqlalchemy_has_every_statement(
+    house: SmallHotel, caplog: pytest.LogCaptureFixture
+) -> None:
+    """With the engine's log at INFO each text stands there, and none of the values."""
+    booking, _ = house.booked()
+    with (
+        caplog.at_level("INFO", "sqlalchemy.engine"),
+        closing(house.core.engine.connect()),
+        house.desk.reading() as uow,
+    ):
+        found: Booking = uow.bookings.get(booking.id)
+    assert "FROM hc_booking" in caplog.text
+    assert found.confirmation_number not in caplog.text
