@@ -39,7 +39,7 @@ from hotelcore.clock import require_utc
 from hotelcore.errors import InvalidInput
 from hotelcore.text import clean_text
 
-__all__ = ["Json", "canonical", "decode", "encode", "fingerprint", "keep_out"]
+__all__ = ["Json", "canonical", "decode", "encode", "fingerprint", "keep_out", "text_of"]
 
 Json = TypeAliasType("Json", "str | int | bool | list[Json] | dict[str, Json] | None")
 """Data as JSON has it, without floats; also a type to `decode`, for free-form fields."""
@@ -72,9 +72,14 @@ def canonical(value: object) -> bytes:
     Raises `InvalidInput` as `encode` does, and for a value that nests without end.
     """
     try:
-        return _dump(encode(value)).encode()
+        return text_of(encode(value))
     except RecursionError as error:
         raise InvalidInput("value", "nests too deep") from error
+
+
+def text_of(encoded: Json) -> bytes:
+    """Return the one UTF-8 JSON text of what `encode` gave."""
+    return _dump(encoded).encode()
 
 
 def fingerprint(value: object) -> str:

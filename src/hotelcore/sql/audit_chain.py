@@ -66,9 +66,9 @@ def add_head(run: Statements) -> None:
     run.write(_ADD_HEAD, sequence=0, mac=BEGINNING)
 
 
-def mac_of(key: Key | None, previous: bytes, content: Mapping[str, wire.Json]) -> bytes:
+def mac_of(key: Key | None, previous: bytes, content: dict[str, wire.Json]) -> bytes:
     """Return the mac of an entry behind one whose mac is ``previous``."""
-    message = previous + wire.canonical(content)
+    message = previous + wire.text_of(content)
     if key is None:
         return sha256(message).digest()
     return hmac.digest(key.derived(_PURPOSE), message, "sha256")

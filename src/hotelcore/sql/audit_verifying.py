@@ -63,7 +63,7 @@ class StoredEntry:
     sequence: Raw
     key_number: Raw
     mac: Raw
-    content: Mapping[str, wire.Json] | None
+    content: dict[str, wire.Json] | None
 
 
 def verify(
@@ -168,7 +168,7 @@ class _Walk:
     def _must_be_keyed(self, sequence: int) -> bool:
         return self.keys is not None and (self.since is None or sequence > self.since.sequence)
 
-    def _mac_of(self, key_number: Raw, content: Mapping[str, wire.Json]) -> bytes:
+    def _mac_of(self, key_number: Raw, content: dict[str, wire.Json]) -> bytes:
         if key_number is None:
             return mac_of(None, self.mac, content)
         if self.keys is None:

@@ -32,10 +32,11 @@ def send(
 ) -> T:
     """Execute a statement in the open transaction and return what ``taking`` makes of the cursor.
 
-    ``many`` says that ``parameters`` are those of many calls. Raises what SQLAlchemy makes of the
-    driver's errors.
+    Without parameters (None) the text may hold several statements, and gives no rows. ``many``
+    says that ``parameters`` are those of many calls. Raises what SQLAlchemy makes of the driver's
+    errors.
     """
-    cursor = _cursor(connection)
+    cursor = _cursor(connection, plain=parameters is None)
     watched = bool(connection.dispatch.before_cursor_execute)
     context = SimpleNamespace(execution_options={}, compiled=None)
     try:
@@ -62,7 +63,7 @@ def no_rows(_: Any) -> None:
     """Take nothing from a statement."""
 
 
-def _cursor(connection: Connection) -> Any:
+def _cursor(connection: Connection, *, plain: bool) -> Any:
     """Make a cursor where SQLAlchemy would let a statement run, and in its open transaction."""
     for transaction in (connection.get_nested_transaction(), connection.get_transaction()):
         if transaction is not None and not transaction.is_active:
@@ -74,7 +75,7 @@ def _cursor(connection: Connection) -> Any:
         cursor: Any = pooled.cursor()
     except BaseException as error:  # noqa: BLE001  # raised again, as SQLAlchemy's
         connection._handle_dbapi_exception(error, "", None, None, None)
-    if connection.dialect.driver == "psycopg":
+    if connection.dialect.driver == "psycopg" and not plain:
         # What SQLAlchemy wraps around an asyncio cursor knows no format.
         getattr(cursor, "_cursor", cursor).format = _BINARY
     return cursor

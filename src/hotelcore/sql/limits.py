@@ -58,18 +58,11 @@ class Limits:
 # statement run more seconds than this past the end.
 _SLACK = 0.2
 
-_WHOSE = "set_config('hotelcore.hotel_id', %(whose)s, true)"
-_SET_WHOSE = f"SELECT {_WHOSE}"
-_SET = (
-    "SELECT set_config('statement_timeout', %(statement)s, true),"
-    " set_config('lock_timeout', %(lock)s, true),"
-    f" set_config('idle_in_transaction_session_timeout', %(idle)s, true), {_WHOSE}"
-)
+_WHOSE = "hotelcore.hotel_id"
+_SETTINGS = ("statement_timeout", "lock_timeout", "idle_in_transaction_session_timeout", _WHOSE)
 _GET = text(
-    "SELECT current_setting('statement_timeout') AS statement,"
-    " current_setting('lock_timeout') AS lock,"
-    " current_setting('idle_in_transaction_session_timeout') AS idle,"
-    " coalesce(current_setting('hotelcore.hotel_id', true), '') AS whose"
+    "SELECT name, coalesce(current_setting(name, true), '') AS value"
+    " FROM unnest(CAST(:names AS text[])) AS name"
 )
 EVERY_HOTEL = "relay"
 """Whose rows the relay reads: the events of all hotels, with what is delivered of them."""
@@ -82,13 +75,15 @@ def read_told(connection: Connection) -> Mapping[str, str]:
     """Read what PostgreSQL was told for the open transaction; SQLite is told nothing."""
     if connection.dialect.name != "postgresql":
         return {}
-    return dict(connection.execute(_GET).mappings().one())
+    told = connection.execute(_GET, {"names": list(_SETTINGS)})
+    return {row.name: row.value for row in told}
 
 
 def tell_again(connection: Connection, told: Mapping[str, str]) -> None:
-    """Give a host's transaction back what `read_told` read."""
+    """Tell PostgreSQL some settings, by their names, for the open transaction alone."""
     if told:
-        send(connection, _SET, told, no_rows)
+        calls = (f"set_config('{name}', %({name})s, true)" for name in told)
+        send(connection, f"SELECT {', '.join(calls)}", told, no_rows)
 
 
 def forget_told(connection: Connection) -> None:
@@ -106,7 +101,7 @@ def tell_whose_rows(connection: Connection, whose: HotelId | str) -> None:
         return
     driver: Any = connection.connection.driver_connection  # psycopg's: SQLAlchemy has no type
     if driver.info.parameter_status("is_superuser") != "on":
-        send(connection, _SET_WHOSE, {"whose": str(whose)}, no_rows)
+        tell_again(connection, {_WHOSE: str(whose)})
 
 
 @define
@@ -138,6 +133,19 @@ class Deadline:
         if self.left <= 0:
             raise TransactionTimeout(self.limits.time_limit.total_seconds())
 
+    def begin(self, connection: Connection, mode: str) -> None:
+        """Begin a transaction in PostgreSQL's ``mode``, and tell it all, in one round trip.
+
+        SQLite has begun by itself; see `hotelcore.sql.engine`.
+        """
+        self.check()
+        if connection.dialect.name != "postgresql":
+            return
+        # Our own words, numbers and an id, so nothing needs to be a parameter.
+        told = "; ".join(f"SET LOCAL {name} = '{value}'" for name, value in self._news().items())
+        send(connection, f"BEGIN {mode}; {told}", None, no_rows)
+        connection.info[_TOLD_BY] = self
+
     def enforce(self, connection: Connection) -> None:
         """Refuse to go on after the end, and have the database stop a statement at the end.
 
@@ -152,16 +160,12 @@ class Deadline:
             self._tell_postgresql(connection)
             info[_TOLD_BY] = self
 
-    def enforce_untold(self, connection: Connection) -> None:
-        """Begin a transaction of short statements: the limits hold between them only."""
-        self.check()
-        self._told = 0
-        tell_whose_rows(connection, self.whose)
-        connection.info[_TOLD_BY] = self
-
     def _tell_postgresql(self, connection: Connection) -> None:
+        tell_again(connection, self._news())
+
+    def _news(self) -> Mapping[str, str]:
+        """Return what PostgreSQL is told now, by the names of its settings."""
         self._told = max(0.001, self.left)
-        told = str(int(self._told * 1000))
-        wait = min(int(told), int(self.limits.wait_limit.total_seconds() * 1000))
-        values = {"statement": told, "lock": str(wait), "idle": told}
-        send(connection, _SET, {**values, "whose": str(self.whose)}, no_rows)
+        told = int(self._told * 1000)
+        wait = min(told, int(self.limits.wait_limit.total_seconds() * 1000))
+        return dict(zip(_SETTINGS, map(str, (told, wait, told, self.whose)), strict=True))

@@ -52,6 +52,8 @@ _Opening: TypeAlias = Callable[[Connection, Deadline], AbstractContextManager[No
 
 _log = logging.getLogger("hotelcore.audit")
 
+_READ_COMMITTED = "ISOLATION LEVEL READ COMMITTED"
+
 
 @frozen
 class Unit:
@@ -148,14 +150,8 @@ class Unit:
 def serve(
     connection: Connection, names: TableNames, deadline: Deadline, hotel_id: HotelId | None
 ) -> Generator[Statements]:
-    """Open a transaction for the relay's own rows: those of one hotel, or of all of them.
-
-    Its statements are short and wait for nobody for long, so PostgreSQL is not told the limits,
-    which would be a statement more for each batch; whose rows it serves only where that matters.
-    """
-    if connection.dialect.name == "postgresql":
-        connection = connection.execution_options(isolation_level="READ COMMITTED")
-    with _begun(connection, deadline, Deadline.enforce_untold) as transaction:
+    """Open a transaction for the relay's own rows: those of one hotel, or of all of them."""
+    with _begun(connection, deadline, _READ_COMMITTED) as transaction:
         yield Statements(connection, hotel_id, deadline, read_only=False, names=names)
         with translated(deadline.limits):
             transaction.commit()
@@ -177,11 +173,9 @@ def write(
     What the body raises reaches the caller as it is, a host's own database errors too.
     """
     limits = unit.deadline.limits
-    if connection.dialect.name == "postgresql":
-        connection = connection.execution_options(isolation_level=limits.isolation)
     with (
         unit.audited(connection, _transaction),
-        _begun(connection, unit.deadline) as transaction,
+        _begun(connection, unit.deadline, f"ISOLATION LEVEL {limits.isolation}") as transaction,
         unit.over(connection, read_only=False) as uow,
     ):
         yield uow
@@ -194,15 +188,10 @@ def write(
 @contextmanager
 def read(connection: Connection, unit: Unit) -> Generator[SqlUnitOfWork, None, None]:
     """Read on ``connection``, each statement for itself, where the server too refuses writes."""
-    if connection.dialect.name == "sqlite":
-        connection = connection.execution_options(**{READING: True})
-    else:
-        connection = connection.execution_options(
-            isolation_level="READ COMMITTED", postgresql_readonly=True
-        )
+    connection = connection.execution_options(**{READING: True})
     with (
         unit.audited(connection, _transaction),
-        _begun(connection, unit.deadline) as transaction,
+        _begun(connection, unit.deadline, f"{_READ_COMMITTED} READ ONLY") as transaction,
         unit.over(connection, read_only=True) as uow,
     ):
         yield uow
@@ -212,13 +201,8 @@ def read(connection: Connection, unit: Unit) -> Generator[SqlUnitOfWork, None, N
 @contextmanager
 def _transaction(connection: Connection, deadline: Deadline) -> Generator[None, None, None]:
     """Put a short writing transaction around the body, also where a unit was reading."""
-    if connection.dialect.name == "sqlite":
-        connection = connection.execution_options(**{READING: False})
-    else:
-        connection = connection.execution_options(
-            isolation_level="READ COMMITTED", postgresql_readonly=False
-        )
-    with _begun(connection, deadline) as transaction:
+    connection = connection.execution_options(**{READING: False})
+    with _begun(connection, deadline, _READ_COMMITTED) as transaction:
         yield
         with translated(deadline.limits):
             transaction.commit()
@@ -226,17 +210,18 @@ def _transaction(connection: Connection, deadline: Deadline) -> Generator[None, 
 
 @contextmanager
 def _begun(
-    connection: Connection,
-    deadline: Deadline,
-    enforce: Callable[[Deadline, Connection], None] = Deadline.enforce,
+    connection: Connection, deadline: Deadline, mode: str
 ) -> Generator[Transaction, None, None]:
-    """Begin a transaction under the limits; undo what the body did not end."""
+    """Begin a transaction in PostgreSQL's ``mode`` under the limits; undo what did not end."""
+    if connection.dialect.name == "postgresql":
+        # Begun by a text of our own, which says more than the driver's would in the same time.
+        connection = connection.execution_options(isolation_level="AUTOCOMMIT")
     with _watched(connection, deadline):
         with translated(deadline.limits):
             transaction = connection.begin()
         try:
             with translated(deadline.limits):
-                enforce(deadline, connection)
+                deadline.begin(connection, mode)
             yield transaction
         except BaseException:
             undo(connection, transaction)
