@@ -221,6 +221,8 @@ class Statements:
         """
         if not rows:
             return 0
+        if len(rows) == 1:
+            return self.write(statement, **rows[0])
         form = self._form(statement, rows[0])
         parameters = [form.parameters({**row, **self._acting}) for row in rows]
         return self._send(form.text, parameters, lambda cursor: _row_count(cursor, form), many=True)
