@@ -2,26 +2,35 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
 from datetime import timedelta
+from itertools import count
 from typing import Any, cast
+from weakref import ref
 
 import attrs
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from sqlalchemy import (
+    Column,
     Connection,
     CursorResult,
     Engine,
+    Integer,
+    MetaData,
     StaticPool,
+    Table,
+    Uuid,
     bindparam,
     create_engine,
     event,
     insert,
     literal,
     select,
+    update,
 )
 
 from hotelcore.clock import SystemClock
@@ -29,10 +38,12 @@ from hotelcore.domain.bookings import Booking
 from hotelcore.domain.housekeeping import TaskKind
 from hotelcore.domain.stays import Stay
 from hotelcore.errors import UnboundStatement
-from hotelcore.ids import HotelId
+from hotelcore.ids import HotelId, new_id
 from hotelcore.lists import BookingFilter, FolioFilter, GuestFilter, RoomFilter, TaskFilter
 from hotelcore.operations import check_in_guest, close_business_day, create_housekeeping_task
 from hotelcore.sql.bookings import BOOKING
+from hotelcore.sql.engine import new_engine
+from hotelcore.sql.forms import forms_of
 from hotelcore.sql.limits import Deadline, Limits
 from hotelcore.sql.schema import TableNames
 from hotelcore.sql.statements import Statements, acting_hotel
@@ -147,6 +158,44 @@ def test_a_list_may_have_any_length(house: SmallHotel) -> None:
             wanted = [booking.id for booking in bookings[:number]]
             found = run.all(query, lambda row: row.id, wanted=wanted)
             assert sorted(found) == sorted(wanted)
+
+
+def test_a_column_of_a_host_has_its_default(database_url: str) -> None:
+    """What Python gives a column that no statement sets is stored, at the first and at a change."""
+    numbers = count(1)
+    spas = Table(
+        "spas",
+        MetaData(),
+        Column("hotel_id", Uuid, primary_key=True),
+        Column("size", Integer, default=7),
+        Column("made", Integer, default=lambda: next(numbers)),
+        Column("changed", Integer, onupdate=lambda: next(numbers)),
+    )
+    engine = new_engine(database_url)
+    spas.create(engine)
+    hotel_id = new_id()
+    with engine.connect() as connection, connection.begin():
+        run = statements_on(connection, hotel_id)
+        run.write(insert(spas).values(hotel_id=acting_hotel()))
+        change = update(spas).where(spas.c.hotel_id == acting_hotel())
+        run.write(change.values(size=bindparam("new_size")), new_size=8)
+        some = spas.c.size.in_(bindparam("sizes", expanding=True))
+        run.write(change.where(some).values(size=9), sizes=[8, 80])
+        found = run.all(select(spas).where(spas.c.hotel_id == acting_hotel()), tuple)
+        assert found == [(hotel_id, 9, 1, 3)]
+    engine.dispose()
+
+
+def test_the_forms_of_an_engine_go_with_it(sqlite_url: str) -> None:
+    """Nobody keeps what was compiled for an engine that is gone."""
+    engine = new_engine(sqlite_url)
+    forms = ref(forms_of(engine.dialect, TableNames()))
+    with engine.connect() as connection, connection.begin():
+        statements_on(connection, new_id()).all(select(literal(1)), tuple)
+    engine.dispose()
+    del engine, connection
+    gc.collect()
+    assert forms() is None
 
 
 # -- entities -----------------------------------------------------------------------------------

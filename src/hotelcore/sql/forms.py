@@ -12,7 +12,7 @@ from collections import namedtuple
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any, TypeAlias, TypeVar
-from weakref import WeakKeyDictionary, ref
+from weakref import ref
 
 from attrs import define, field
 from sqlalchemy import BindParameter, Dialect
@@ -95,6 +95,8 @@ class Form:
     # What is the same in every call, by its place in the driver's list or dictionary.
     _fixed: Any
     _given: Sequence[tuple[Any, str, Processor | None]]
+    # What a host's column is given where the statement does not set it.
+    _defaults: Mapping[str, Callable[[], Any]]
 
     def sent(self, values: Parameters) -> tuple[str, Any]:
         """Return the text and the parameters of one call, as the driver takes them."""
@@ -102,11 +104,17 @@ class Form:
 
     def parameters(self, values: Parameters) -> Any:
         """Return the parameters of one call, as the driver takes them."""
+        values = self._completed(values)
         parameters = self._fixed.copy()
         for place, key, process in self._given:
             value = values[key]
             parameters[place] = value if process is None else process(value)
         return tuple(parameters) if self._shape.compiled.positional else parameters
+
+    def _completed(self, values: Parameters) -> Parameters:
+        if not self._defaults:
+            return values
+        return {**{key: make() for key, make in self._defaults.items()}, **values}
 
     def builder(self, build: Build[T], description: Description) -> Build[T]:
         """Return what makes a ``T`` of a driver's row; its cursor has the ``description``."""
@@ -121,7 +129,7 @@ class _ListForm(Form):
 
     def sent(self, values: Parameters) -> tuple[str, Any]:
         """Return the text for lists of these lengths, and the parameters."""
-        compiled = self._shape.compiled
+        compiled, values = self._shape.compiled, self._completed(values)
         given = {**self._fixed, **{name: values[key] for name, key, _ in self._given}}
         state = compiled._process_parameters_for_postcompile(given)
         processors = {**_processors(compiled), **state.processors}
@@ -172,8 +180,8 @@ class Forms:
         text = named(compiled.string)
         if compiled.post_compile_params:
             given = [(name, bind.key, None) for bind, name in _given(compiled)]
-            return _ListForm(every_hotel, text, shape, fixed, given, named)
-        return Form(every_hotel, text, shape, *_places(compiled, fixed))
+            return _ListForm(every_hotel, text, shape, fixed, given, _defaults(compiled), named)
+        return Form(every_hotel, text, shape, *_places(compiled, fixed), _defaults(compiled))
 
     def _shape(self, statement: Executable, key: CacheKey | None) -> _Shape:
         known = None if key is None else self._shapes.get(key.key)
@@ -204,8 +212,26 @@ def _processors(compiled: SQLCompiler) -> Mapping[str, Processor]:
 
 
 def _given(compiled: SQLCompiler) -> Iterator[tuple[BindParameter[Any], str]]:
-    """Name the parameters that each call gives."""
-    return ((bind, name) for bind, name in compiled.bind_names.items() if bind.required)
+    """Name the parameters that each call gives, or a column's default."""
+    made = _defaults(compiled)
+    return (
+        (bind, name)
+        for bind, name in compiled.bind_names.items()
+        if bind.required or bind.key in made
+    )
+
+
+def _defaults(compiled: SQLCompiler) -> Mapping[str, Callable[[], Any]]:
+    """Return what makes the defaults of columns in Python: a host's, for ours have none."""
+    made = [
+        *((column, column.default) for column in compiled.insert_prefetch),
+        *((column, column.onupdate) for column in compiled.update_prefetch),
+    ]
+    return {column.key: partial(_made, default) for column, default in made}
+
+
+def _made(default: Any) -> Any:  # SQLAlchemy's default of a column of any type
+    return default.arg(None) if default.is_callable else default.arg
 
 
 def _places(compiled: SQLCompiler, fixed: Parameters) -> tuple[Any, Any]:
@@ -228,10 +254,10 @@ def _places(compiled: SQLCompiler, fixed: Parameters) -> tuple[Any, Any]:
     ]
 
 
-_forms: WeakKeyDictionary[Dialect, dict[TableNames, Forms]] = WeakKeyDictionary()
+_FORMS = "hotelcore_forms"
 
 
 def forms_of(dialect: Dialect, names: TableNames) -> Forms:
-    """Return the forms of a database's statements; engines keep theirs as long as they live."""
-    ours = _forms.setdefault(dialect, {})
+    """Return the forms of a database's statements, which live as long as its engine."""
+    ours: dict[TableNames, Forms] = vars(dialect).setdefault(_FORMS, {})
     return ours.get(names) or ours.setdefault(names, Forms(dialect, names))
