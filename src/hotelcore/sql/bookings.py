@@ -19,7 +19,6 @@ from sqlalchemy import (
     TypedColumns,
     and_,
     bindparam,
-    false,
     func,
     literal_column,
     select,
@@ -290,7 +289,6 @@ _PAGES = Listing(
             _b.departure > bindparam("staying_from"),
             _b.departure > _b.arrival,
         ),
-        "nothing": false(),
     },
 )
 
@@ -406,8 +404,9 @@ class SqlBookings:
         self, which: BookingFilter, *, after: str | None = None, limit: int = 50
     ) -> Page[Booking]:
         """Return bookings in order of arrival."""
-        day_use = which.staying is not None and which.staying.is_day_use
-        period = None if day_use else which.staying
+        period = which.staying
+        if period is not None and period.is_day_use:  # it has no night that a stay could share
+            return _PAGES.empty(after=after, limit=limit)
         return _PAGES.page(
             self._run,
             after=after,
@@ -421,7 +420,6 @@ class SqlBookings:
             arriving_until=which.arriving_until,
             departing_from=which.departing_from,
             departing_until=which.departing_until,
-            nothing=day_use or None,  # it has no night that a stay could share
             staying_from=period and period.arrival,
             staying_until=period and period.departure,
             staying_earliest=period and period.arrival - _LONGEST,

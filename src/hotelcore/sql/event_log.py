@@ -41,9 +41,8 @@ _RECORD = (
 )
 _later, _earlier = OUTBOX.alias("later"), OUTBOX.alias("earlier")
 _lane, _feed, _dead = INBOX.alias("lane"), FEED.alias("feed"), DEAD_LETTERS.alias("dead")
-_is_dead = exists().where(
-    _dead.c.hotel_id == _earlier.c.hotel_id, _dead.c.event_id == _earlier.c.id
-)
+# The hotel itself, not the event's: PostgreSQL may read all that matches once and for all events.
+_is_dead = exists().where(_dead.c.hotel_id == acting_hotel(), _dead.c.event_id == _earlier.c.id)
 _before = bindparam("before", type_=schema.Instant())
 _PURGE = delete(OUTBOX).where(
     _c.hotel_id == acting_hotel(),

@@ -74,6 +74,13 @@ class Listing(Generic[T]):
         items, last = run.some(statement, self._build, limit, rows_to_read=limit + 1, **given)
         return Page(tuple(items), None if last is None else _sealed(last, self._shown))
 
+    def empty(self, *, after: str | None, limit: int) -> Page[T]:
+        """Return the page of what nothing matches; it raises as `page` does."""
+        check_limit(limit)
+        if after is not None:
+            _opened(after, self._shown)
+        return Page((), None)
+
     def statements(self) -> Iterator[Select[Any]]:
         """Give what it runs: with no condition and with each, at first and behind a cursor."""
         for asked in ((), *((name,) for name in self._conditions)):
