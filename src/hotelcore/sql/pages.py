@@ -18,7 +18,7 @@ from sqlalchemy.sql.base import Executable
 from hotelcore import wire
 from hotelcore.errors import InvalidInput
 from hotelcore.lists import Page
-from hotelcore.sql.statements import AnyRow, Statements
+from hotelcore.sql.statements import AnyRow, Runner
 
 __all__ = ["check_limit", "read_page"]
 
@@ -31,7 +31,7 @@ _NO_CURSOR = "must be a cursor that this list gave"
 
 
 def read_page(
-    run: Statements,
+    run: Runner,
     statement: Select[Any],
     build: Callable[[AnyRow], T],
     *,
@@ -74,7 +74,7 @@ def _sealed(row: AnyRow, keys: Keys) -> str:
     return urlsafe_b64encode(json.dumps(values, separators=(",", ":")).encode()).decode()
 
 
-def _found_again(run: Statements, keys_of_one: Executable, key: object) -> list[object]:
+def _found_again(run: Runner, keys_of_one: Executable, key: object) -> list[object]:
     place = run.first(keys_of_one, list, key=key)
     if place is None:
         raise InvalidInput("after", _NO_CURSOR)

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Generator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any, TypeAlias, TypeVar
+from typing import Any, Protocol, TypeAlias, TypeVar
 from uuid import UUID
 
 from sqlalchemy import (
@@ -44,6 +44,8 @@ from hotelcore.sql.translation import translated
 
 __all__ = [
     "INSERTS",
+    "AnyRow",
+    "Runner",
     "Statements",
     "acting_hotel",
     "as_known",
@@ -252,8 +254,28 @@ def _row_count(result: CursorResult[Any]) -> int:
     return result.rowcount
 
 
+class Runner(Protocol):
+    """What a repository runs statements on: `Statements`, or a host's ``HostStatements``."""
+
+    def all(
+        self, statement: Executable, build: Callable[[AnyRow], T], /, **values: object
+    ) -> list[T]:
+        """Run a statement that gives rows and build one ``T`` of each."""
+        ...
+
+    def first(
+        self, statement: Executable, build: Callable[[AnyRow], T], /, **values: object
+    ) -> T | None:
+        """Run a statement and build a ``T`` of its first row; None if there is no row."""
+        ...
+
+    def write(self, statement: UpdateBase, /, **values: object) -> int:
+        """Run a statement that changes rows and return how many it changed."""
+        ...
+
+
 def write_next_version(
-    run: Statements, statement: Update, kind: str, key: UUID, version: int, values: Parameters
+    run: Runner, statement: Update, kind: str, key: UUID, version: int, values: Parameters
 ) -> int:
     """Store a record over its ``version``, by a `versioned_update`, and return its next version.
 

@@ -1,0 +1,92 @@
+"""How a repository of the host's own runs its statements: bound, timed and audited like ours.
+
+Record 18 in ``docs/decisions`` says why it gets this and no connection.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TypeVar
+
+from sqlalchemy import Table
+from sqlalchemy.sql.base import Executable
+from sqlalchemy.sql.dml import UpdateBase
+from sqlalchemy.sql.elements import ClauseElement
+from sqlalchemy.sql.visitors import iterate
+
+from hotelcore.errors import InvalidInput, ReadOnly
+from hotelcore.sql.schema import METADATA
+from hotelcore.sql.statements import AnyRow, Parameters, Statements
+from hotelcore.sql.unit_of_work import SqlUnitOfWork
+from hotelcore.unit_of_work import UnitOfWork
+
+__all__ = ["HostStatements", "statements_of"]
+
+T = TypeVar("T")
+
+
+def statements_of(uow: UnitOfWork) -> HostStatements:
+    """Return what runs the host's own statements in a unit of work, and ends with it.
+
+    Raises `InvalidInput` for a unit that is not over a database, such as a test's own.
+    """
+    if not isinstance(uow, SqlUnitOfWork):
+        raise InvalidInput("uow", "must be a unit of work of a HotelCore or an AsyncHotelCore")
+    return HostStatements(uow._run)
+
+
+class HostStatements:
+    """Runs a host's statements in one unit of work, in its transaction and its time.
+
+    Every statement must be bound to the acting hotel (`hotelcore.sql.statements.acting_hotel`), or
+    `UnboundStatement` is raised. It may read the library's tables and change those of the host
+    alone. It changes rows only while an operation runs, which is permitted and audited, and never
+    in a reading unit: `ReadOnly` says which of these was tried. A unique key that is taken raises
+    `hotelcore.sql.translation.UniqueViolation`: say there which one, with `AlreadyExists`. The
+    other errors are those of the library's own statements.
+    """
+
+    def __init__(self, run: Statements) -> None:
+        self._run = run
+
+    @property
+    def dialect(self) -> str:
+        """The database's name, ``sqlite`` or ``postgresql``, where a statement differs."""
+        return self._run.dialect
+
+    def all(
+        self, statement: Executable, build: Callable[[AnyRow], T], /, **values: object
+    ) -> list[T]:
+        """Run a statement that gives rows and build one ``T`` of each."""
+        return self._permitted(statement).all(statement, build, **values)
+
+    def first(
+        self, statement: Executable, build: Callable[[AnyRow], T], /, **values: object
+    ) -> T | None:
+        """Run a statement and build a ``T`` of its first row; None if there is no row."""
+        return self._permitted(statement).first(statement, build, **values)
+
+    def write(self, statement: UpdateBase, /, **values: object) -> int:
+        """Run a statement that changes rows and return how many it changed."""
+        return self._permitted(statement).write(statement, **values)
+
+    def write_many(self, statement: UpdateBase, rows: Sequence[Parameters]) -> int:
+        """Run one statement with many parameter sets, in their order; return the rows changed."""
+        return self._permitted(statement).write_many(statement, rows)
+
+    def _permitted(self, statement: Executable) -> Statements:
+        """Return the unit's statements, if this one changes nothing that it may not change."""
+        written = _written_by(statement)
+        if written and not self._run.may_write:
+            self._run.refuse_if_read_only()
+            raise ReadOnly("only an operation writes: declare yours with @operation")
+        if ours := sorted(written & METADATA.tables.keys()):
+            raise ReadOnly(f"{ours[0]} is the library's: change it through uow and its operations")
+        return self._run
+
+
+def _written_by(statement: Executable) -> set[str]:
+    """Name the tables that a statement changes; a table expression in a SELECT may change some."""
+    parts = iterate(statement) if isinstance(statement, ClauseElement) else ()
+    tables = (part.table for part in parts if isinstance(part, UpdateBase))
+    return {table.name if isinstance(table, Table) else "" for table in tables}
