@@ -1,0 +1,72 @@
+"""What all contracts share: a check that fails says in plain words which promise was broken."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from functools import wraps
+from typing import ParamSpec, TypeVar
+
+from hotelcore.errors import HotelcoreError
+
+__all__ = ["PromiseBroken", "promise", "promises_of", "refusal"]
+
+P = ParamSpec("P")
+E = TypeVar("E", bound=HotelcoreError)
+
+_WORDS = "__promise__"
+
+
+class PromiseBroken(AssertionError):
+    """An implementation did not keep a promise: ``promise`` says which, ``seen`` what it did."""
+
+    def __init__(self, promise: str, seen: str) -> None:
+        super().__init__(promise, seen)
+        self.promise = promise
+        self.seen = seen
+
+    def __str__(self) -> str:
+        return f"Promise broken: {self.promise} {self.seen}"
+
+
+def promise(words: str) -> Callable[[Callable[P, None]], Callable[P, None]]:
+    """Make a method the check of one promise; whatever fails in it is raised as `PromiseBroken`.
+
+    ``words`` are a whole sentence. The method asserts, with a message that is one too.
+    """
+
+    def declare(check: Callable[P, None]) -> Callable[P, None]:
+        @wraps(check)
+        def kept(*args: P.args, **kwargs: P.kwargs) -> None:
+            __tracebackhide__ = True  # pytest shows the line of the check, not this one
+            try:
+                check(*args, **kwargs)
+            except AssertionError as failed:
+                raise PromiseBroken(words, str(failed)) from failed
+            except Exception as error:
+                raise PromiseBroken(words, f"It raised {_named(error)}: {error}") from error
+
+        setattr(kept, _WORDS, words)
+        return kept
+
+    return declare
+
+
+def promises_of(contract: type) -> Mapping[str, str]:
+    """Return what a contract promises, by the names of its checks."""
+    checks = {name: getattr(contract, name) for name in dir(contract) if name.startswith("test_")}
+    return {name: str(getattr(check, _WORDS)) for name, check in checks.items()}
+
+
+def refusal(kind: type[E], work: Callable[[], object], what: str) -> E:
+    """Return the error of ``kind`` that ``work`` raises; ``what`` names in words what it tries."""
+    try:
+        work()
+    except kind as expected:
+        return expected
+    except Exception as other:
+        raise AssertionError(f"{what} raised {_named(other)} and not {kind.__name__}.") from other
+    raise AssertionError(f"{what} raised nothing, where {kind.__name__} is due.")
+
+
+def _named(error: Exception) -> str:
+    return type(error).__name__
