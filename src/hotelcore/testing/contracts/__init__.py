@@ -19,7 +19,18 @@ imports pytest.
 from __future__ import annotations
 
 from hotelcore.testing.contracts.keys import KeyProviderContract
+from hotelcore.testing.contracts.pms import PmsAdapterContract, RemoteSystem
 from hotelcore.testing.contracts.policies import PolicyContract
 from hotelcore.testing.contracts.promises import PromiseBroken, promises_of
+from hotelcore.testing.contracts.transports import Route, TransportContract
 
-__all__ = ["KeyProviderContract", "PolicyContract", "PromiseBroken", "promises_of"]
+__all__ = [
+    "KeyProviderContract",
+    "PmsAdapterContract",
+    "PolicyContract",
+    "PromiseBroken",
+    "RemoteSystem",
+    "Route",
+    "TransportContract",
+    "promises_of",
+]

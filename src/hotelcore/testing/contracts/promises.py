@@ -8,7 +8,7 @@ from typing import ParamSpec, TypeVar
 
 from hotelcore.errors import HotelcoreError
 
-__all__ = ["PromiseBroken", "promise", "promises_of", "refusal"]
+__all__ = ["PromiseBroken", "promise", "promises_of", "refusal", "told"]
 
 P = ParamSpec("P")
 E = TypeVar("E", bound=HotelcoreError)
@@ -66,6 +66,16 @@ def refusal(kind: type[E], work: Callable[[], object], what: str) -> E:
     except Exception as other:
         raise AssertionError(f"{what} raised {_named(other)} and not {kind.__name__}.") from other
     raise AssertionError(f"{what} raised nothing, where {kind.__name__} is due.")
+
+
+def told(error: BaseException) -> str:
+    """Return all that an error says, and that those behind it say where it is printed or logged."""
+    texts = []
+    link: BaseException | None = error
+    while link is not None:
+        texts.append(f"{link} {link!r} {link.args} {vars(link)}")
+        link = link.__cause__ or (None if link.__suppress_context__ else link.__context__)
+    return "\n".join(texts)
 
 
 def _named(error: Exception) -> str:
