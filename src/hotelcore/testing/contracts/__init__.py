@@ -22,15 +22,23 @@ from hotelcore.testing.contracts.keys import KeyProviderContract
 from hotelcore.testing.contracts.pms import PmsAdapterContract, RemoteSystem
 from hotelcore.testing.contracts.policies import PolicyContract
 from hotelcore.testing.contracts.promises import PromiseBroken, promises_of
+from hotelcore.testing.contracts.repositories import (
+    PagedContract,
+    RepositoryContract,
+    VersionedContract,
+)
 from hotelcore.testing.contracts.transports import Route, TransportContract
 
 __all__ = [
     "KeyProviderContract",
+    "PagedContract",
     "PmsAdapterContract",
     "PolicyContract",
     "PromiseBroken",
     "RemoteSystem",
+    "RepositoryContract",
     "Route",
     "TransportContract",
+    "VersionedContract",
     "promises_of",
 ]

@@ -63,6 +63,8 @@ def refusal(kind: type[E], work: Callable[[], object], what: str) -> E:
         work()
     except kind as expected:
         return expected
+    except AssertionError:
+        raise
     except Exception as other:
         raise AssertionError(f"{what} raised {_named(other)} and not {kind.__name__}.") from other
     raise AssertionError(f"{what} raised nothing, where {kind.__name__} is due.")
