@@ -21,7 +21,7 @@ from __future__ import annotations
 from hotelcore.testing.contracts.keys import KeyProviderContract
 from hotelcore.testing.contracts.pms import PmsAdapterContract, RemoteSystem
 from hotelcore.testing.contracts.policies import PolicyContract
-from hotelcore.testing.contracts.promises import PromiseBroken, promises_of
+from hotelcore.testing.contracts.promises import PromiseBroken, promises_of, run_checks
 from hotelcore.testing.contracts.repositories import (
     PagedContract,
     RepositoryContract,
@@ -41,4 +41,5 @@ __all__ = [
     "TransportContract",
     "VersionedContract",
     "promises_of",
+    "run_checks",
 ]

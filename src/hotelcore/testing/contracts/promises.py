@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from functools import wraps
+from inspect import signature
 from typing import ParamSpec, TypeVar
 
 from hotelcore.errors import HotelcoreError
 
-__all__ = ["PromiseBroken", "promise", "promises_of", "refusal", "told"]
+__all__ = ["PromiseBroken", "promise", "promises_of", "refusal", "run_checks", "told"]
 
 P = ParamSpec("P")
 E = TypeVar("E", bound=HotelcoreError)
@@ -46,6 +47,7 @@ def promise(words: str) -> Callable[[Callable[P, None]], Callable[P, None]]:
                 raise PromiseBroken(words, f"It raised {_named(error)}: {error}") from error
 
         setattr(kept, _WORDS, words)
+        kept.__doc__ = f"{words}\n\n{check.__doc__}"  # so that the reference says it too
         return kept
 
     return declare
@@ -55,6 +57,16 @@ def promises_of(contract: type) -> Mapping[str, str]:
     """Return what a contract promises, by the names of its checks."""
     checks = {name: getattr(contract, name) for name in dir(contract) if name.startswith("test_")}
     return {name: str(getattr(check, _WORDS)) for name, check in checks.items()}
+
+
+def run_checks(contract: object, **fixtures: object) -> None:
+    """Run every check of a contract without pytest; `PromiseBroken` at the first that fails.
+
+    ``fixtures`` are what pytest would give the checks by these names: each gets those it asks for.
+    """
+    for name in promises_of(type(contract)):
+        check = getattr(contract, name)
+        check(**{asked: fixtures[asked] for asked in signature(check).parameters})
 
 
 def refusal(kind: type[E], work: Callable[[], object], what: str) -> E:
