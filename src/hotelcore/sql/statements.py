@@ -62,6 +62,7 @@ T = TypeVar("T")
 
 # A row's column types are known to its builder alone; a parameter's to its column.
 AnyRow: TypeAlias = Row[Any]
+"""A row of a result, from which its record is built."""
 Parameters: TypeAlias = Mapping[str, Any]
 
 _NO_HOTEL = HotelId(UUID(int=0))
