@@ -154,7 +154,7 @@ class Maintenance(Protocol):
     """The dated withdrawals of rooms."""
 
     def add(self, period: MaintenancePeriod) -> None:
-        """Store a new period."""
+        """Store a new period; `AlreadyExists` names a taken id."""
         ...
 
     def get(self, maintenance_id: MaintenanceId) -> MaintenancePeriod:
@@ -268,7 +268,7 @@ class Guests(Protocol):
     """The hotel's guests."""
 
     def add(self, guest: Guest) -> None:
-        """Store a new guest."""
+        """Store a new guest; `AlreadyExists` names a taken id."""
         ...
 
     def get(self, guest_id: GuestId) -> Guest:
@@ -366,7 +366,7 @@ class RoomKeys(Protocol):
     """The keys issued to bookings."""
 
     def issue(self, key: RoomKey) -> None:
-        """Store a new key."""
+        """Store a new key; `AlreadyExists` names a taken id."""
         ...
 
     def revoke_all(self, booking_id: BookingId, *, at: datetime) -> tuple[RoomKey, ...]:
@@ -385,7 +385,7 @@ class Folios(Protocol):
     """The hotel's folios; lines are only ever added."""
 
     def open(self, folio: Folio) -> None:
-        """Store a new folio without lines."""
+        """Store a new folio without lines; `AlreadyExists` names a taken id."""
         ...
 
     def get(self, folio_id: FolioId) -> Folio:

@@ -511,15 +511,18 @@ class SqlRoomKeys:
 
     def issue(self, key: RoomKey) -> None:
         """Store a new key."""
-        self._run.write(
-            _ISSUE,
-            id=key.id,
-            booking_id=key.booking_id,
-            room_id=key.room_id,
-            valid_until=key.valid_until,
-            issued_at=key.issued_at,
-            revoked_at=key.revoked_at,
-        )
+        try:
+            self._run.write(
+                _ISSUE,
+                id=key.id,
+                booking_id=key.booking_id,
+                room_id=key.room_id,
+                valid_until=key.valid_until,
+                issued_at=key.issued_at,
+                revoked_at=key.revoked_at,
+            )
+        except UniqueViolation:
+            raise AlreadyExists("room key", "id") from None
 
     def revoke_all(self, booking_id: BookingId, *, at: datetime) -> tuple[RoomKey, ...]:
         """Revoke the booking's valid keys and return them as they are now, oldest first."""

@@ -222,19 +222,22 @@ class SqlFolios:
 
     def open(self, folio: Folio) -> None:
         """Store a new folio without lines."""
-        self._run.write(
-            _INSERT,
-            id=folio.id,
-            booking_id=folio.booking_id,
-            guest_id=folio.guest_id,
-            status=folio.status.value,
-            balance_minor=folio.balance.minor,
-            currency=folio.balance.currency,
-            opened_at=folio.opened_at,
-            closed_at=folio.closed_at,
-            attributes=folio.attributes,
-            version=folio.version,
-        )
+        try:
+            self._run.write(
+                _INSERT,
+                id=folio.id,
+                booking_id=folio.booking_id,
+                guest_id=folio.guest_id,
+                status=folio.status.value,
+                balance_minor=folio.balance.minor,
+                currency=folio.balance.currency,
+                opened_at=folio.opened_at,
+                closed_at=folio.closed_at,
+                attributes=folio.attributes,
+                version=folio.version,
+            )
+        except UniqueViolation:
+            raise AlreadyExists("folio", "id") from None
 
     def get(self, folio_id: FolioId) -> Folio:
         """Return one folio."""

@@ -15,20 +15,24 @@ from typing import Any, TypeAlias, TypeVar
 from weakref import ref
 
 from attrs import define, field
-from sqlalchemy import BindParameter, Dialect
+from sqlalchemy import BindParameter, Dialect, Table
 from sqlalchemy.sql.base import Executable
 from sqlalchemy.sql.cache_key import CacheKey
 from sqlalchemy.sql.compiler import SQLCompiler
+from sqlalchemy.sql.dml import UpdateBase
+from sqlalchemy.sql.elements import ClauseElement
+from sqlalchemy.sql.visitors import iterate
 
 from hotelcore.sql.binding import is_for_every_hotel, must_be_bound
 from hotelcore.sql.building import Entity
 from hotelcore.sql.schema import TableNames
 
-__all__ = ["AnyRow", "Form", "Forms", "Parameters", "forms_of"]
+__all__ = ["AnyRow", "Form", "Forms", "Parameters", "forms_of", "written_by"]
 
 T = TypeVar("T")
 # A row's columns are known to its builder alone; a parameter's type to its column.
 AnyRow: TypeAlias = Any
+"""A row with named columns, a named tuple, from which its record is built."""
 Parameters: TypeAlias = Mapping[str, Any]
 Build: TypeAlias = Callable[[AnyRow], T]
 Processor: TypeAlias = Callable[[Any], Any]
@@ -86,10 +90,12 @@ class _Shape:
 class Form:
     """One statement as one database takes it.
 
-    ``every_hotel`` says that it was declared to serve all hotels, so that none may act.
+    ``every_hotel`` says that it was declared to serve all hotels, so that none may act, and
+    ``writes`` names the tables that it changes.
     """
 
     every_hotel: bool
+    writes: frozenset[str]
     text: str
     _shape: _Shape
     # What is the same in every call, by its place in the driver's list or dictionary.
@@ -176,12 +182,14 @@ class Forms:
         fixed = compiled.construct_params(
             extracted_parameters=key.bindparams if key else None, escape_names=False, _check=False
         )
-        every_hotel, named = is_for_every_hotel(statement), partial(self._named, compiled)
+        every_hotel, writes = is_for_every_hotel(statement), written_by(statement)
+        named = partial(self._named, compiled)
         text = named(compiled.string)
+        made = _defaults(compiled)
         if compiled.post_compile_params:
             given = [(name, bind.key, None) for bind, name in _given(compiled)]
-            return _ListForm(every_hotel, text, shape, fixed, given, _defaults(compiled), named)
-        return Form(every_hotel, text, shape, *_places(compiled, fixed), _defaults(compiled))
+            return _ListForm(every_hotel, writes, text, shape, fixed, given, made, named)
+        return Form(every_hotel, writes, text, shape, *_places(compiled, fixed), made)
 
     def _shape(self, statement: Executable, key: CacheKey | None) -> _Shape:
         known = None if key is None else self._shapes.get(key.key)
@@ -204,6 +212,13 @@ class Forms:
         if schema is not None:
             text = compiled.preparer._render_schema_translates(text, {None: schema})
         return self._names.in_statement(text)
+
+
+def written_by(statement: Executable) -> frozenset[str]:
+    """Name the tables that a statement changes; a table expression in a SELECT may change some."""
+    parts = iterate(statement) if isinstance(statement, ClauseElement) else ()
+    tables = (part.table for part in parts if isinstance(part, UpdateBase))
+    return frozenset(table.name if isinstance(table, Table) else "" for table in tables)
 
 
 def _processors(compiled: SQLCompiler) -> Mapping[str, Processor]:

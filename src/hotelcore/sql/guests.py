@@ -25,7 +25,7 @@ from sqlalchemy import (
 from hotelcore import wire
 from hotelcore.domain.fields import Attributes
 from hotelcore.domain.guests import Guest, email_key, name_key, phone_key
-from hotelcore.errors import NotFound
+from hotelcore.errors import AlreadyExists, NotFound
 from hotelcore.ids import GuestId
 from hotelcore.lists import GuestFilter, Page
 from hotelcore.sql import schema
@@ -40,6 +40,7 @@ from hotelcore.sql.statements import (
     write_next_version,
 )
 from hotelcore.sql.subject_keys import SqlSubjectKeys
+from hotelcore.sql.translation import UniqueViolation
 
 __all__ = ["GUEST", "SqlGuests"]
 
@@ -144,7 +145,10 @@ class SqlGuests:
 
     def add(self, guest: Guest) -> None:
         """Store a new guest."""
-        self._run.write(_INSERT, id=guest.id, version=guest.version, **_values(guest))
+        try:
+            self._run.write(_INSERT, id=guest.id, version=guest.version, **_values(guest))
+        except UniqueViolation:
+            raise AlreadyExists("guest", "id") from None
 
     def get(self, guest_id: GuestId) -> Guest:
         """Return one guest."""

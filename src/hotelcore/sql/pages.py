@@ -18,7 +18,7 @@ from sqlalchemy.sql.base import Executable
 from hotelcore import wire
 from hotelcore.errors import InvalidInput
 from hotelcore.lists import Page
-from hotelcore.sql.statements import AnyRow, Statements
+from hotelcore.sql.statements import AnyRow, Runner
 
 __all__ = ["Listing", "check_limit"]
 
@@ -61,7 +61,7 @@ class Listing(Generic[T]):
         self._whole = statement.order_by(*order).limit(bindparam("rows_to_read"))
         self._asked: dict[tuple[str, ...], Select[Any]] = {}
 
-    def page(self, run: Statements, *, after: str | None, limit: int, **values: object) -> Page[T]:
+    def page(self, run: Runner, *, after: str | None, limit: int, **values: object) -> Page[T]:
         """Return up to ``limit`` (1 to 1,000) records behind the cursor ``after``.
 
         Raises `InvalidInput` for a limit out of range or a cursor that was not given by this list.
@@ -96,7 +96,7 @@ class Listing(Generic[T]):
             known = self._asked[given] = self._whole.where(*asked)
         return known
 
-    def _found(self, run: Statements, cursor: str) -> dict[str, object]:
+    def _found(self, run: Runner, cursor: str) -> dict[str, object]:
         """Return the keys of the record that a cursor names."""
         place = _opened(cursor, self._shown)
         if self._keys_of_one is not None:

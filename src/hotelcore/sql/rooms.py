@@ -354,7 +354,10 @@ class SqlMaintenance:
     def add(self, period: MaintenancePeriod) -> None:
         """Store a new period."""
         values = _period_values(period)
-        self._run.write(_INSERT_PERIOD, id=period.id, version=period.version, **values)
+        try:
+            self._run.write(_INSERT_PERIOD, id=period.id, version=period.version, **values)
+        except UniqueViolation:
+            raise AlreadyExists("maintenance period", "id") from None
 
     def get(self, maintenance_id: MaintenanceId) -> MaintenancePeriod:
         """Return one period."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Generator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any, TypeAlias, TypeVar
+from typing import Any, Protocol, TypeAlias, TypeVar
 from uuid import UUID
 
 from sqlalchemy import (
@@ -45,6 +45,7 @@ from hotelcore.sql.translation import translated
 __all__ = [
     "INSERTS",
     "AnyRow",
+    "Runner",
     "Statements",
     "acting_hotel",
     "as_known",
@@ -254,12 +255,12 @@ class Statements:
 
     def _form(self, statement: Executable, values: Parameters) -> Form:
         """Return the form of a statement that may run here and now."""
-        if not self.may_write and isinstance(statement, UpdateBase):
-            self.refuse_if_read_only()
-            raise ReadOnly(_WHY_NO_COMMAND)
         if self.over:
             raise InvalidInput("uow", "is over: its handle was left")
         form = self._forms.of(statement, acting=bool(self._acting))
+        if form.writes and not self.may_write:
+            self.refuse_if_read_only()
+            raise ReadOnly(_WHY_NO_COMMAND)
         if "hotel_id" in values:
             raise InvalidInput("hotel_id", "is no parameter: the seam alone gives the acting hotel")
         return form
@@ -280,8 +281,34 @@ def _row_count(cursor: Any, _: Form) -> int:
     return int(cursor.rowcount)
 
 
+class Runner(Protocol):
+    """What a repository runs statements on: `Statements`, or a host's ``HostStatements``."""
+
+    def all(
+        self, statement: Executable, build: Callable[[AnyRow], T], /, **values: object
+    ) -> list[T]:
+        """Run a statement that gives rows and build one ``T`` of each."""
+        ...
+
+    def some(
+        self, statement: Executable, build: Callable[[AnyRow], T], most: int, /, **values: object
+    ) -> tuple[list[T], AnyRow | None]:
+        """Run a statement and build a ``T`` of each of the first rows; see `Statements`."""
+        ...
+
+    def first(
+        self, statement: Executable, build: Callable[[AnyRow], T], /, **values: object
+    ) -> T | None:
+        """Run a statement and build a ``T`` of its first row; None if there is no row."""
+        ...
+
+    def write(self, statement: UpdateBase, /, **values: object) -> int:
+        """Run a statement that changes rows and return how many it changed."""
+        ...
+
+
 def write_next_version(
-    run: Statements, statement: Update, kind: str, key: UUID, version: int, values: Parameters
+    run: Runner, statement: Update, kind: str, key: UUID, version: int, values: Parameters
 ) -> int:
     """Store a record over its ``version``, by a `versioned_update`, and return its next version.
 

@@ -1,5 +1,7 @@
 """What a downstream team tests with.
 
+`hotelcore.testing.contracts`
+    suites that prove a repository, transport, key provider, PMS adapter or policy of yours
 `hotelcore.testing.faults`
     lets the n-th call to the database driver fail, before or after it went through
 `hotelcore.testing.killing`

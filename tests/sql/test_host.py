@@ -1,0 +1,183 @@
+"""A host's own statements run in a unit of work under the rules of the library's own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from functools import partial
+from typing import Any
+from uuid import UUID
+
+import pytest
+from sqlalchemy import Column, Integer, MetaData, Table, Uuid, delete, select, update
+from sqlalchemy.sql.dml import UpdateBase
+
+from hotelcore import HotelCore, Permission, new_id
+from hotelcore.access import Role
+from hotelcore.clock import FixedClock
+from hotelcore.errors import InvalidInput, PermissionDenied, ReadOnly, UnboundStatement
+from hotelcore.lists import AuditFilter
+from hotelcore.operations import operation
+from hotelcore.sql.guests import GUEST
+from hotelcore.sql.host import HostStatements, statements_of
+from hotelcore.sql.statements import acting_hotel, insert_into
+from hotelcore.sql.translation import UniqueViolation
+from hotelcore.testing.hotels import NOON, SampleHotel, open_sample_hotel
+from hotelcore.unit_of_work import UnitOfWork
+
+METADATA = MetaData()
+VISIT = Table(
+    "spa_visit",
+    METADATA,
+    Column("hotel_id", Uuid, primary_key=True),
+    Column("id", Uuid, primary_key=True),
+    Column("minutes", Integer, nullable=False),
+)
+ADD = insert_into(VISIT)
+MINUTES = select(VISIT.c.minutes).where(VISIT.c.hotel_id == acting_hotel())
+
+
+@pytest.fixture
+def hotels(database_url: str) -> Iterator[tuple[SampleHotel, SampleHotel]]:
+    """Return two hotels of one database that has the host's table too."""
+    core = HotelCore(database_url, clock=FixedClock(NOON))
+    core.create_schema()
+    METADATA.create_all(core.engine)
+    yield open_sample_hotel(core), open_sample_hotel(core)
+    core.close()
+
+
+def add(uow: UnitOfWork, minutes: int, visit_id: UUID | None = None) -> int:
+    """Store a visit, outside any command."""
+    return statements_of(uow).write(ADD, id=visit_id or new_id(), minutes=minutes)
+
+
+def write(uow: UnitOfWork, statement: UpdateBase) -> int:
+    """Run a statement that changes rows."""
+    return statements_of(uow).write(statement)
+
+
+def in_a_command(uow: UnitOfWork, work: Callable[[UnitOfWork], int]) -> int:
+    """Do some work as a command."""
+    with uow.command("visit_spa", Permission.FRONT_DESK):
+        return work(uow)
+
+
+@operation(Permission.FRONT_DESK)
+def book_visits(uow: UnitOfWork, *, minutes: tuple[int, ...]) -> int:
+    """Store visits of some minutes each, and return how many."""
+    rows = [{"id": new_id(), "minutes": each} for each in minutes]
+    return statements_of(uow).write_many(ADD, rows)
+
+
+def minutes_of(hotel: SampleHotel) -> list[int]:
+    """Read the minutes of all visits of a hotel."""
+    with hotel.desk.reading() as uow:
+        return sorted(statements_of(uow).all(MINUTES, lambda row: row.minutes))
+
+
+def test_each_hotel_has_its_own_rows(hotels: tuple[SampleHotel, SampleHotel]) -> None:
+    """What an operation writes is the acting hotel's, read back there and nowhere else."""
+    here, there = hotels
+    assert here.desk.run(book_visits, minutes=(30, 60)) == 2
+    assert there.desk.run(book_visits, minutes=(90,)) == 1
+    assert minutes_of(here) == [30, 60]
+    assert minutes_of(there) == [90]
+    with there.desk.reading() as uow:
+        assert statements_of(uow).first(MINUTES, lambda row: row.minutes) == 90
+        assert statements_of(uow).dialect in ("sqlite", "postgresql")
+
+
+def test_what_a_host_writes_is_audited(hotels: tuple[SampleHotel, SampleHotel]) -> None:
+    """The operation that wrote has its entry; without its permission nothing is written."""
+    here, _ = hotels
+    here.desk.run(book_visits, minutes=(30,))
+    with here.desk.reading() as uow:
+        assert uow.audit.page(AuditFilter(), limit=1).items[0].operation == "book_visits"
+    with pytest.raises(PermissionDenied):
+        here.acting_as(Role.STAFF).run(book_visits, minutes=(60,))
+    assert minutes_of(here) == [30]
+
+
+def test_nothing_is_written_outside_an_operation(hotels: tuple[SampleHotel, SampleHotel]) -> None:
+    """A reading unit, a plain function and a SELECT that inserts are all refused."""
+    here, _ = hotels
+    inside = insert_into(VISIT).returning(VISIT.c.hotel_id, VISIT.c.id).cte()
+    sly = select(inside.c.id)
+    with here.desk.reading() as uow, pytest.raises(ReadOnly, match="only reads"):
+        add(uow, 30)
+    with here.desk.reading() as uow, pytest.raises(ReadOnly, match="only reads"):
+        statements_of(uow).all(sly, list, id=new_id(), minutes=30)
+    with pytest.raises(ReadOnly, match="only an operation"):
+        here.desk.run(add, 30)
+    with pytest.raises(ReadOnly, match="only an operation"):
+        here.desk.run(lambda uow: statements_of(uow).all(sly, list, id=new_id(), minutes=30))
+    assert minutes_of(here) == []
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        insert_into(GUEST),
+        update(GUEST).where(GUEST.c.hotel_id == acting_hotel()).values(vip=True),
+        delete(GUEST).where(GUEST.c.hotel_id == acting_hotel()),
+        select(
+            update(GUEST)
+            .where(GUEST.c.hotel_id == acting_hotel())
+            .values(vip=True)
+            .returning(GUEST.c.hotel_id, GUEST.c.id)
+            .cte()
+            .c.id
+        ),
+    ],
+)
+def test_the_librarys_tables_are_not_changed(
+    hotels: tuple[SampleHotel, SampleHotel],
+    statement: Any,  # of any kind
+) -> None:
+    """A host's statement reads our tables; it changes none, in an operation neither."""
+    here, _ = hotels
+    with pytest.raises(ReadOnly, match="hc_guest is the library's"):
+        here.desk.run(in_a_command, lambda uow: len(statements_of(uow).all(statement, list)))
+    names = select(GUEST.c.last_name).where(GUEST.c.hotel_id == acting_hotel())
+    with here.desk.reading() as uow:
+        assert len(statements_of(uow).all(names, lambda row: row.last_name)) == 2
+
+
+def test_an_unbound_statement_is_refused(hotels: tuple[SampleHotel, SampleHotel]) -> None:
+    """A statement that would reach another hotel's rows does not run, reading or writing."""
+    here, there = hotels
+    there.desk.run(book_visits, minutes=(90,))
+    with here.desk.reading() as uow, pytest.raises(UnboundStatement, match="spa_visit"):
+        statements_of(uow).all(select(VISIT.c.minutes), list)
+    for unbound in update(VISIT).values(minutes=1), delete(VISIT):
+        work = partial(write, statement=unbound)
+        with pytest.raises(UnboundStatement, match="spa_visit"):
+            here.desk.run(in_a_command, work)
+    assert minutes_of(there) == [90]
+
+
+def test_a_taken_key_is_told_and_undone(hotels: tuple[SampleHotel, SampleHotel]) -> None:
+    """The host's repository is told of a taken key, and the unit leaves nothing behind."""
+    here, there = hotels
+    visit_id = new_id()
+
+    def twice(uow: UnitOfWork) -> int:
+        return add(uow, 30, visit_id) + add(uow, 60, visit_id)
+
+    with pytest.raises(UniqueViolation):
+        here.desk.run(in_a_command, twice)
+    assert minutes_of(here) == []
+    for hotel in hotels:  # the same id in another hotel is nobody's business
+        hotel.desk.run(in_a_command, lambda uow: add(uow, 30, visit_id))
+    assert minutes_of(there) == [30]
+
+
+def test_statements_end_with_their_unit(hotels: tuple[SampleHotel, SampleHotel]) -> None:
+    """What was kept of a unit that is over runs nothing; what is no such unit gives none."""
+    here, _ = hotels
+    with here.desk.reading() as uow:
+        kept: HostStatements = statements_of(uow)
+    with pytest.raises(InvalidInput, match="over"):
+        kept.all(MINUTES, list)
+    with pytest.raises(InvalidInput, match="uow"):
+        statements_of(here.desk)  # type: ignore[arg-type]  # what a caller may mix up
