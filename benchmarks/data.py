@@ -30,7 +30,7 @@ from hotelcore.core import Desk
 from hotelcore.domain.bookings import BookingStatus
 from hotelcore.domain.cancellation import CancellationPolicy
 from hotelcore.domain.guests import email_key, name_key, phone_key
-from hotelcore.ids import FolioId, GuestId, RoomTypeId
+from hotelcore.ids import FolioId, GuestId, IdSource, RoomTypeId
 from hotelcore.sql.schema import METADATA
 from hotelcore.wire import canonical
 
@@ -52,7 +52,7 @@ _UNLIMITED = 10_000
 
 def _ids_in_order() -> Iterator[UUID]:
     """Give ids that sort as they were made, as those of the library do."""
-    first = new_id().int >> 40 << 40
+    first = IdSource(FixedClock(_at(_FIRST_DAY))).next_id().int >> 40 << 40
     return (UUID(int=first + number) for number in count())
 
 

@@ -15,15 +15,21 @@ import psycopg
 from attrs import field, frozen
 from sqlalchemy import URL, make_url
 
+from benchmarks.rounds import Queue
 from tests.postgres_server import SERVER_VARIABLE, embedded_server
 
 __all__ = ["Place", "conninfo", "place_for"]
+
+_PROCESSES = "SELECT pid FROM pg_stat_activity WHERE datname = current_database()"
 
 
 class Place(Protocol):
     """Makes databases that last as long as the run."""
 
-    name: str
+    @property
+    def name(self) -> str:
+        """What kind of database it makes, as SQLAlchemy calls it."""
+        ...
 
     def empty(self) -> URL:
         """Make an empty database."""
@@ -31,6 +37,10 @@ class Place(Protocol):
 
     def copy_of(self, original: URL) -> URL:
         """Make a copy of a database that nobody is connected to."""
+        ...
+
+    def queue(self, url: URL) -> Queue:
+        """Return where those wait who work on a database for whoever is connected to it now."""
         ...
 
 
@@ -71,6 +81,10 @@ class Files:
         shutil.copyfile(str(original.database), str(copy.database))
         return copy
 
+    def queue(self, _: URL) -> Queue:
+        """Return our own queue: SQLite works in our thread."""
+        return Queue()
+
 
 @frozen
 class Server:
@@ -87,6 +101,12 @@ class Server:
     def copy_of(self, original: URL) -> URL:
         """Create a database after the model of another."""
         return self._create(str(original.database))
+
+    def queue(self, url: URL) -> Queue:
+        """Return the queue of the server's processes and of ours."""
+        with psycopg.connect(conninfo(url)) as connection:
+            found = connection.execute(_PROCESSES).fetchall()
+        return Queue([process for (process,) in found])
 
     def drop_all(self) -> None:
         """Drop what was created here, whoever is still in it."""
