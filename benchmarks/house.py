@@ -18,7 +18,7 @@ NOW = datetime.combine(TODAY, time(12), UTC)
 
 STAY = Stay(TODAY, TODAY + DAY)
 """The stay for which free rooms are looked for."""
-RANGE = (TODAY + 10 * DAY, TODAY + 12 * DAY)
+RANGE = (TODAY + 10 * DAY, TODAY + 13 * DAY)
 """The first and the last day of the arrivals that are asked for as one list."""
 PAGE = 50
 MOST = 1_000
