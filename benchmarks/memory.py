@@ -14,7 +14,7 @@ from hotelcore.lists import BookingFilter
 
 __all__ = ["memory"]
 
-_SYNCS = (500, 1_000, 2_000)
+_SYNCS = (100, 200, 400)
 
 
 def memory(ours: Ours, raw: Raw, report: Report) -> None:
