@@ -141,3 +141,11 @@ def pgbouncer(session: nox.Session) -> None:
     """Show that hotels stay apart behind PgBouncer; needs it, and a server's URL behind `--`."""
     install(session)
     session.run("python", "benchmarks/behind_pgbouncer.py", *session.posargs)
+
+
+@nox.session
+def bench(session: nox.Session) -> None:
+    """Measure beside the bare driver and two ORMs, and write the figures into the documentation."""
+    install(session, "test", "bench")
+    for arguments in [session.posargs] if session.posargs else [["sqlite"], ["postgresql"]]:
+        session.run("python", "-m", "benchmarks", *arguments)

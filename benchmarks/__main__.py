@@ -1,0 +1,138 @@
+"""Runs the benchmarks on one kind of database: ``python -m benchmarks sqlite`` or ``postgresql``.
+
+``nox -s bench`` does it for both. What is measured, and how to read it, stands in
+``docs/explanation/speed.md``, into which the figures are written.
+"""
+
+from __future__ import annotations
+
+from argparse import ArgumentParser, Namespace
+from collections.abc import Callable, Mapping, Sequence
+from functools import cached_property
+
+from sqlalchemy import URL
+
+from benchmarks.asynchronous import asynchronous
+from benchmarks.contestants.django_orm import DjangoOrm
+from benchmarks.contestants.orm import Orm
+from benchmarks.contestants.ours import Ours
+from benchmarks.contestants.raw import Raw
+from benchmarks.data import Size, built
+from benchmarks.house import House
+from benchmarks.indexes import growth, indexes
+from benchmarks.memory import memory
+from benchmarks.places import Place, place_for
+from benchmarks.replay import replay
+from benchmarks.report import Report
+from benchmarks.side_by_side import Sides, reads, writes
+
+
+class Run:
+    """One run of the program, with a database that is built when a section wants it."""
+
+    def __init__(self, place: Place, chosen: Namespace) -> None:
+        self.place, self.chosen = place, chosen
+        self.report = Report(place.name)
+
+    @cached_property
+    def database(self) -> tuple[URL, House]:
+        """The database of most sections."""
+        chosen = self.chosen
+        return built(self.place, Size(chosen.hotels, chosen.bookings, chosen.first))
+
+    @cached_property
+    def sides(self) -> Sides:
+        """The contestants over it."""
+        url, house = self.database
+        four = (Raw(url, house), Ours(url, house), Orm(url, house), DjangoOrm(url, house))
+        return Sides(*four, queue=lambda: self.place.queue(url))
+
+    def indexes(self) -> None:
+        """Compare with a copy, which no connection may be open for."""
+        indexes(self.place, *self.database, self.chosen.rounds, self.report)
+
+    def growth(self) -> None:
+        """Compare databases of several sizes."""
+        growth(self.place, self.chosen.sizes, self.chosen.rounds, self.report)
+
+    def reads(self) -> None:
+        """Compare the contestants."""
+        reads(self.sides, self.chosen.rounds, self.report)
+
+    def writes(self) -> None:
+        """Compare the contestants."""
+        writes(self.sides, self.chosen.rounds, self.chosen.sync, self.report)
+
+    def asynchronous(self) -> None:
+        """Compare with psycopg's own asyncio connection."""
+        if self.place.name == "postgresql":
+            asynchronous(self.place, *self.database, self.chosen.rounds, self.report)
+
+    def memory(self) -> None:
+        """Look at what is kept."""
+        url, house = self.database
+        ours, raw = Ours(url, house), Raw(url, house)
+        memory(ours, raw, self.report)
+        ours.close()
+        raw.close()
+
+    def replay(self) -> None:
+        """Live through a real hotel's bookings."""
+        replay(self.place, self.chosen.replayed, self.report)
+
+
+# In this order: a copy needs a database that nobody is in, and to read is to leave no traces.
+SECTIONS: Mapping[str, Callable[[Run], None]] = {
+    "indexes": Run.indexes,
+    "reads": Run.reads,
+    "asyncio": Run.asynchronous,
+    "writes": Run.writes,
+    "memory": Run.memory,
+    "replay": Run.replay,
+    "growth": Run.growth,
+}
+_BY_DEFAULT = [name for name in SECTIONS if name != "growth"]
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the chosen sections."""
+    chosen = _parser().parse_args(arguments)
+    wanted = chosen.sections or _BY_DEFAULT
+    with place_for(chosen.database) as place:
+        run = Run(place, chosen)
+        for name, section in SECTIONS.items():
+            if name in wanted:
+                section(run)
+        if "sides" in vars(run):
+            for who in run.sides.all:
+                who.close()
+
+
+def _parser() -> ArgumentParser:
+    parser = ArgumentParser("python -m benchmarks", description="hotelcore beside others")
+    parser.add_argument("database", help="sqlite, postgresql, or the URL of a PostgreSQL server")
+    parser.add_argument("sections", nargs="*", metavar="SECTION", help=", ".join(SECTIONS))
+    parser.add_argument("--hotels", type=int, default=1, metavar="N")
+    parser.add_argument("--bookings", type=int, default=50_000, help="of all hotels", metavar="N")
+    parser.add_argument("--first", type=int, default=50_000, help="of the first", metavar="N")
+    parser.add_argument("--rounds", type=int, default=60, metavar="N")
+    parser.add_argument("--sync", type=int, default=10_000, help="bookings synced", metavar="N")
+    parser.add_argument("--replayed", type=int, default=2_000, help="bookings", metavar="N")
+    parser.add_argument(
+        "--sizes",
+        type=_size,
+        nargs="+",
+        default=[Size(1, 50_000), Size(20, 500_000)],
+        metavar="HOTELS:BOOKINGS",
+        help="of the section growth",
+    )
+    return parser
+
+
+def _size(text: str) -> Size:
+    hotels, bookings = text.split(":")
+    return Size(int(hotels), int(bookings), min(int(bookings), 50_000))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,122 @@
+"""The sections that set the four contestants side by side: reads and writes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
+from typing import TypeAlias
+
+from attrs import frozen
+
+from benchmarks.agreement import same_answers, same_rows
+from benchmarks.contestants import READS, Contestant
+from benchmarks.contestants.django_orm import DjangoOrm
+from benchmarks.contestants.orm import Orm
+from benchmarks.contestants.ours import Ours
+from benchmarks.contestants.raw import Raw
+from benchmarks.orders import Orders
+from benchmarks.report import BASIS, Report, ratios_to
+from benchmarks.rounds import Preparation, Queue, Work, medians, stated
+
+__all__ = ["Sides", "reads", "writes"]
+
+Pairing: TypeAlias = Mapping[str, Preparation]
+"""One work as each contestant does it."""
+
+# Each check-in takes a room, and there are some 450 free ones.
+_MOST_ARRIVALS = 90
+_SYNCS = 3
+
+
+@frozen
+class Sides:
+    """The contestants over one database, and where those wait who work for them."""
+
+    raw: Raw
+    ours: Ours
+    orm: Orm
+    django: DjangoOrm
+    queue: Callable[[], Queue]
+
+    @property
+    def all(self) -> Sequence[Contestant]:
+        """All four, the one that the others are compared with first."""
+        return (self.raw, self.ours, self.orm, self.django)
+
+    def doing(self, work: Callable[[Contestant], Work]) -> Pairing:
+        """Let each of them prepare a work."""
+        return {who.name: partial(work, who) for who in self.all}
+
+
+def reads(sides: Sides, rounds: int, report: Report) -> None:
+    """Time the six questions."""
+    found = same_answers(sides.all)
+    works = [
+        (f"{question} ({found[question]:,})", _asking(sides, ask), rounds)
+        for question, ask in READS.items()
+    ]
+    _compared("reads", works, sides.queue(), report)
+
+
+def _asking(sides: Sides, ask: Callable[[Contestant], object]) -> Pairing:
+    return {who.name: stated(partial(ask, who)) for who in sides.all}
+
+
+def writes(sides: Sides, rounds: int, synced: int, report: Report) -> None:
+    """Time the four kinds of writing; of the last a second run, which finds nothing to do."""
+    orders = Orders(sides.ours.core, sides.ours.desk, sides.ours.house)
+    booking = sides.doing(lambda who: who.create_booking(orders.order()))
+    arriving = sides.doing(lambda who: who.check_in(orders.arrival()))
+    cleaning = sides.doing(lambda who: who.set_condition(orders.cleaning()))
+    for pairing in (booking, arriving, cleaning, _Taking(orders, 10).over(sides)):
+        print("the same rows:", same_rows(sides.ours.core.engine, pairing), flush=True)
+    taking = _Taking(orders, synced)
+    works = [
+        ("booking with folio", booking, rounds),
+        ("check-in", arriving, min(rounds, _MOST_ARRIVALS)),
+        ("status of all rooms", cleaning, max(_SYNCS, rounds // 5)),
+        (f"sync of {synced:,}", taking.over(sides), _SYNCS),
+        ("the same sync again", taking.again(sides), _SYNCS),
+    ]
+    _compared("writes", works, sides.queue(), report)
+
+
+class _Taking:
+    """Takes a number of bookings over, and the same ones again."""
+
+    def __init__(self, orders: Orders, number: int) -> None:
+        self._orders, self._number = orders, number
+        self._last: dict[str, Work] = {}
+
+    def over(self, sides: Sides) -> Pairing:
+        """Let each contestant take over what is new."""
+        return sides.doing(self._new)
+
+    def again(self, sides: Sides) -> Pairing:
+        """Let each contestant take over what it took over last."""
+        return sides.doing(lambda who: _returning(self._last[who.name], 0))
+
+    def _new(self, who: Contestant) -> Work:
+        self._last[who.name] = who.take_over(self._orders.takeover(self._number))
+        return _returning(self._last[who.name], self._number)
+
+
+def _returning(work: Work, expected: object) -> Work:
+    def checked() -> None:
+        assert work() == expected
+
+    return checked
+
+
+def _compared(
+    section: str, works: Iterable[tuple[str, Pairing, int]], queue: Queue, report: Report
+) -> None:
+    taken = {}
+    for work, pairing, rounds in works:
+        taken[work] = medians(pairing, rounds, queue)
+        print(work, {name: round(s * 1e3, 3) for name, s in taken[work].items()}, flush=True)
+    report.ratios(
+        section,
+        {work: ratios_to(BASIS, seconds) for work, seconds in taken.items()},
+        {work: seconds[BASIS] for work, seconds in taken.items()},
+    )

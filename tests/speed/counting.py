@@ -1,0 +1,181 @@
+"""What an operation or a question costs, in numbers that are the same on every machine.
+
+    python -m tests.speed.counting
+
+counts all anew and writes them into ``counts.csv``: whoever means to change them runs it. The tests
+only compare.
+"""
+
+from __future__ import annotations
+
+import csv
+import tempfile
+from collections.abc import Callable, Generator, Mapping
+from contextlib import ExitStack, closing, contextmanager
+from pathlib import Path
+from typing import IO, Any, TypeAlias
+
+from attrs import frozen
+from sqlalchemy import event
+
+from hotelcore import HotelCore, Stay
+from hotelcore.clock import SystemClock
+from hotelcore.domain.bookings import BookingStatus
+from hotelcore.domain.housekeeping import TaskStatus
+from hotelcore.lists import BookingFilter, GuestFilter, TaskFilter
+from hotelcore.unit_of_work import UnitOfWork
+from tests.every_operation import NAMES, good_call
+from tests.postgres_server import administration, embedded_server, fresh_database
+from tests.small_hotel import DAY, KEYS, TODAY, SmallHotel, open_hotel
+
+__all__ = ["READS", "Meter", "metered", "stored"]
+
+FILE = Path(__file__).with_name("counts.csv")
+"""How many statements and round trips each operation and question costs, by database."""
+
+# psycopg prepares what it sees often, which costs a round trip of its own at some later call.
+_PREPARE_NOTHING = "?prepare_threshold=none"
+
+Costs: TypeAlias = dict[str, int]
+
+
+# -- the questions --------------------------------------------------------------------------------
+
+_NEXT = BookingFilter(statuses=frozenset({BookingStatus.CONFIRMED}), arriving_from=TODAY)
+_NEAR = BookingFilter(arriving_from=TODAY, arriving_until=TODAY + DAY)
+_TO_DO = TaskFilter(due=TODAY, status=TaskStatus.OPEN)
+_ADA = GuestFilter(email="ada@example.org")
+
+
+def _asking(ask: Callable[[UnitOfWork], object]) -> Callable[[SmallHotel], Callable[[], object]]:
+    def made_ready(hotel: SmallHotel) -> Callable[[], object]:
+        def run() -> object:
+            with hotel.desk.reading() as uow:
+                return ask(uow)
+
+        return run
+
+    return made_ready
+
+
+def _balance(hotel: SmallHotel) -> Callable[[], object]:
+    folio = hotel.booked()[1].id
+    return _asking(lambda uow: uow.folios.get(folio))(hotel)
+
+
+def _free_rooms(hotel: SmallHotel) -> Callable[[], object]:
+    night, type_id = Stay(TODAY, TODAY + DAY), hotel.room_type_id
+    return _asking(lambda uow: uow.rooms.free(type_id, night))(hotel)
+
+
+READS: Mapping[str, Callable[[SmallHotel], Callable[[], object]]] = {
+    "read: rooms free": _free_rooms,
+    "read: bookings in range": _asking(lambda uow: uow.bookings.page(_NEAR, limit=1_000)),
+    "read: page of 50": _asking(lambda uow: uow.bookings.page(_NEXT)),
+    "read: guest by e-mail": _asking(lambda uow: uow.guests.page(_ADA)),
+    "read: tasks": _asking(lambda uow: uow.housekeeping.page(_TO_DO, limit=1_000)),
+    "read: folio balance": _balance,
+}
+"""The six questions that the benchmarks ask; each makes ready in a hotel what is to be counted."""
+
+CALLS = [*READS, *NAMES]
+
+
+# -- the meter ------------------------------------------------------------------------------------
+
+
+@frozen
+class Meter:
+    """Counts what one core's database gets to do, each time in a new hotel."""
+
+    core: HotelCore
+    _sent: list[str]
+    _trace: IO[bytes]
+
+    def costs_of(self, name: str) -> Costs:
+        """Make one call ready in a hotel of its own, and count what it takes."""
+        hotel = open_hotel(self.core)
+        call = READS[name](hotel) if name in READS else good_call(name, hotel).run
+        self._sent.clear()
+        answered = self._answers()
+        call()
+        dialect = self.core.engine.dialect.name
+        costs = {f"{dialect} statements": len(self._sent)}
+        if dialect == "postgresql":
+            costs["postgresql round trips"] = self._answers() - answered
+        return costs
+
+    def _answers(self) -> int:
+        """Count how often a server said that it is ready for what comes next."""
+        self._trace.seek(0)
+        return self._trace.read().count(b"ReadyForQuery")
+
+
+class _NoTimePasses(SystemClock):
+    """A clock by which no limit comes nearer: PostgreSQL is told anew how much time is left."""
+
+    def monotonic(self) -> float:
+        """Return the same second, always."""
+        return 0.0
+
+
+@contextmanager
+def metered(url: str) -> Generator[Meter]:
+    """Open a core over an empty database, with a meter.
+
+    A statement for many rows is one; BEGIN and COMMIT are none, but they are round trips.
+    """
+    sent: list[str] = []
+
+    def note(_: object, __: object, statement: str, *___: object) -> None:
+        if not statement.startswith(("BEGIN", "PRAGMA")):
+            sent.append(statement)
+
+    def trace(connection: Any, _: object) -> None:  # Any: the driver's connection
+        if hasattr(connection, "pgconn"):
+            connection.pgconn.trace(file.fileno())
+
+    if url.startswith("postgresql"):
+        url += _PREPARE_NOTHING
+    with tempfile.TemporaryFile() as file, closing(_core(url)) as core:
+        event.listen(core.engine, "before_cursor_execute", note)
+        event.listen(core.engine, "connect", trace)
+        core.create_schema()
+        yield Meter(core, sent, file)
+
+
+def _core(url: str) -> HotelCore:
+    return HotelCore(url, keys=KEYS, clock=_NoTimePasses())
+
+
+# -- the file -------------------------------------------------------------------------------------
+
+
+def stored() -> dict[str, Costs]:
+    """Return the costs that are agreed upon."""
+    with FILE.open(newline="") as file:
+        return {
+            row.pop("call"): {name: int(number) for name, number in row.items()}
+            for row in csv.DictReader(file)
+        }
+
+
+def _count_anew() -> None:
+    found: dict[str, Costs] = {name: {} for name in CALLS}
+    with ExitStack() as kept:
+        folder = kept.enter_context(tempfile.TemporaryDirectory())
+        server = administration(kept.enter_context(embedded_server()))
+        urls = [f"sqlite:///{folder}/hotel.db", kept.enter_context(fresh_database(server))]
+        for url in urls:
+            with metered(url) as meter:
+                for name in CALLS:
+                    found[name].update(meter.costs_of(name))
+    rows = [{"call": name, **costs} for name, costs in found.items()]
+    with FILE.open("w", newline="") as file:
+        writer = csv.DictWriter(file, list(rows[0]), lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
+
+
+if __name__ == "__main__":
+    _count_anew()
