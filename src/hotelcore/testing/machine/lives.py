@@ -20,7 +20,7 @@ from hotelcore.testing.machine.commands import Command
 from hotelcore.testing.machine.driving import HOTELS, PICKS, Driver, driving, when
 from hotelcore.testing.machine.endings import cancel, mark_no_show, reinstate
 from hotelcore.testing.machine.houses import HOLDING, House, Key
-from hotelcore.testing.machine.money import allow, charge, pay, refund, void
+from hotelcore.testing.machine.money import allow, charge, close_folio, pay, refund, void
 from hotelcore.testing.machine.reservations import amend, assign, book, confirm
 from hotelcore.testing.machine.rooms import block, set_condition
 from hotelcore.testing.machine.stays import check_in, check_out, close_day, move
@@ -79,11 +79,13 @@ _DEEDS: Mapping[str, Callable[[House, Key, int], Command]] = {
     "move": _move,
     "check out": lambda house, key, choice: check_out(house, key, unsettled=choice % 2 == 0),
     "amend": lambda house, key, choice: amend(house, key, 0, choice % 5),
+    "shorten": lambda house, key, _: amend(house, key, 0, 1),
     "cancel": lambda house, key, _: cancel(house, key),
     "no show": lambda house, key, _: mark_no_show(house, key),
     "reinstate": lambda house, key, choice: reinstate(house, key, force=choice % 4 == 0),
     "pay": lambda house, key, choice: pay(house, _folio(house, key), 3_000 * (1 + choice)),
     "settle": _settle,
+    "close folio": lambda house, key, _: close_folio(house, _folio(house, key)),
     "charge": lambda house, key, _: charge(house, _folio(house, key), 3_333),
     "refund": _refund,
     "too much": lambda house, key, _: _refund(house, key, 0),
@@ -103,6 +105,7 @@ _MEANT: Mapping[str, Collection[str]] = {
     "move": ("in_house",),
     "check out": ("in_house",),
     "amend": HOLDING,
+    "shorten": HOLDING,
     "cancel": ("tentative", "confirmed"),
     "no show": ("confirmed",),
     "reinstate": ("cancelled", "no_show"),
@@ -127,6 +130,8 @@ _SHORT = (
     ["check in", "check out"],
     ["check in", "end day", "check out"],
     ["check in", "charge", "settle", "end day", "check out", "clean"],
+    ["check in", "close folio", "end day"],
+    ["shorten", "cancel"],
 )
 _PATHS = st.sampled_from(_USUAL) | st.lists(st.sampled_from(list(_DEEDS)), min_size=2, max_size=5)
 
@@ -174,7 +179,7 @@ class LifeRules(Driver):
     @driving(op.check_in_guest, op.check_out_guest)
     @rule(hotel=HOTELS, of=PICKS, nights=st.integers(1, 4), path=st.sampled_from(_SHORT))
     def come_and_go(self, hotel: int, of: int, nights: int, path: list[str]) -> None:
-        """Have somebody come, stay for less than booked, and leave."""
+        """Book for some nights, and stay for fewer or do not come at all."""
         house = self.houses[hotel]
         guest = self.pick(house, "guests", 0, lambda _, erased: not erased)
         room_type = self.pick(house, "types", of % 20)
@@ -213,6 +218,31 @@ class LifeRules(Driver):
             self.run(house, cancel(house, made))
             self.run(house, book(house, guest, room_type, begins, nights))
             self.run(house, reinstate(house, made))
+
+    @driving(op.create_booking_with_folio, op.assign_room, op.block_room)
+    @rule(
+        hotel=HOTELS, of=PICKS, begins=st.integers(0, 2), nights=st.integers(1, 3),
+        later=st.integers(0, 2), whose=st.sampled_from(["guest", "walk-in", "maintenance"]),
+    )  # fmt: skip
+    def crowd(self, hotel: int, of: int, begins: int, nights: int, later: int, whose: str) -> None:
+        """Give somebody a room, and want it for somebody else on some of the same nights."""
+        house = self.houses[hotel]
+        guest = self.pick(house, "guests", 0, lambda _, erased: not erased)
+        room_type = self.pick(house, "types", of % 20)
+        told = self.run(house, book(house, guest, room_type, begins, nights, force=True))
+        has_room = told and self.run(house, assign(house, told[0].id.hex, None))
+        if not has_room:
+            return
+        room = has_room.room_id.hex
+        if whose == "maintenance":
+            kind = MaintenanceKind.OUT_OF_ORDER
+            self.run(house, block(house, room, kind, begins + later, 1, force=True))
+            return
+        other = self.run(house, book(house, guest, room_type, begins + later, nights, force=True))
+        if other is not None:
+            key = other[0].id.hex
+            wanted = check_in if whose == "walk-in" else assign
+            self.run(house, wanted(house, key, room))
 
     # All rules are equally likely, and these are worth several others.
     live_on = live_too = live

@@ -13,9 +13,9 @@ from hotelcore import operations as op
 from hotelcore.access import Role
 from hotelcore.testing.machine.commands import MANNERS, Command, Manner, against
 from hotelcore.testing.machine.driving import HOTELS, PICKS, Driver, driving, when
-from hotelcore.testing.machine.endings import give_up
+from hotelcore.testing.machine.endings import cancel, give_up
 from hotelcore.testing.machine.houses import DAY, Booking, House, Key, Room, Task
-from hotelcore.testing.machine.money import pay
+from hotelcore.testing.machine.money import open_folio, pay
 from hotelcore.testing.machine.reservations import (
     book,
     give_room,
@@ -303,6 +303,31 @@ class StayRules(Driver):
         if house.day >= house.local_date():
             self.pass_time(timedelta(days=1))
         self.run(house, close_day(house, house.day))
+
+    @driving(op.close_business_day)
+    @rule(hotel=HOTELS, early=st.booleans())
+    def end_the_day_after_all(self, hotel: int, early: bool) -> None:
+        """Close the business day; where something stops it, remove that and close it again."""
+        house = self.houses[hotel]
+        day = house.day
+        if not early and day >= house.local_date():
+            self.pass_time(timedelta(days=1))
+        if self.run(house, close_day(house, day)) is not None:
+            return
+        if day >= house.local_date():
+            self.pass_time(timedelta(days=1))
+        for booking in _in_order(house, "confirmed", lambda b: b.arrival <= day):
+            self.run(house, cancel(house, booking.key))
+        for booking in _in_order(house, "in_house", lambda b: b.departure <= day):
+            self.run(house, check_out(house, booking.key, unsettled=True))
+        for booking in _charged_tonight(house, []):
+            if not house.open_folios(booking.key):
+                self.run(house, open_folio(house, booking.key, None))
+        told = self.run(house, close_day(house, day))
+        assert told is not None, f"{day} cannot be closed in hotel {house.place}"
+
+    # All rules are equally likely, and what went wrong once is worth another.
+    end_the_day_at_last = end_the_day_after_all
 
     @rule(hours=st.integers(1, 30))
     def wait(self, hours: int) -> None:
