@@ -130,8 +130,11 @@ _SHORT = (
     ["check in", "check out"],
     ["check in", "end day", "check out"],
     ["check in", "charge", "settle", "end day", "check out", "clean"],
-    ["check in", "close folio", "end day"],
+)
+_OTHER_PLANS = (
     ["shorten", "cancel"],
+    ["pay", "refund", "too much"],
+    ["pay", "shorten", "cancel", "reinstate"],
 )
 _PATHS = st.sampled_from(_USUAL) | st.lists(st.sampled_from(list(_DEEDS)), min_size=2, max_size=5)
 
@@ -179,13 +182,38 @@ class LifeRules(Driver):
     @driving(op.check_in_guest, op.check_out_guest)
     @rule(hotel=HOTELS, of=PICKS, nights=st.integers(1, 4), path=st.sampled_from(_SHORT))
     def come_and_go(self, hotel: int, of: int, nights: int, path: list[str]) -> None:
-        """Book for some nights, and stay for fewer or do not come at all."""
+        """Have somebody come, stay for less than booked, and leave."""
         house = self.houses[hotel]
         guest = self.pick(house, "guests", 0, lambda _, erased: not erased)
         room_type = self.pick(house, "types", of % 20)
         told = self.run(house, book(house, guest, room_type, 0, nights))
         if told is not None:
             self.follow_path(house, told[0].id.hex, path, choice=nights * 2)
+
+    @driving(op.create_booking_with_folio, op.amend_stay, op.cancel_booking_with_refund)
+    @rule(
+        hotel=HOTELS, of=PICKS, begins=st.integers(0, 5), nights=st.integers(2, 4),
+        path=st.sampled_from(_OTHER_PLANS),
+    )  # fmt: skip
+    def change_plans(self, hotel: int, of: int, begins: int, nights: int, path: list[str]) -> None:
+        """Have somebody book, and want less or their money back."""
+        house = self.houses[hotel]
+        guest = self.pick(house, "guests", 0, lambda _, erased: not erased)
+        room_type = self.pick(house, "types", of % 20)
+        told = self.run(house, book(house, guest, room_type, begins, nights, force=True))
+        if told is not None:
+            self.follow_path(house, told[0].id.hex, path, choice=1)
+
+    @driving(op.create_booking_with_folio, op.mark_no_show)
+    @rule(hotel=HOTELS, of=PICKS, policy=some.policies, nights=st.integers(2, 4))
+    def miss(self, hotel: int, of: int, policy: CancellationPolicy, nights: int) -> None:
+        """Find a guest missing who should have come yesterday, on terms of their own."""
+        house = self.houses[hotel]
+        guest = self.pick(house, "guests", 0, lambda _, erased: not erased)
+        room_type = self.pick(house, "types", of % 20)
+        told = self.run(house, book(house, guest, room_type, -1, nights, policy=policy, force=True))
+        if told is not None:
+            self.run(house, mark_no_show(house, told[0].id.hex))
 
     @driving(op.block_room, op.create_booking_with_folio, op.reinstate_booking)
     @rule(
@@ -248,6 +276,8 @@ class LifeRules(Driver):
     live_on = live_too = live
     follow_on = follow_too = follow_up = follow
     come_too = come_again = come_and_go
+    change_again = change_plans
+    miss_again = miss
     fill_again = fill_up
 
     def follow_path(self, house: House, key: Key, path: list[str], choice: int) -> None:
