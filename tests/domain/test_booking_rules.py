@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta
 
 import attrs
@@ -26,6 +27,7 @@ from hotelcore.domain.folios import (
     LineKind,
     allowance_of,
     refund_of,
+    refunds_of,
     remaining,
     void_of,
 )
@@ -202,6 +204,84 @@ def test_refunds_and_allowances_never_pass_what_they_refer_to(
                 effect = part_of(original, granted, Money(part, "EUR"))
                 granted += (line(kind, effect.minor, original.id),)
         assert 0 <= remaining(original, granted).minor <= amount
+
+
+REFUSED_LINES = [
+    (
+        lambda: void_of(line(LineKind.VOID, 1, NO_SUCH_LINE), ()),
+        "a void cannot be voided: post the line anew",
+    ),
+    (
+        lambda: allowance_of(line(LineKind.PAYMENT, -1), (), Money(1, "EUR")),
+        "an allowance lowers a charge, and this line is none",
+    ),
+    (
+        lambda: refund_of(line(LineKind.CHARGE, 1), (), Money(1, "EUR")),
+        "a refund gives a payment back, and this line is none",
+    ),
+    (
+        lambda: allowance_of(line(LineKind.CHARGE, 100), (), Money(101, "EUR")),
+        "the allowance of 1.01 EUR passes what is left of the charge: 1.00 EUR",
+    ),
+    (
+        lambda: refund_of(line(LineKind.PAYMENT, -100), (), Money(101, "EUR")),
+        "the refund of 1.01 EUR passes what is left of the payment: 1.00 EUR",
+    ),
+    (
+        lambda: refund_of(line(LineKind.PAYMENT, -100), (), Money(0, "EUR")),
+        "amount: must be more than zero",
+    ),
+    (lambda: line(LineKind.CHARGE, -1), "amount: has the wrong sign for a charge"),
+    (
+        lambda: line(LineKind.REFUND, 1),
+        "refers_to: a refund names the line it belongs to",
+    ),
+]
+
+
+@pytest.mark.parametrize(("refused", "text"), REFUSED_LINES)
+def test_a_refused_line_says_why(refused: Callable[[], object], text: str) -> None:
+    """The ledger's refusals name the rule and the amounts."""
+    with pytest.raises((AmountRefused, InvalidInput)) as told:
+        refused()
+    assert str(told.value) == text
+
+
+@given(st.integers(1, 1_000), st.integers(1, 1_000))
+def test_a_lowered_line_is_not_voided(amount: int, part: int) -> None:
+    """A charge with an allowance, or voided before, is left alone, and the text says which."""
+    charge = line(LineKind.CHARGE, amount + part)
+    lower = line(LineKind.ALLOWANCE, -part, charge.id)
+    with pytest.raises(AmountRefused) as told:
+        void_of(charge, (lower,))
+    assert str(told.value) == "allowances or refunds refer to the line: void those first"
+    taken_back = line(LineKind.VOID, part, lower.id)
+    assert void_of(charge, (lower, taken_back)) == -charge.amount
+    void = line(LineKind.VOID, -charge.amount.minor, charge.id)
+    with pytest.raises(AmountRefused, match=r"^the line is already voided$"):
+        void_of(charge, (void,))
+
+
+@given(st.lists(st.tuples(st.integers(1, 50), st.integers(0, 50)), max_size=5), st.integers(0, 300))
+def test_a_refund_is_spread_from_the_oldest_payment_on(
+    paid: list[tuple[int, int]], wanted: int
+) -> None:
+    """Each payment gives what is left of it before the next one gives anything."""
+    lines = [line(LineKind.CHARGE, 7)]
+    left: dict[FolioLineId, int] = {}
+    for amount, back in paid:
+        payment = line(LineKind.PAYMENT, -amount)
+        lines.append(payment)
+        left[payment.id] = amount - min(back, amount)
+        if back:
+            lines.append(line(LineKind.REFUND, min(back, amount), payment.id))
+    expected, open_ = [], wanted
+    for key, most in left.items():
+        if part := min(open_, most):
+            expected.append((key, part))
+            open_ -= part
+    parts = refunds_of(lines, Money(wanted, "EUR"))
+    assert [(payment.id, part.minor) for payment, part in parts] == expected
 
 
 @given(st.integers(1, 1_000))
