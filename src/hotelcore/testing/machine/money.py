@@ -322,6 +322,9 @@ class MoneyRules(Driver):
                 self.run(house, pay(house, key, part.minor))
         assert not known.balance, f"{owed} was shared, and {known.balance} of it is left: {parts}"
 
+    # All rules are equally likely, and half of these cases have no remainder.
+    share_another = share_the_bill
+
     @driving(op.grant_allowance)
     @when("lines", _is("charge"))
     @rule(hotel=HOTELS, line=PICKS, amount=_AMOUNTS, manner=_MANNERS)
