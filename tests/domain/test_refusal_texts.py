@@ -281,7 +281,8 @@ ACCEPTED: list[tuple[Callable[[], object], object]] = [
     (lambda: field_given(fields.instant(optional=True)), None),
     (lambda: field_given(fields.instant(optional=True), None), None),
     (lambda: field_given(fields.attributes()), Attributes()),
-    (lambda: field_given(fields.attributes(), {"a": 1}), Attributes({"a": 1})),
+    (lambda: field_given(fields.attributes(), {"a": 1}).to_json(), '{"a":1}'),
+    (lambda: field_given(fields.attributes(), Attributes({"a": 1})).to_json(), '{"a":1}'),
     (lambda: len(ONE.split(MAX_PARTS)), MAX_PARTS),
     (lambda: len(ONE.allocate([1] * MAX_PARTS)), MAX_PARTS),
     (lambda: len(Stay(DAY, date(2029, 2, 24))), 999),
@@ -301,23 +302,36 @@ def test_the_last_value_within_a_limit_is_taken(made: Callable[[], object], valu
     assert made() == value
 
 
-@pytest.mark.parametrize(
-    ("field", "personal"),
-    [
-        (fields.text(3), False),
-        (fields.text(3, optional=True), False),
-        (fields.attributes(), False),
-    ],
-)
-def test_nothing_is_personal_unless_it_is_said(field: Any, personal: bool) -> None:
+def test_nothing_is_personal_unless_it_is_said() -> None:
     """A field is a guest's own where it is marked so, optional or not, and nowhere else."""
-    assert field.metadata == {}
+    for plain in (fields.text(3), fields.text(3, optional=True), fields.attributes()):
+        assert plain.metadata == {}
     for marked in (
         fields.text(3, personal=True),
         fields.text(3, optional=True, personal=True),
         fields.attributes(personal=True),
     ):
         assert marked.metadata == {"personal": True}
+
+
+@pytest.mark.parametrize(
+    "made",
+    [
+        lambda: fields.text(3),
+        lambda: fields.count(0, 4),
+        lambda: fields.choice(RoomCondition),
+        lambda: fields.instance(HouseRules),
+        lambda: fields.instances(Stay),
+        lambda: fields.identifier(),
+        lambda: fields.money(),
+        lambda: fields.day(),
+        lambda: fields.instant(),
+    ],
+)
+def test_what_has_no_default_must_be_given(made: Callable[[], object]) -> None:
+    """A field that is neither optional nor has a default cannot be left out."""
+    with pytest.raises(TypeError, match="missing 1 required positional argument: 'it'"):
+        field_given(made())
 
 
 def test_attributes_have_one_text_and_show_only_their_names() -> None:
