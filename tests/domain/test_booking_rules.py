@@ -125,7 +125,8 @@ def test_the_exception_follows_the_same_table(
         if reasons:
             with pytest.raises(ActionRefused) as refused:
                 refuse_unless_allowed(action, wanted, TODAY, around)
-            assert refused.value.reasons == reasons
+            told = refused.value
+            assert (told.action, told.reasons, told.status) == (action, reasons, status)
         else:
             refuse_unless_allowed(action, wanted, TODAY, around)
 
@@ -320,8 +321,9 @@ def test_a_task_never_makes_a_room_worse(kind: TaskKind, condition: RoomConditio
     worst_first = list(RoomCondition)
     fit = condition in (RoomCondition.CLEAN, RoomCondition.INSPECTED)
     if kind is TaskKind.INSPECTION and not fit:
-        with pytest.raises(ActionRefused):
+        with pytest.raises(ActionRefused) as refused:
             condition_after(kind, condition)
+        assert (refused.value.action, refused.value.reasons) == ("inspect", ("room_not_clean",))
         return
     after = condition_after(kind, condition)
     assert worst_first.index(after) >= worst_first.index(condition)

@@ -21,6 +21,7 @@ from hotelcore.errors import HotelcoreError
 
 DAY = date(2026, 6, 1)
 NOON = datetime(2026, 6, 1, 12, tzinfo=UTC)
+LATER = datetime.fromisoformat("2026-06-01T14:00:00+02:00")
 ONE = Money(1, "EUR")
 
 
@@ -144,6 +145,10 @@ REFUSALS: list[tuple[Callable[[], object], str]] = [
         lambda: Attributes({"a": [[[[[[[[1]]]]]]]]}),
         "attributes: must not nest deeper than 8",
     ),
+    (
+        lambda: Attributes({"a": {"b": {"c": {"d": {"e": {"f": {"g": {"h": {"i": 1}}}}}}}}}),
+        "attributes: must not nest deeper than 8",
+    ),
     # -- fields
     (lambda: field_given(fields.text(3), None), "it: must be text"),
     (lambda: field_given(fields.text(3), "four"), "it: must have at most 3 characters"),
@@ -206,6 +211,10 @@ REFUSALS: list[tuple[Callable[[], object], str]] = [
         lambda: field_given(fields.instant(), datetime(2026, 6, 1)),
         "it: must be a datetime with a time zone",
     ),
+    (
+        lambda: field_given(fields.instant(optional=True), datetime(2026, 6, 1)),
+        "it: must be a datetime with a time zone",
+    ),
     (lambda: field_given(fields.instant(), DAY), "it: must be a datetime with a time zone"),
     (lambda: field_given(fields.instant(), None), "it: must be a datetime with a time zone"),
     # -- functions
@@ -231,6 +240,7 @@ def test_a_refusal_says_what_is_wrong(refused: Callable[[], object], text: str) 
 
 
 ACCEPTED: list[tuple[Callable[[], object], object]] = [
+    (lambda: field_given(fields.text(3), "a"), "a"),
     (lambda: field_given(fields.text(3), "abc"), "abc"),
     (lambda: field_given(fields.text(3, least=2), "ab"), "ab"),
     (lambda: field_given(fields.text(3, least=0), ""), ""),
@@ -273,10 +283,12 @@ ACCEPTED: list[tuple[Callable[[], object], object]] = [
     (lambda: field_given(fields.day(optional=True), None), None),
     (lambda: str(field_given(fields.instant(), NOON)), "2026-06-01 12:00:00+00:00"),
     (
-        lambda: str(
-            field_given(fields.instant(), datetime.fromisoformat("2026-06-01T14:00:00+02:00"))
-        ),
+        lambda: str(field_given(fields.instant(), LATER)),
         "2026-06-01 12:00:00+00:00",
+    ),
+    (
+        lambda: [field_given(fields.instant(optional=o), LATER).tzinfo is UTC for o in (0, 1)],
+        [True, True],
     ),
     (lambda: field_given(fields.instant(optional=True)), None),
     (lambda: field_given(fields.instant(optional=True), None), None),
@@ -292,6 +304,10 @@ ACCEPTED: list[tuple[Callable[[], object], object]] = [
     (
         lambda: Attributes({"a": [[[[[[[1]]]]]]]}).to_json(),
         '{"a":[[[[[[[1]]]]]]]}',
+    ),
+    (
+        lambda: len(Attributes({"a": {"b": {"c": {"d": {"e": {"f": {"g": {"h": 1}}}}}}}})),
+        1,
     ),
 ]
 
