@@ -248,6 +248,18 @@ def test_a_refused_line_says_why(refused: Callable[[], object], text: str) -> No
     assert str(told.value) == text
 
 
+@given(st.integers(1, 1_000))
+def test_payments_and_rebates_have_their_opposites_too(amount: int) -> None:
+    """A payment, and a night that was sold below zero, are voided by what they took off."""
+    payment = line(LineKind.PAYMENT, -amount)
+    rebate = attrs.evolve(payment, kind=LineKind.CHARGE, night=TODAY)
+    for original in (payment, rebate):
+        assert void_of(original, ()) == Money(amount, "EUR")
+    refund = line(LineKind.REFUND, 1, payment.id)
+    with pytest.raises(AmountRefused):
+        void_of(payment, (refund,))
+
+
 @given(st.integers(1, 1_000), st.integers(1, 1_000))
 def test_a_lowered_line_is_not_voided(amount: int, part: int) -> None:
     """A charge with an allowance, or voided before, is left alone, and the text says which."""
