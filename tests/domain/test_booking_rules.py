@@ -115,6 +115,48 @@ def test_a_check_in_needs_the_day_and_a_fit_room(
     assert (allowed_actions(wanted, TODAY, around)[Action.CHECK_IN] == ()) == possible
 
 
+@given(
+    statuses, st.integers(-4, 4), st.integers(0, 3), surroundings, st.integers(-1, 1) | st.none()
+)
+def test_every_reason_stands_where_its_words_hold(
+    status: BookingStatus, arrival: int, nights: int, around: Surroundings, hold: int | None
+) -> None:
+    """Each reason is given exactly where it is true, and no other beside it."""
+    wanted = booking(status, arrival, nights)
+    if hold is not None:
+        wanted = attrs.evolve(wanted, hold_until=NOW + timedelta(minutes=hold))
+    over = arrival + max(nights, 1) <= 0
+    no_room = around.has_room is False
+    unfit = {
+        Reason.ROOM_OCCUPIED: around.has_room and around.room_occupied,
+        Reason.ROOM_NOT_READY: around.has_room and not around.room_ready,
+    }
+    words: dict[Action, dict[Reason, bool]] = {
+        Action.CONFIRM: {
+            Reason.HOLD_EXPIRED: hold is not None and hold <= 0,
+            Reason.STAY_IS_OVER: over,
+        },
+        Action.AMEND: {Reason.STAY_IS_OVER: over and status is not BookingStatus.IN_HOUSE},
+        Action.ASSIGN_ROOM: {Reason.STAY_IS_OVER: over, Reason.NO_ROOM: no_room and not over},
+        Action.CHECK_IN: {
+            Reason.ARRIVAL_NOT_REACHED: arrival > 0,
+            Reason.STAY_IS_OVER: over,
+            Reason.NO_ROOM: no_room,
+            **unfit,
+        },
+        Action.CHECK_OUT: {Reason.BALANCE_OPEN: around.balance_open},
+        Action.MARK_NO_SHOW: {Reason.ARRIVAL_NOT_PASSED: arrival >= 0},
+        Action.REINSTATE: {
+            Reason.STAY_IS_OVER: over,
+            Reason.SOLD_OUT: not around.sellable and not over,
+        },
+    }
+    for action, reasons in allowed_actions(wanted, TODAY, around).items():
+        if (status, action) in EDGES:
+            true = {reason for reason, holds in words.get(action, {}).items() if holds}
+            assert set(reasons) == true, action
+
+
 @given(statuses, st.integers(-4, 4), st.integers(0, 3), surroundings)
 def test_the_exception_follows_the_same_table(
     status: BookingStatus, arrival: int, nights: int, around: Surroundings
@@ -338,6 +380,7 @@ def test_a_task_never_makes_a_room_worse(kind: TaskKind, condition: RoomConditio
         assert (refused.value.action, refused.value.reasons) == ("inspect", ("room_not_clean",))
         return
     after = condition_after(kind, condition)
+    assert after in (RoomCondition.CLEAN, RoomCondition.INSPECTED)
     assert worst_first.index(after) >= worst_first.index(condition)
     assert (after is RoomCondition.INSPECTED) == (
         kind is TaskKind.INSPECTION or condition is RoomCondition.INSPECTED
