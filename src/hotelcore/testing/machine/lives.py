@@ -250,6 +250,91 @@ class LifeRules(Driver):
     @driving(op.create_booking_with_folio, op.assign_room, op.block_room)
     @rule(
         hotel=HOTELS, of=PICKS, begins=st.integers(0, 2), nights=st.integers(1, 3),
+        whose=st.sampled_from(["guest", "guest", "walk-in", "maintenance"]),
+    )  # fmt: skip
+    def crowd(self, hotel: int, of: int, begins: int, nights: int, whose: str) -> None:
+        """Want a room for a night on which somebody has it; give it to somebody before."""
+        house = self.houses[hotel]
+        guest = self.pick(house, "guests", 0, lambda _, erased: not erased)
+        room_type = self.pick(house, "types", of % 20)
+        told = self.run(house, book(house, guest, room_type, begins, nights, force=True))
+        if told is not None:
+            self.run(house, assign(house, told[0].id.hex, None))
+        taken = [(room, day) for room, day, *_ in house.room_nights() if day >= house.day]
+        if not taken:
+            return
+        room, day = taken[-1 - of % len(taken)]
+        ahead = (day - house.day).days
+        if whose == "maintenance":
+            kind = MaintenanceKind.OUT_OF_ORDER
+            self.run(house, block(house, room, kind, ahead, 1, force=True))
+            return
+        room_type = house.rooms[room].room_type
+        other = self.run(house, book(house, guest, room_type, ahead, nights, force=True))
+        if other is not None:
+            wanted = check_in if whose == "walk-in" and not ahead else assign
+            self.run(house, wanted(house, other[0].id.hex, room))
+
+    @driving(op.create_booking_with_folio, op.amend_stay, op.cancel_booking_with_refund)
+    @rule(
+        hotel=HOTELS, of=PICKS, begins=st.integers(0, 5), nights=st.integers(2, 4),
+        path=st.sampled_from(_OTHER_PLANS),
+    )  # fmt: skip
+    def change_plans(self, hotel: int, of: int, begins: int, nights: int, path: list[str]) -> None:
+        """Have somebody book, and want less or their money back."""
+        house = self.houses[hotel]
+        guest = self.pick(house, "guests", 0, lambda _, erased: not erased)
+        room_type = self.pick(house, "types", of % 20)
+        told = self.run(house, book(house, guest, room_type, begins, nights, force=True))
+        if told is not None:
+            self.follow_path(house, told[0].id.hex, path, choice=1)
+
+    @driving(op.create_booking_with_folio, op.mark_no_show)
+    @rule(hotel=HOTELS, of=PICKS, policy=some.policies, nights=st.integers(2, 4))
+    def miss(self, hotel: int, of: int, policy: CancellationPolicy, nights: int) -> None:
+        """Find a guest missing who should have come yesterday, on terms of their own."""
+        house = self.houses[hotel]
+        guest = self.pick(house, "guests", 0, lambda _, erased: not erased)
+        room_type = self.pick(house, "types", of % 20)
+        told = self.run(house, book(house, guest, room_type, -1, nights, policy=policy, force=True))
+        if told is not None:
+            self.run(house, mark_no_show(house, told[0].id.hex))
+
+    @driving(op.block_room, op.create_booking_with_folio, op.reinstate_booking)
+    @rule(
+        hotel=HOTELS,
+        of=PICKS,
+        begins=st.integers(0, 3),
+        nights=st.integers(1, 2),
+        kind=st.sampled_from([None, *MaintenanceKind]),
+    )
+    def fill_up(
+        self, hotel: int, of: int, begins: int, nights: int, kind: MaintenanceKind | None
+    ) -> None:
+        """Sell every unit of a type; give one up, sell it to somebody else, and want it back.
+
+        A room of the type may be in maintenance meanwhile.
+        """
+        house = self.houses[hotel]
+        guest = self.pick(house, "guests", 0, lambda _, erased: not erased)
+        room_type = self.pick(house, "types", of % 20)
+        rooms = [key for key, room in house.rooms.items() if room.room_type == room_type]
+        if kind is not None and rooms:
+            self.run(house, block(house, rooms[of % len(rooms)], kind, begins, nights))
+        made = None
+        for _ in range(_MOST_UNITS):
+            told = self.run(house, book(house, guest, room_type, begins, nights))
+            if told is None:
+                break
+            made = told[0].id.hex
+        if made is not None:
+            self.run(house, cancel(house, made))
+            self.run(house, book(house, guest, room_type, begins, nights))
+            self.run(house, reinstate(house, made))
+
+    @driving(op.create_booking_with_folio, op.assign_room, op.block_room)
+    @rule(
+        hotel=HOTELS, of=PICKS, begins=st.integers(0, 2), nights=st.integers(1, 3),
         later=st.integers(0, 2), whose=st.sampled_from(["guest", "walk-in", "maintenance"]),
     )  # fmt: skip
     def crowd(self, hotel: int, of: int, begins: int, nights: int, later: int, whose: str) -> None:
@@ -277,6 +362,7 @@ class LifeRules(Driver):
     follow_on = follow_too = follow_up = follow
     come_too = come_again = come_and_go
     change_again = change_plans
+    crowd_again = crowd
     miss_again = miss
     fill_again = fill_up
 
