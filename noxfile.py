@@ -125,6 +125,16 @@ def faults(session: nox.Session) -> None:
     session.run("python", "-m", "tests.faults.planting", *session.posargs)
 
 
+@nox.session(python=PYTHONS[0])
+def mutation(session: nox.Session) -> None:
+    """Mutate the domain and the operations, or the package named behind `--`; tell the scores."""
+    install(session, "test", "mutation")
+    packages = [session.posargs] if session.posargs else [["domain"], ["operations"]]
+    for chosen in packages:
+        run = ("python", "-m", "tests.mutation.running", *chosen)
+        session.run(*run, env={"HYPOTHESIS_PROFILE": "faults"})
+
+
 @nox.session
 def build(session: nox.Session) -> None:
     """Build the wheel, install it alone in a clean environment and import it."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta
 
 import attrs
@@ -26,6 +27,7 @@ from hotelcore.domain.folios import (
     LineKind,
     allowance_of,
     refund_of,
+    refunds_of,
     remaining,
     void_of,
 )
@@ -113,6 +115,48 @@ def test_a_check_in_needs_the_day_and_a_fit_room(
     assert (allowed_actions(wanted, TODAY, around)[Action.CHECK_IN] == ()) == possible
 
 
+@given(
+    statuses, st.integers(-4, 4), st.integers(0, 3), surroundings, st.integers(-1, 1) | st.none()
+)
+def test_every_reason_stands_where_its_words_hold(
+    status: BookingStatus, arrival: int, nights: int, around: Surroundings, hold: int | None
+) -> None:
+    """Each reason is given exactly where it is true, and no other beside it."""
+    wanted = booking(status, arrival, nights)
+    if hold is not None:
+        wanted = attrs.evolve(wanted, hold_until=NOW + timedelta(minutes=hold))
+    over = arrival + max(nights, 1) <= 0
+    no_room = around.has_room is False
+    unfit = {
+        Reason.ROOM_OCCUPIED: around.has_room and around.room_occupied,
+        Reason.ROOM_NOT_READY: around.has_room and not around.room_ready,
+    }
+    words: dict[Action, dict[Reason, bool]] = {
+        Action.CONFIRM: {
+            Reason.HOLD_EXPIRED: hold is not None and hold <= 0,
+            Reason.STAY_IS_OVER: over,
+        },
+        Action.AMEND: {Reason.STAY_IS_OVER: over and status is not BookingStatus.IN_HOUSE},
+        Action.ASSIGN_ROOM: {Reason.STAY_IS_OVER: over, Reason.NO_ROOM: no_room and not over},
+        Action.CHECK_IN: {
+            Reason.ARRIVAL_NOT_REACHED: arrival > 0,
+            Reason.STAY_IS_OVER: over,
+            Reason.NO_ROOM: no_room,
+            **unfit,
+        },
+        Action.CHECK_OUT: {Reason.BALANCE_OPEN: around.balance_open},
+        Action.MARK_NO_SHOW: {Reason.ARRIVAL_NOT_PASSED: arrival >= 0},
+        Action.REINSTATE: {
+            Reason.STAY_IS_OVER: over,
+            Reason.SOLD_OUT: not around.sellable and not over,
+        },
+    }
+    for action, reasons in allowed_actions(wanted, TODAY, around).items():
+        if (status, action) in EDGES:
+            true = {reason for reason, holds in words.get(action, {}).items() if holds}
+            assert set(reasons) == true, action
+
+
 @given(statuses, st.integers(-4, 4), st.integers(0, 3), surroundings)
 def test_the_exception_follows_the_same_table(
     status: BookingStatus, arrival: int, nights: int, around: Surroundings
@@ -123,7 +167,8 @@ def test_the_exception_follows_the_same_table(
         if reasons:
             with pytest.raises(ActionRefused) as refused:
                 refuse_unless_allowed(action, wanted, TODAY, around)
-            assert refused.value.reasons == reasons
+            told = refused.value
+            assert (told.action, told.reasons, told.status) == (action, reasons, status)
         else:
             refuse_unless_allowed(action, wanted, TODAY, around)
 
@@ -204,6 +249,96 @@ def test_refunds_and_allowances_never_pass_what_they_refer_to(
         assert 0 <= remaining(original, granted).minor <= amount
 
 
+REFUSED_LINES = [
+    (
+        lambda: void_of(line(LineKind.VOID, 1, NO_SUCH_LINE), ()),
+        "a void cannot be voided: post the line anew",
+    ),
+    (
+        lambda: allowance_of(line(LineKind.PAYMENT, -1), (), Money(1, "EUR")),
+        "an allowance lowers a charge, and this line is none",
+    ),
+    (
+        lambda: refund_of(line(LineKind.CHARGE, 1), (), Money(1, "EUR")),
+        "a refund gives a payment back, and this line is none",
+    ),
+    (
+        lambda: allowance_of(line(LineKind.CHARGE, 100), (), Money(101, "EUR")),
+        "the allowance of 1.01 EUR passes what is left of the charge: 1.00 EUR",
+    ),
+    (
+        lambda: refund_of(line(LineKind.PAYMENT, -100), (), Money(101, "EUR")),
+        "the refund of 1.01 EUR passes what is left of the payment: 1.00 EUR",
+    ),
+    (
+        lambda: refund_of(line(LineKind.PAYMENT, -100), (), Money(0, "EUR")),
+        "amount: must be more than zero",
+    ),
+    (lambda: line(LineKind.CHARGE, -1), "amount: has the wrong sign for a charge"),
+    (
+        lambda: line(LineKind.REFUND, 1),
+        "refers_to: a refund names the line it belongs to",
+    ),
+]
+
+
+@pytest.mark.parametrize(("refused", "text"), REFUSED_LINES)
+def test_a_refused_line_says_why(refused: Callable[[], object], text: str) -> None:
+    """The ledger's refusals name the rule and the amounts."""
+    with pytest.raises((AmountRefused, InvalidInput)) as told:
+        refused()
+    assert str(told.value) == text
+
+
+@given(st.integers(1, 1_000))
+def test_payments_and_rebates_have_their_opposites_too(amount: int) -> None:
+    """A payment, and a night that was sold below zero, are voided by what they took off."""
+    payment = line(LineKind.PAYMENT, -amount)
+    rebate = attrs.evolve(payment, kind=LineKind.CHARGE, night=TODAY)
+    for original in (payment, rebate):
+        assert void_of(original, ()) == Money(amount, "EUR")
+    refund = line(LineKind.REFUND, 1, payment.id)
+    with pytest.raises(AmountRefused):
+        void_of(payment, (refund,))
+
+
+@given(st.integers(1, 1_000), st.integers(1, 1_000))
+def test_a_lowered_line_is_not_voided(amount: int, part: int) -> None:
+    """A charge with an allowance, or voided before, is left alone, and the text says which."""
+    charge = line(LineKind.CHARGE, amount + part)
+    lower = line(LineKind.ALLOWANCE, -part, charge.id)
+    with pytest.raises(AmountRefused) as told:
+        void_of(charge, (lower,))
+    assert str(told.value) == "allowances or refunds refer to the line: void those first"
+    taken_back = line(LineKind.VOID, part, lower.id)
+    assert void_of(charge, (lower, taken_back)) == -charge.amount
+    void = line(LineKind.VOID, -charge.amount.minor, charge.id)
+    with pytest.raises(AmountRefused, match=r"^the line is already voided$"):
+        void_of(charge, (void,))
+
+
+@given(st.lists(st.tuples(st.integers(1, 50), st.integers(0, 50)), max_size=5), st.integers(0, 300))
+def test_a_refund_is_spread_from_the_oldest_payment_on(
+    paid: list[tuple[int, int]], wanted: int
+) -> None:
+    """Each payment gives what is left of it before the next one gives anything."""
+    lines = [line(LineKind.CHARGE, 7)]
+    left: dict[FolioLineId, int] = {}
+    for amount, back in paid:
+        payment = line(LineKind.PAYMENT, -amount)
+        lines.append(payment)
+        left[payment.id] = amount - min(back, amount)
+        if back:
+            lines.append(line(LineKind.REFUND, min(back, amount), payment.id))
+    expected, open_ = [], wanted
+    for key, most in left.items():
+        if part := min(open_, most):
+            expected.append((key, part))
+            open_ -= part
+    parts = refunds_of(lines, Money(wanted, "EUR"))
+    assert [(payment.id, part.minor) for payment, part in parts] == expected
+
+
 @given(st.integers(1, 1_000))
 def test_a_void_is_the_exact_opposite_and_only_once(amount: int) -> None:
     """Original and void are zero together; a second void, and one of a void, are refused."""
@@ -240,10 +375,12 @@ def test_a_task_never_makes_a_room_worse(kind: TaskKind, condition: RoomConditio
     worst_first = list(RoomCondition)
     fit = condition in (RoomCondition.CLEAN, RoomCondition.INSPECTED)
     if kind is TaskKind.INSPECTION and not fit:
-        with pytest.raises(ActionRefused):
+        with pytest.raises(ActionRefused) as refused:
             condition_after(kind, condition)
+        assert (refused.value.action, refused.value.reasons) == ("inspect", ("room_not_clean",))
         return
     after = condition_after(kind, condition)
+    assert after in (RoomCondition.CLEAN, RoomCondition.INSPECTED)
     assert worst_first.index(after) >= worst_first.index(condition)
     assert (after is RoomCondition.INSPECTED) == (
         kind is TaskKind.INSPECTION or condition is RoomCondition.INSPECTED

@@ -227,6 +227,13 @@ def test_split_loses_nothing(amount: Money, parts: int) -> None:
     assert all(share.minor * amount.minor >= 0 for share in shares)
 
 
+@given(st.integers(0, 10**6), st.text("0123456789", max_size=3))
+def test_missing_decimals_are_zeros(whole: int, decimals: str) -> None:
+    """An amount with fewer decimals than its currency has is the same with zeros behind it."""
+    text = f"{whole}.{decimals}" if decimals else str(whole)
+    assert Money.of(text, "KWD").minor == whole * 1_000 + int(f"{decimals:0<3}")
+
+
 @given(amounts, st.integers(1, 60))
 def test_the_split_of_a_reversal_reverses_the_split(amount: Money, parts: int) -> None:
     """A voided amount is taken back from the same parts that bore it."""

@@ -95,6 +95,7 @@ def test_a_plan_is_whole_when_the_rooms_suffice(raw: list[tuple[int, int]]) -> N
     rooms = [RoomId(new_id()) for _ in range(fullest)]
     plan = plan_rooms(booked.items(), rooms, {})
     assert plan.keys() == booked.keys()
+    assert set(plan.values()) <= set(rooms)
     for room in rooms:
         there = [booked[key] for key, given_room in plan.items() if given_room == room]
         nights = [night for stay in there for night in stay]
@@ -112,7 +113,7 @@ def _night(number: int) -> date:
 def test_a_plan_never_uses_a_taken_night(
     raw: list[tuple[int, int]], blocked: list[tuple[int, int]]
 ) -> None:
-    """Whatever is taken beforehand, no planned stay lies on it or on another."""
+    """No planned stay lies on what is taken or on another; who got none had no room left."""
     rooms = [RoomId(new_id()) for _ in range(3)]
     taken: dict[RoomId, list[Stay]] = {}
     for chosen, night in blocked:
@@ -124,3 +125,8 @@ def test_a_plan_never_uses_a_taken_night(
         nights = [night for stay in there for night in stay]
         assert len(nights) == len(set(nights))
         assert not any(stay.overlaps(other) for stay in there for other in taken.get(room, ()))
+    assert set(plan.values()) <= set(rooms)
+    for left_out in booked.keys() - plan.keys():
+        for room in rooms:
+            others = [booked[key] for key, given_room in plan.items() if given_room == room]
+            assert any(map(booked[left_out].overlaps, [*others, *taken.get(room, ())]))

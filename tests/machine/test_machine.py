@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from datetime import UTC, datetime
 from itertools import count
+from pathlib import Path
 
 import pytest
 from hypothesis.stateful import run_state_machine_as_test
@@ -15,15 +16,16 @@ from hypothesis.stateful import run_state_machine_as_test
 from hotelcore import new_id
 from hotelcore.access import Role
 from hotelcore.clock import Clock, FixedClock
-from hotelcore.core import HotelCore
+from hotelcore.core import AsyncHotelCore, HotelCore
+from hotelcore.errors import InvalidInput
 from hotelcore.ids import HotelId
 from hotelcore.operations import OPERATIONS, possible_actions, quote, search_availability
 from hotelcore.sql.schema import METADATA, TableNames
-from hotelcore.testing.machine import HotelMachine, machine_over
+from hotelcore.testing.machine import HotelMachine, MakeCore, machine_over
 from hotelcore.testing.machine.commands import LEAST_ROLE
-from hotelcore.testing.machine.stage import Place
+from hotelcore.testing.machine.places import DirectPlace, Place
 from hotelcore.testing.worlds import RANDOM, differences, world_of
-from tests.machine.playing import in_memory, machine_settings
+from tests.machine.playing import awaited, in_memory, machine_settings, of_a_host
 from tests.small_hotel import open_hotel
 
 pytestmark = pytest.mark.long
@@ -63,6 +65,26 @@ def test_the_machine_on_postgresql(on_postgresql: type[HotelMachine]) -> None:
     run_state_machine_as_test(on_postgresql, settings=machine_settings(examples=2))
 
 
+@pytest.mark.parametrize("cores", [awaited, of_a_host], ids=["asyncio", "a host's own"])
+def test_the_machine_over_other_cores(cores: Callable[[Path], MakeCore], tmp_path: Path) -> None:
+    """The same holds for asyncio, and for a core as a host makes it."""
+    machine = machine_over(cores(tmp_path))
+    try:
+        run_state_machine_as_test(machine, settings=machine_settings(examples=4))
+    finally:
+        machine.leave()
+
+
+def test_asyncio_needs_a_file() -> None:
+    """A database in the memory of another connection cannot be read beside the core."""
+
+    async def make_core(clock: Clock) -> AsyncHotelCore:
+        return AsyncHotelCore("sqlite://", clock=clock)
+
+    with pytest.raises(InvalidInput, match="must be a file"):
+        machine_over(make_core).stage()
+
+
 def test_the_rules_drive_every_operation() -> None:
     """An operation that is added needs a rule, and a role in the machine's own table."""
     assert HotelMachine.operations() == LIBRARY | READING
@@ -98,7 +120,10 @@ def world(place: Place, hotel_id: HotelId) -> dict[str, list[tuple[object, ...]]
 def test_equal_lives_are_equal_worlds_whatever_their_ids() -> None:
     """Two databases in which one hotel does the same are equal, and one step later are not."""
     clock = FixedClock(NOON)
-    with closing(Place(in_memory(clock))) as one, closing(Place(in_memory(clock))) as other:
+    with (
+        closing(DirectPlace(in_memory(clock))) as one,
+        closing(DirectPlace(in_memory(clock))) as other,
+    ):
         places = one, other
         hotels = [open_hotel(place.core) for place in places]
         for hotel in hotels:
@@ -116,7 +141,7 @@ def test_equal_lives_are_equal_worlds_whatever_their_ids() -> None:
 
 def test_a_world_is_one_hotels_alone() -> None:
     """What another hotel of the database does is not in it."""
-    with closing(Place(in_memory(FixedClock(NOON)))) as place:
+    with closing(DirectPlace(in_memory(FixedClock(NOON)))) as place:
         hotel = open_hotel(place.core)
         before = world(place, hotel.hotel_id)
         open_hotel(place.core).booked()
@@ -131,7 +156,7 @@ def test_the_columns_that_are_left_out_exist() -> None:
 
 def test_a_place_that_is_cleared_is_as_new() -> None:
     """Nothing of an example reaches the next one."""
-    with closing(Place(in_memory(FixedClock(NOON)))) as place:
+    with closing(DirectPlace(in_memory(FixedClock(NOON)))) as place:
         hotel = open_hotel(place.core)
         place.clear()
         assert not any(world(place, hotel.hotel_id).values())

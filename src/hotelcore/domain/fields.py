@@ -230,9 +230,7 @@ def version() -> Checked:
     return count(1, MOST, default=1)
 
 
-def _instance(
-    kind: type, name: str, *, optional: bool = False, default: object = NOTHING
-) -> Checked:
+def _instance(kind: type, name: str, *, optional: bool, default: object = NOTHING) -> Checked:
     accepted = (kind, NoneType) if optional else kind
 
     def check(_: object, attribute: Attribute[Checked], value: object) -> None:

@@ -22,10 +22,10 @@ from hotelcore.testing.machine.guests import GuestRules
 from hotelcore.testing.machine.lives import LifeRules
 from hotelcore.testing.machine.money import MoneyRules
 from hotelcore.testing.machine.others import EventRules, PmsRules
+from hotelcore.testing.machine.places import MakeCore
 from hotelcore.testing.machine.reading import ReadingRules
 from hotelcore.testing.machine.reservations import ReservationRules
 from hotelcore.testing.machine.rooms import RoomRules
-from hotelcore.testing.machine.stage import MakeCore
 from hotelcore.testing.machine.stays import StayRules
 from hotelcore.testing.machine.strangers import StrangerRules
 from hotelcore.testing.machine.units import UnitRules
@@ -54,7 +54,8 @@ def machine_over(make_core: MakeCore) -> type[HotelMachine]:
     """Return the machine over cores that ``make_core`` makes: four of them, kept for the process.
 
     ``make_core`` is called with a `Clock` and returns a `HotelCore` that is told the time by it,
-    over a database of its own that has the tables and no hotel. The machine deletes everything in
-    these databases. `HotelMachine.leave` closes them.
+    over a database of its own that has the tables and no hotel. It may be an ``async def`` that
+    returns an `AsyncHotelCore`; then every command is awaited, and SQLite has to be in a file. The
+    machine deletes everything in these databases. `HotelMachine.leave` closes them.
     """
     return type("HotelMachine", (HotelMachine,), {"make_core": staticmethod(make_core)})

@@ -9,6 +9,7 @@ from __future__ import annotations
 import copy
 import re
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from datetime import date, datetime, timedelta
 from functools import partial
 from typing import Any, ClassVar, TypeAlias, TypeVar
@@ -21,7 +22,6 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition
 from hotelcore import operations as op
 from hotelcore.access import Role
 from hotelcore.clock import local_date
-from hotelcore.core import Desk
 from hotelcore.domain.money import Money
 from hotelcore.domain.rooms import RoomCondition
 from hotelcore.errors import HotelcoreError
@@ -31,7 +31,8 @@ from hotelcore.testing.machine import houses as believed
 from hotelcore.testing.machine.books import UNNAMED, adopt, agree, totals
 from hotelcore.testing.machine.commands import Command, Manner
 from hotelcore.testing.machine.houses import House, Key
-from hotelcore.testing.machine.stage import MakeCore, Stage
+from hotelcore.testing.machine.places import MakeCore, Place, Within
+from hotelcore.testing.machine.stage import Stage
 from hotelcore.testing.machine.twins import Pairs
 from hotelcore.testing.worlds import differences, world_of
 from hotelcore.unit_of_work import UnitOfWork
@@ -160,8 +161,7 @@ class Driver(RuleBasedStateMachine):
             )
             self.houses.append(house)
             ours, theirs = (
-                _opened(at.desk(hotel_id, Role.ADMIN), plan, day)
-                for at in (self.at.shared, self.at.twins[place])
+                _opened(at, hotel_id, plan, day) for at in (self.at.shared, self.at.twins[place])
             )
             assert self.pairs[place].same(ours, theirs), (ours, theirs)
             _learn_opening(house, plan, ours)
@@ -239,9 +239,7 @@ class Driver(RuleBasedStateMachine):
         self.at.last.clear()
         ours, theirs = (
             _attempt(
-                partial(
-                    _WAYS[manner.way], at.desk(HotelId(hotel_id), role), command, said, manner.key
-                )
+                partial(_WAYS[manner.way], at, HotelId(hotel_id), role, command, said, manner.key)
             )
             for at, said in (
                 (self.at.shared, command.arguments),
@@ -288,6 +286,7 @@ class Driver(RuleBasedStateMachine):
         agree(house, read)
         if nameless:
             self._pair_by_rank(house)
+        assert not self.at.early, f"told before it was committed: {self.at.early}"
         entries, events, gaps = totals(read)
         assert entries == house.commands, f"{entries} audit entries, {house.commands} commands"
         heard = self.at.heard[hotel_id]
@@ -305,9 +304,9 @@ class Driver(RuleBasedStateMachine):
             )
             assert pairs.same(ours, theirs), (statement, ours, theirs)
 
-    def desk_of(self, house: House, role: Role = Role.ADMIN) -> Desk:
-        """Give a desk of a hotel in the shared database."""
-        return self.at.shared.desk(HotelId(UUID(house.hotel)), role)
+    def reading(self, house: House) -> AbstractContextManager[Within]:
+        """Open a unit that only reads a hotel in the shared database."""
+        return self.at.shared.reading(HotelId(UUID(house.hotel)), Role.ADMIN)
 
     def asked(
         self, house: House, question: Callable[..., Any], arguments: Mapping[str, Any]
@@ -315,7 +314,7 @@ class Driver(RuleBasedStateMachine):
         """Ask a question that only reads in both places, and compare."""
         hotel_id, pairs = HotelId(UUID(house.hotel)), self.pairs[house.place]
         ours, theirs = (
-            _attempt(partial(_read, at.desk(hotel_id, Role.ADMIN), question, said))
+            _attempt(partial(_read, at, hotel_id, question, said))
             for at, said in (
                 (self.at.shared, arguments),
                 (self.at.twins[house.place], _translated(pairs, arguments)),
@@ -335,11 +334,11 @@ class Driver(RuleBasedStateMachine):
         before, pairs = copy.deepcopy(house), self.pairs[house.place]
         hotel_id = HotelId(UUID(house.hotel))
         places = (self.at.shared, self.at.twins[house.place])
-        ours, theirs = (place.desk(hotel_id, Role.ADMIN) for place in places)
+        ours, theirs = (place.transaction(hotel_id, Role.ADMIN) for place in places)
         self.at.last.clear()
         kept = 0
         try:
-            with ours.transaction() as our_unit, theirs.transaction() as their_unit:
+            with ours as our_unit, theirs as their_unit:
                 for step in steps:
                     command = step.build(self.houses[house.place])
                     self.at.attempts[command.name] += 1
@@ -351,7 +350,7 @@ class Driver(RuleBasedStateMachine):
                         ),
                     )
                     one, two = (
-                        _attempt(partial(_stepped, unit, command, said, step.undone))
+                        _attempt(partial(unit, _stepped, command, said, step.undone))
                         for unit, said in units
                     )
                     self._compare(house, command.name, one, two)
@@ -382,7 +381,7 @@ class Driver(RuleBasedStateMachine):
                 for at in (self.at.shared, twin)
             )
             assert ours == theirs, differences(ours, theirs)
-            proofs = self.at.shared.core.prove(hotel_id, commands=house.commands)
+            proofs = self.at.shared.prove(hotel_id, house.commands)
             assert proofs.ok, [check for check in proofs.checks if not check.ok]
 
 
@@ -417,36 +416,49 @@ def _translated(pairs: Pairs, arguments: Mapping[str, Any]) -> dict[str, Any]:
     return {name: pairs.translated(value) for name, value in arguments.items()}
 
 
-def _read(desk: Desk, question: Callable[..., Any], said: Mapping[str, Any]) -> Any:
-    with desk.reading() as unit:
-        return question(unit, **said)
+def _read(
+    at: Place, hotel_id: HotelId, question: Callable[..., Any], said: Mapping[str, Any]
+) -> Any:
+    with at.reading(hotel_id, Role.ADMIN) as do:
+        return do(question, **said)
 
 
-def _plainly(desk: Desk, command: Command, said: Mapping[str, Any], key: str | None) -> Any:
-    return (desk if key is None else desk.once(key)).run(command.operation, **said)
+_Said: TypeAlias = Mapping[str, Any]
 
 
-def _in_transaction(desk: Desk, command: Command, said: Mapping[str, Any], _: str | None) -> Any:
-    with desk.transaction() as unit:
-        return command.operation(unit, **said)
+def _plainly(
+    at: Place, hotel_id: HotelId, role: Role, command: Command, said: _Said, key: str | None
+) -> Any:
+    return at.run(hotel_id, role, command.operation, said, key)
 
 
-def _undone(desk: Desk, command: Command, said: Mapping[str, Any], _: str | None) -> Any:
-    with desk.transaction() as unit:
-        return _stepped(unit, command, said, undone=True)
+def _in_transaction(
+    at: Place, hotel_id: HotelId, role: Role, command: Command, said: _Said, _: str | None
+) -> Any:
+    with at.transaction(hotel_id, role) as do:
+        return do(command.operation, **said)
 
 
-def _abandoned(desk: Desk, command: Command, said: Mapping[str, Any], _: str | None) -> Any:
+def _undone(
+    at: Place, hotel_id: HotelId, role: Role, command: Command, said: _Said, _: str | None
+) -> Any:
+    with at.transaction(hotel_id, role) as do:
+        return do(_stepped, command, said, True)
+
+
+def _abandoned(
+    at: Place, hotel_id: HotelId, role: Role, command: Command, said: _Said, _: str | None
+) -> Any:
     result = None
     try:
-        with desk.transaction() as unit:
-            result = command.operation(unit, **said)
+        with at.transaction(hotel_id, role) as do:
+            result = do(command.operation, **said)
             raise Undone
     except Undone:
         return result
 
 
-_WAYS: Mapping[str, Callable[[Desk, Command, Mapping[str, Any], str | None], Any]] = {
+_WAYS: Mapping[str, Callable[[Place, HotelId, Role, Command, _Said, str | None], Any]] = {
     "run": _plainly,
     "transaction": _in_transaction,
     "undone": _undone,
@@ -454,7 +466,7 @@ _WAYS: Mapping[str, Callable[[Desk, Command, Mapping[str, Any], str | None], Any
 }
 
 
-def _stepped(unit: UnitOfWork, command: Command, said: Mapping[str, Any], undone: bool) -> Any:
+def _stepped(unit: UnitOfWork, command: Command, said: _Said, undone: bool) -> Any:
     if not undone:
         return command.operation(unit, **said)
     result = None
@@ -469,10 +481,10 @@ def _stepped(unit: UnitOfWork, command: Command, said: Mapping[str, Any], undone
 # -- opening -----------------------------------------------------------------------------------
 
 
-def _opened(desk: Desk, plan: some.HotelPlan, day: date) -> tuple[Any, ...]:
-    with desk.transaction() as unit:
-        op.register_hotel(
-            unit,
+def _opened(at: Place, hotel_id: HotelId, plan: some.HotelPlan, day: date) -> tuple[Any, ...]:
+    with at.transaction(hotel_id, Role.ADMIN) as do:
+        do(
+            op.register_hotel,
             name=plan.name,
             time_zone=plan.time_zone,
             currency=plan.currency,
@@ -480,8 +492,8 @@ def _opened(desk: Desk, plan: some.HotelPlan, day: date) -> tuple[Any, ...]:
             rules=plan.rules,
         )
         types = [
-            op.add_room_type(
-                unit,
+            do(
+                op.add_room_type,
                 code=each.code,
                 name=plan.name,
                 base_rate=Money(each.rate, plan.currency),
@@ -490,8 +502,8 @@ def _opened(desk: Desk, plan: some.HotelPlan, day: date) -> tuple[Any, ...]:
             for each in plan.types
         ]
         rooms = [
-            op.add_rooms(
-                unit,
+            do(
+                op.add_rooms,
                 room_type_id=room_type.id,
                 numbers=[f"{room_type.code}{n}" for n in range(each.rooms)],
                 condition=RoomCondition.INSPECTED,
@@ -499,7 +511,7 @@ def _opened(desk: Desk, plan: some.HotelPlan, day: date) -> tuple[Any, ...]:
             for each, room_type in zip(plan.types, types, strict=True)
             if each.rooms
         ]
-        return types, rooms, op.register_guest(unit, last_name=plan.name)
+        return types, rooms, do(op.register_guest, last_name=plan.name)
 
 
 def _learn_opening(house: House, plan: some.HotelPlan, opened: tuple[Any, ...]) -> None:

@@ -20,7 +20,7 @@ from hotelcore.testing.machine.commands import Command
 from hotelcore.testing.machine.driving import HOTELS, PICKS, Driver, driving, when
 from hotelcore.testing.machine.endings import cancel, mark_no_show, reinstate
 from hotelcore.testing.machine.houses import HOLDING, House, Key
-from hotelcore.testing.machine.money import allow, charge, pay, refund, void
+from hotelcore.testing.machine.money import allow, charge, close_folio, pay, refund, void
 from hotelcore.testing.machine.reservations import amend, assign, book, confirm
 from hotelcore.testing.machine.rooms import block, set_condition
 from hotelcore.testing.machine.stays import check_in, check_out, close_day, move
@@ -79,11 +79,13 @@ _DEEDS: Mapping[str, Callable[[House, Key, int], Command]] = {
     "move": _move,
     "check out": lambda house, key, choice: check_out(house, key, unsettled=choice % 2 == 0),
     "amend": lambda house, key, choice: amend(house, key, 0, choice % 5),
+    "shorten": lambda house, key, _: amend(house, key, 0, 1),
     "cancel": lambda house, key, _: cancel(house, key),
     "no show": lambda house, key, _: mark_no_show(house, key),
     "reinstate": lambda house, key, choice: reinstate(house, key, force=choice % 4 == 0),
     "pay": lambda house, key, choice: pay(house, _folio(house, key), 3_000 * (1 + choice)),
     "settle": _settle,
+    "close folio": lambda house, key, _: close_folio(house, _folio(house, key)),
     "charge": lambda house, key, _: charge(house, _folio(house, key), 3_333),
     "refund": _refund,
     "too much": lambda house, key, _: _refund(house, key, 0),
@@ -103,6 +105,7 @@ _MEANT: Mapping[str, Collection[str]] = {
     "move": ("in_house",),
     "check out": ("in_house",),
     "amend": HOLDING,
+    "shorten": HOLDING,
     "cancel": ("tentative", "confirmed"),
     "no show": ("confirmed",),
     "reinstate": ("cancelled", "no_show"),
@@ -127,6 +130,11 @@ _SHORT = (
     ["check in", "check out"],
     ["check in", "end day", "check out"],
     ["check in", "charge", "settle", "end day", "check out", "clean"],
+)
+_OTHER_PLANS = (
+    ["shorten", "cancel"],
+    ["pay", "refund", "too much"],
+    ["pay", "shorten", "cancel", "reinstate"],
 )
 _PATHS = st.sampled_from(_USUAL) | st.lists(st.sampled_from(list(_DEEDS)), min_size=2, max_size=5)
 
@@ -182,6 +190,31 @@ class LifeRules(Driver):
         if told is not None:
             self.follow_path(house, told[0].id.hex, path, choice=nights * 2)
 
+    @driving(op.create_booking_with_folio, op.amend_stay, op.cancel_booking_with_refund)
+    @rule(
+        hotel=HOTELS, of=PICKS, begins=st.integers(0, 5), nights=st.integers(2, 4),
+        path=st.sampled_from(_OTHER_PLANS),
+    )  # fmt: skip
+    def change_plans(self, hotel: int, of: int, begins: int, nights: int, path: list[str]) -> None:
+        """Have somebody book, and want less or their money back."""
+        house = self.houses[hotel]
+        guest = self.pick(house, "guests", 0, lambda _, erased: not erased)
+        room_type = self.pick(house, "types", of % 20)
+        told = self.run(house, book(house, guest, room_type, begins, nights, force=True))
+        if told is not None:
+            self.follow_path(house, told[0].id.hex, path, choice=1)
+
+    @driving(op.create_booking_with_folio, op.mark_no_show)
+    @rule(hotel=HOTELS, of=PICKS, policy=some.policies, nights=st.integers(2, 4))
+    def miss(self, hotel: int, of: int, policy: CancellationPolicy, nights: int) -> None:
+        """Find a guest missing who should have come yesterday, on terms of their own."""
+        house = self.houses[hotel]
+        guest = self.pick(house, "guests", 0, lambda _, erased: not erased)
+        room_type = self.pick(house, "types", of % 20)
+        told = self.run(house, book(house, guest, room_type, -1, nights, policy=policy, force=True))
+        if told is not None:
+            self.run(house, mark_no_show(house, told[0].id.hex))
+
     @driving(op.block_room, op.create_booking_with_folio, op.reinstate_booking)
     @rule(
         hotel=HOTELS,
@@ -214,10 +247,41 @@ class LifeRules(Driver):
             self.run(house, book(house, guest, room_type, begins, nights))
             self.run(house, reinstate(house, made))
 
+    @driving(op.create_booking_with_folio, op.assign_room, op.block_room)
+    @rule(
+        hotel=HOTELS, of=PICKS, begins=st.integers(0, 2), nights=st.integers(1, 3),
+        whose=st.sampled_from(["guest", "guest", "walk-in", "maintenance"]),
+    )  # fmt: skip
+    def crowd(self, hotel: int, of: int, begins: int, nights: int, whose: str) -> None:
+        """Want a room for a night on which somebody has it; give it to somebody before."""
+        house = self.houses[hotel]
+        guest = self.pick(house, "guests", 0, lambda _, erased: not erased)
+        room_type = self.pick(house, "types", of % 20)
+        told = self.run(house, book(house, guest, room_type, begins, nights, force=True))
+        if told is not None:
+            self.run(house, assign(house, told[0].id.hex, None))
+        taken = [(room, day) for room, day, *_ in house.room_nights() if day >= house.day]
+        if not taken:
+            return
+        room, day = taken[-1 - of % len(taken)]
+        ahead = (day - house.day).days
+        if whose == "maintenance":
+            kind = MaintenanceKind.OUT_OF_ORDER
+            self.run(house, block(house, room, kind, ahead, 1, force=True))
+            return
+        room_type = house.rooms[room].room_type
+        other = self.run(house, book(house, guest, room_type, ahead, nights, force=True))
+        if other is not None:
+            wanted = check_in if whose == "walk-in" and not ahead else assign
+            self.run(house, wanted(house, other[0].id.hex, room))
+
     # All rules are equally likely, and these are worth several others.
     live_on = live_too = live
     follow_on = follow_too = follow_up = follow
     come_too = come_again = come_and_go
+    change_again = change_plans
+    crowd_again = crowd
+    miss_again = miss
     fill_again = fill_up
 
     def follow_path(self, house: House, key: Key, path: list[str], choice: int) -> None:

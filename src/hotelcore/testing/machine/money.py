@@ -246,6 +246,10 @@ def _is_open(_: House, folio: Folio) -> bool:
     return folio.is_open
 
 
+def _is_owed(_: House, folio: Folio) -> bool:
+    return folio.is_open and folio.balance > 0
+
+
 def _is(*kinds: str) -> Fit:
     return lambda house, line: line.kind in kinds and house.folios[line.folio].is_open
 
@@ -255,6 +259,7 @@ def _is_movable(house: House, line: Line) -> bool:
     return line.kind == "charge" and house.folios[line.folio].is_open and len(others) > 1
 
 
+_SHARERS = st.integers(2, 4) | st.lists(st.integers(1, 3), min_size=2, max_size=3)
 _CURRENCIES = st.sampled_from([None, None, None, None, "CHF"])
 
 
@@ -299,6 +304,26 @@ class MoneyRules(Driver):
         house = self.house(hotel, "folios", _is_open)
         key = self.pick(house, "folios", folio, _is_open)
         self.run(house, pay(house, key, amount, currency=currency), manner)
+
+    @driving(op.record_payment)
+    @when("folios", _is_owed)
+    @rule(hotel=HOTELS, folio=PICKS, among=_SHARERS)
+    def share_the_bill(self, hotel: int, folio: int, among: int | list[int]) -> None:
+        """Have several people pay a bill, in equal parts or by weight: then nothing is owed."""
+        house = self.house(hotel, "folios", _is_owed)
+        key = self.pick(house, "folios", folio % 20, _is_owed)
+        known = house.folios.get(key)
+        if known is None or not _is_owed(house, known):
+            return
+        owed = Money(known.balance, house.currency)
+        parts = owed.split(among) if isinstance(among, int) else owed.allocate(among)
+        for part in parts:
+            if part.minor:
+                self.run(house, pay(house, key, part.minor))
+        assert not known.balance, f"{owed} was shared, and {known.balance} of it is left: {parts}"
+
+    # All rules are equally likely, and half of these cases have no remainder.
+    share_another = share_the_bill
 
     @driving(op.grant_allowance)
     @when("lines", _is("charge"))

@@ -13,9 +13,9 @@ from hotelcore import operations as op
 from hotelcore.access import Role
 from hotelcore.testing.machine.commands import MANNERS, Command, Manner, against
 from hotelcore.testing.machine.driving import HOTELS, PICKS, Driver, driving, when
-from hotelcore.testing.machine.endings import give_up
+from hotelcore.testing.machine.endings import cancel, give_up
 from hotelcore.testing.machine.houses import DAY, Booking, House, Key, Room, Task
-from hotelcore.testing.machine.money import pay
+from hotelcore.testing.machine.money import close_folio, open_folio, pay
 from hotelcore.testing.machine.reservations import (
     book,
     give_room,
@@ -303,6 +303,56 @@ class StayRules(Driver):
         if house.day >= house.local_date():
             self.pass_time(timedelta(days=1))
         self.run(house, close_day(house, house.day))
+
+    @driving(op.close_business_day)
+    @rule(hotel=HOTELS, early=st.booleans())
+    def end_the_day_after_all(self, hotel: int, early: bool) -> None:
+        """Close the business day; where something stops it, remove that and close it again."""
+        house = self.houses[hotel]
+        if not early and house.day >= house.local_date():
+            self.pass_time(timedelta(days=1))
+        self.close_at_last(house)
+
+    @driving(op.create_booking_with_folio, op.check_in_guest, op.close_folio)
+    @rule(hotel=HOTELS, of=PICKS, nights=st.integers(1, 2))
+    def end_the_day_without_a_bill(self, hotel: int, of: int, nights: int) -> None:
+        """Have a guest in house whose bill is closed: the day waits for a new one."""
+        house = self.houses[hotel]
+        guest = self.pick(house, "guests", 0, lambda _, erased: not erased)
+        room_type = self.pick(house, "types", of % 20)
+        made = self.run(house, book(house, guest, room_type, 0, nights, force=True))
+        if made is not None and self.run(house, check_in(house, made[0].id.hex)) is not None:
+            self.run(house, close_folio(house, made[1].id.hex))
+            self.close_at_last(house)
+
+    # All rules are equally likely, and what stops a day is worth another.
+    end_the_day_at_last = end_the_day_after_all
+    end_the_day_unbilled = end_the_day_without_a_bill
+
+    def close_at_last(self, house: House) -> None:
+        """Close the business day; while something stops it, remove that and try again."""
+        day = house.day
+        for remedy in (None, self._let_it_end, self._empty_the_desk, self._open_bills):
+            if remedy is not None:
+                remedy(house, day)
+            if self.run(house, close_day(house, day)) is not None:
+                return
+        raise AssertionError(f"nothing lets {day} be closed in hotel {house.place}")
+
+    def _let_it_end(self, house: House, day: date) -> None:
+        if day >= house.local_date():
+            self.pass_time(timedelta(days=1))
+
+    def _empty_the_desk(self, house: House, day: date) -> None:
+        for booking in _in_order(house, "confirmed", lambda b: b.arrival <= day):
+            self.run(house, cancel(house, booking.key))
+        for booking in _in_order(house, "in_house", lambda b: b.departure <= day):
+            self.run(house, check_out(house, booking.key, unsettled=True))
+
+    def _open_bills(self, house: House, _: date) -> None:
+        for booking in _charged_tonight(house, []):
+            if not house.open_folios(booking.key):
+                self.run(house, open_folio(house, booking.key, None))
 
     @rule(hours=st.integers(1, 30))
     def wait(self, hours: int) -> None:

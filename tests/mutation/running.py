@@ -1,0 +1,131 @@
+"""Makes many small changes in one package of the library and counts those that a test notices.
+
+``python -m tests.mutation.running domain`` mutates ``hotelcore.domain`` and runs ``tests/domain``
+against each change, ``operations`` likewise; names of mutants behind it choose some. It works in
+the folder ``mutants``, goes on where it stopped, and prints a score for each module at the end.
+
+mutmut leaves every decorated function as it is, and here the operations themselves and all
+properties are decorated. Those decorators that only wrap are therefore kept outside: what is
+exchanged for a mutant is the plain function within.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+# mutmut and libcst are in a dependency group of their own, which the type checkers do not need.
+cst: Any = import_module("libcst")
+configuration: Any = import_module("mutmut.configuration")
+mutating: Any = import_module("mutmut.mutation.file_mutation")
+
+_TESTS = {"domain": ["tests/domain"], "operations": ["tests/operations"]}
+_CHOICE = {"domain": "not race", "operations": "not race and not long"}
+_WRAPPING = {"property", "operation", "checked"}
+# What mutmut's exit codes stand for; a test that runs far too long has noticed something too.
+_SAID: dict[int | None, str] = {
+    None: "not run",
+    0: "survived",
+    1: "killed",
+    3: "killed",
+    5: "without a test",
+    33: "without a test",
+    -24: "timeout",
+    24: "timeout",
+    36: "timeout",
+    152: "timeout",
+    255: "timeout",
+}
+
+
+# -- decorated functions too -------------------------------------------------------------------
+
+
+def _name_of(decorator: Any) -> str:  # Any: a node of libcst, here and below
+    called = decorator.decorator
+    named = called.func if isinstance(called, cst.Call) else called
+    return named.value if isinstance(named, cst.Name) else ""
+
+
+def _only_wrapped(node: Any) -> bool:
+    return (
+        isinstance(node, cst.FunctionDef)
+        and bool(node.decorators)
+        and all(_name_of(decorator) in _WRAPPING for decorator in node.decorators)
+    )
+
+
+def mutate_within_decorators() -> None:
+    """Have mutmut mutate the functions that are only wrapped by their decorators."""
+    skipped = mutating.MutationVisitor._skip_node_and_children
+    arranged = mutating.function_trampoline_arrangement
+
+    def skip(visitor: Any, node: Any) -> Any:
+        return skipped(visitor, node.with_changes(decorators=[]) if _only_wrapped(node) else node)
+
+    def arrange(function: Any, mutants: Any, class_name: str | None) -> Any:
+        if not _only_wrapped(function):
+            return arranged(function, mutants, class_name)
+        plain = function.with_changes(decorators=[])
+        declared, (outer, *copies), assigned, names = arranged(plain, mutants, class_name)
+        outer = outer.with_changes(decorators=[*function.decorators, *outer.decorators])
+        return declared, [outer, *copies], assigned, names
+
+    mutating.MutationVisitor._skip_node_and_children = skip
+    mutating.function_trampoline_arrangement = arrange
+
+
+# -- the run -----------------------------------------------------------------------------------
+
+
+def _choose(package: str) -> None:
+    settings = configuration.config()
+    settings.only_mutate = [f"src/hotelcore/{package}/*.py"]
+    settings.pytest_add_cli_args_test_selection = _TESTS[package]
+    settings.pytest_add_cli_args = [*settings.pytest_add_cli_args, "-m", _CHOICE[package]]
+
+
+def scores(package: str) -> Iterator[tuple[str, Counter[str]]]:
+    """Give each module with the number of its mutants by what came of them."""
+    for path in sorted(Path("mutants/src/hotelcore", package).glob("*.py.meta")):
+        codes = json.loads(path.read_text())["exit_code_by_key"].values()
+        yield (
+            path.name.removesuffix(".py.meta"),
+            Counter(_SAID.get(code, "broken") for code in codes),
+        )
+
+
+def _tell(package: str) -> None:
+    whole: Counter[str] = Counter()
+    for module, found in (*scores(package), ("all", whole)):
+        if module != "all":
+            whole += found
+        run = found.total() - found["not run"]
+        noticed = found["killed"] + found["timeout"]
+        share = f"{noticed / run:6.1%}" if run else "     -"
+        rest = ", ".join(f"{number} {what}" for what, number in sorted(found.items()))
+        sys.stdout.write(f"{module:14} {share} of {run:4}  ({rest})\n")
+
+
+def main(package: str, *names: str) -> None:
+    """Mutate a package, all of it or the named mutants, and tell the scores."""
+    mutate_within_decorators()
+    _choose(package)
+    run: Any = import_module("mutmut.__main__")._run
+    try:
+        run(names, 1)
+    finally:
+        _tell(package)
+
+
+if __name__ == "__main__":
+    arguments: Sequence[str] = sys.argv[1:]
+    if arguments[0] == "scores":
+        _tell(arguments[1])
+    else:
+        main(*arguments)
