@@ -25,7 +25,9 @@ NARROW = Policy(
 class TestTheStandardPolicy(PolicyContract):
     """The library's own policy."""
 
-    @pytest.fixture(params=[POLICY, HOUSE, NARROW, Policy({})], ids=str)
+    @pytest.fixture(
+        params=[POLICY, HOUSE, NARROW, Policy({})], ids=["ours", "with more", "narrowed", "empty"]
+    )
     def policy(self, request: pytest.FixtureRequest) -> Policy:
         """Return the standard policy, and some that a host may make of its roles."""
         found: Policy = request.param
