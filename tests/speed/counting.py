@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import IO, Any, TypeAlias
 
 from attrs import frozen
-from sqlalchemy import event
+from sqlalchemy import event, make_url
 
 from hotelcore import HotelCore, Stay
 from hotelcore.clock import SystemClock
@@ -34,7 +34,7 @@ FILE = Path(__file__).with_name("counts.csv")
 """How many statements and round trips each operation and question costs, by database."""
 
 # psycopg prepares what it sees often, which costs a round trip of its own at some later call.
-_PREPARE_NOTHING = "?prepare_threshold=none"
+_PREPARE_NOTHING = {"prepare_threshold": "none"}
 
 Costs: TypeAlias = dict[str, int]
 
@@ -136,7 +136,8 @@ def metered(url: str) -> Generator[Meter]:
             connection.pgconn.trace(file.fileno())
 
     if url.startswith("postgresql"):
-        url += _PREPARE_NOTHING
+        quiet = make_url(url).update_query_dict(_PREPARE_NOTHING)
+        url = quiet.render_as_string(hide_password=False)
     with tempfile.TemporaryFile() as file, closing(_core(url)) as core:
         event.listen(core.engine, "before_cursor_execute", note)
         event.listen(core.engine, "connect", trace)

@@ -36,20 +36,19 @@ def send(
     says that ``parameters`` are those of many calls. Raises what SQLAlchemy makes of the driver's
     errors.
     """
-    cursor = _cursor(connection, plain=parameters is None)
-    watched = bool(connection.dispatch.before_cursor_execute)
+    plain = parameters is None
+    cursor = _cursor(connection, plain=plain)
+    shown = {} if plain else parameters
     context = SimpleNamespace(execution_options={}, compiled=None)
     try:
-        if watched:
+        if connection.dispatch.before_cursor_execute:
             for tell in connection.dispatch.before_cursor_execute:
-                text, parameters = tell(connection, cursor, text, parameters, context, many)
+                text, shown = tell(connection, cursor, text, shown, context, many)
         if connection._echo:
             connection._log_info(text)
-        (cursor.executemany if many else cursor.execute)(text, parameters)
+        (cursor.executemany if many else cursor.execute)(text, None if plain else shown)
         if connection.dispatch.after_cursor_execute:
-            connection.dispatch.after_cursor_execute(
-                connection, cursor, text, parameters, context, many
-            )
+            connection.dispatch.after_cursor_execute(connection, cursor, text, shown, context, many)
         taken = taking(cursor)
     except BaseException as error:  # noqa: BLE001  # raised again, as SQLAlchemy's
         # Only with a text would it wrap what is no error of the driver's: a listener's own.
