@@ -39,7 +39,7 @@ class Place(Protocol):
         """Make a copy of a database that nobody is connected to."""
         ...
 
-    def queue(self, url: URL) -> Queue:
+    def queue(self, url: URL, /) -> Queue:
         """Return where those wait who work on a database for whoever is connected to it now."""
         ...
 
@@ -81,7 +81,7 @@ class Files:
         shutil.copyfile(str(original.database), str(copy.database))
         return copy
 
-    def queue(self, _: URL) -> Queue:
+    def queue(self, _: URL, /) -> Queue:
         """Return our own queue: SQLite works in our thread."""
         return Queue()
 
@@ -102,7 +102,7 @@ class Server:
         """Create a database after the model of another."""
         return self._create(str(original.database))
 
-    def queue(self, url: URL) -> Queue:
+    def queue(self, url: URL, /) -> Queue:
         """Return the queue of the server's processes and of ours."""
         with psycopg.connect(conninfo(url)) as connection:
             found = connection.execute(_PROCESSES).fetchall()

@@ -8,11 +8,9 @@ from sqlalchemy import JSON, BigInteger, Date, DateTime, LargeBinary, MetaData, 
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.types import TypeEngine
 
-from hotelcore.sql import creation, schema
+from hotelcore.sql import schema
 
 __all__ = ["TABLES"]
-
-assert creation.SUBJECTS  # imported, they have put all tables into the register
 
 # Any: the types of columns have nothing more in common.
 _INSTANT = BigInteger().with_variant(DateTime(timezone=True), "postgresql")

@@ -20,6 +20,7 @@ from benchmarks.rounds import Work
 __all__ = ["DjangoOrm"]
 
 # `Any` in this module: models are made at run time, and have no types either.
+_atomic: Any = transaction.atomic
 
 
 class DjangoOrm:
@@ -81,7 +82,7 @@ class DjangoOrm:
         """Sell the nights and create the objects."""
 
         def work() -> None:
-            with transaction.atomic():
+            with _atomic():
                 self._sell(order.stay, 1)
                 self._create(order.rows)
                 self._audit(order.rows)
@@ -92,7 +93,7 @@ class DjangoOrm:
         """Get the booking locked, save what changed, create the objects."""
 
         def work() -> None:
-            with transaction.atomic():
+            with _atomic():
                 locked = self._of("hc_booking").select_for_update()
                 booking = locked.get(id=arrival.booking_id)
                 for name, value in arrival.changes.items():
@@ -107,7 +108,7 @@ class DjangoOrm:
         """Take the rooms, change each, update and create in bulk."""
 
         def work() -> None:
-            with transaction.atomic():
+            with _atomic():
                 rooms = list(self._of("hc_room").filter(id__in=cleaning.room_ids))
                 for room in rooms:
                     room.condition, room.version = cleaning.condition.value, room.version + 1
@@ -122,7 +123,7 @@ class DjangoOrm:
         wanted = list(takeover.fingerprints)
 
         def work() -> int:
-            with transaction.atomic():
+            with _atomic():
                 known = self._of("hc_external_mapping").filter(
                     resource="booking", external_id__in=wanted
                 )

@@ -33,6 +33,7 @@ from sqlalchemy import (
     update,
 )
 from sqlalchemy.exc import DBAPIError
+from sqlalchemy.sql.dml import UpdateBase
 
 from hotelcore.clock import SystemClock
 from hotelcore.domain.bookings import Booking
@@ -102,7 +103,7 @@ def test_a_statement_answers_as_through_sqlalchemy(
         run = statements_on(connection, OURS)
         if returns_rows(statement):
             return sorted(map(str, run.all(statement, tuple)))
-        return run.write(statement)
+        return run.write(cast("UpdateBase", statement))
 
     def left_by(work: Callable[[Connection], object]) -> tuple[object, Sequence[object]]:
         with memory.connect() as connection, connection.begin() as transaction:
@@ -133,7 +134,9 @@ def returns_rows(statement: Statement) -> bool:
 def statements_on(connection: Connection, hotel_id: object) -> Statements:
     """Return the seam for a hotel over an open transaction."""
     deadline = Deadline.start(SystemClock(), Limits(), cast("HotelId", hotel_id))
-    return Statements(connection, hotel_id, deadline, read_only=False, names=TableNames())
+    return Statements(
+        connection, cast("HotelId", hotel_id), deadline, read_only=False, names=TableNames()
+    )
 
 
 def test_what_is_built_anew_keeps_its_own_values(house: SmallHotel) -> None:

@@ -8,11 +8,10 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta
 from enum import StrEnum
 from functools import lru_cache
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 from uuid import UUID, SafeUUID
 
 from attrs import frozen
@@ -43,6 +42,9 @@ from hotelcore import vault, wire
 from hotelcore.domain.fields import Attributes, check_day
 from hotelcore.errors import InvalidInput
 from hotelcore.text import clean_text
+
+if TYPE_CHECKING:
+    from sqlalchemy.sql.type_api import _ResultProcessorType
 
 __all__ = [
     "METADATA",
@@ -112,20 +114,20 @@ class Id(TypeDecorator[UUID]):
 
     def result_processor(
         self, dialect: Dialect, coltype: object
-    ) -> Callable[[Any], UUID | None] | None:
+    ) -> _ResultProcessorType[UUID] | None:
         """Read digits; psycopg reads a UUID by itself."""
         return _uuid_of if dialect.name == "sqlite" else None
 
 
-def _uuid_of(digits: str | None) -> UUID | None:
+def _uuid_of(value: str | None) -> UUID | None:
     """Build a UUID of 32 hexadecimal digits, which is most of the work of reading a list.
 
     UUID's own initialiser also takes six other forms and checks them all.
     """
-    if digits is None:
+    if value is None:
         return None
     made = object.__new__(UUID)
-    object.__setattr__(made, "int", int(digits, 16))
+    object.__setattr__(made, "int", int(value, 16))
     object.__setattr__(made, "is_safe", SafeUUID.unknown)
     return made
 
@@ -217,7 +219,9 @@ class AttributesJson(TypeDecorator[Attributes]):
         """Store a plain JSON object."""
         return wire.encode(value or {})
 
-    def result_processor(self, dialect: Dialect, coltype: object) -> Callable[[Any], Attributes]:
+    def result_processor(
+        self, dialect: Dialect, coltype: object
+    ) -> _ResultProcessorType[Attributes] | None:
         """Freeze what was stored; most entities have no such fields and share what says so."""
         load = json.loads if dialect.name == "sqlite" else _as_it_is
 
