@@ -136,6 +136,7 @@ RUNNING = {"execute", "exec_driver_sql", "scalar", "scalars", "stream", "cursor"
 
 ALLOWED = {
     "sql/statements.py": "the seam",
+    "sql/driver.py": "sends what the seam gives it",
     "sql/limits.py": "a transaction's own settings, which are in no table",
     "sql/creation.py": "makes tables, and reads the version, which is no hotel's",
     "sql/lint.py": "reads the catalogue",
@@ -150,18 +151,20 @@ ALLOWED = {
     "transports/redis.py": "sends to Redis",
     "testing/faulty_psycopg.py": "is a driver",
     "testing/faulty_sqlite.py": "is a driver",
-    "testing/machine/stage.py": "empties a database of the tests",
+    "testing/machine/places.py": "empties a database of the tests",
 }
 """Who else than the seam runs statements, and why."""
 
 
 def runs_statements(file: Path) -> bool:
-    """Tell whether a module sends a statement by itself."""
-    return any(
+    """Tell whether a module sends a statement by itself, or by the function that does."""
+    nodes = list(ast.walk(ast.parse(file.read_text(encoding="utf-8"))))
+    imported = {node.module for node in nodes if isinstance(node, ast.ImportFrom)}
+    return "hotelcore.sql.driver" in imported or any(
         isinstance(node, ast.Call)
         and isinstance(node.func, ast.Attribute)
         and node.func.attr in RUNNING
-        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8")))
+        for node in nodes
     )
 
 

@@ -258,8 +258,9 @@ class Counting(SpaVisits):
     def page(self, *, after: str | None, limit: int) -> Page[SpaVisit]:
         begin = int(after or 0)
         newest = ALL.order_by(VISIT.c.id.desc())
-        found = self.run.all(newest.limit(limit).offset(begin), visit_of)
-        return Page(tuple(found), str(begin + limit) if len(found) == limit else None)
+        found = self.run.all(newest.limit(limit + 1).offset(begin), visit_of)
+        more = len(found) > limit
+        return Page(tuple(found[:limit]), str(begin + limit) if more else None)
 
 
 class Common(SpaVisits):

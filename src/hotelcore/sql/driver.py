@@ -54,7 +54,7 @@ def send(
         # Only with a text would it wrap what is no error of the driver's: a listener's own.
         said = text if isinstance(error, connection.dialect.loaded_dbapi.Error) else None
         connection._handle_dbapi_exception(error, said, None, cursor, None)
-    cursor.close()
+    connection._safe_close_cursor(cursor)
     return taken
 
 

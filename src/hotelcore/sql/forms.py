@@ -34,6 +34,7 @@ T = TypeVar("T")
 AnyRow: TypeAlias = Any
 """A row with named columns, a named tuple, from which its record is built."""
 Parameters: TypeAlias = Mapping[str, Any]
+"""The values of one call of a statement, by the names of its parameters."""
 Build: TypeAlias = Callable[[AnyRow], T]
 Processor: TypeAlias = Callable[[Any], Any]
 Description: TypeAlias = Sequence[Sequence[Any]]
