@@ -25,7 +25,8 @@ configuration: Any = import_module("mutmut.configuration")
 mutating: Any = import_module("mutmut.mutation.file_mutation")
 
 _TESTS = {"domain": ["tests/domain"], "operations": ["tests/operations"]}
-_CHOICE = {"domain": "not race", "operations": "not race and not long"}
+# One database is enough to see what an operation does, and SQLite is the faster one.
+_QUICK = ("-m", "not race and not long", "-k", "not postgresql")
 _WRAPPING = {"property", "operation", "checked"}
 # What mutmut's exit codes stand for; a test that runs far too long has noticed something too.
 _SAID: dict[int | None, str] = {
@@ -87,7 +88,7 @@ def _choose(package: str) -> None:
     settings = configuration.config()
     settings.only_mutate = [f"src/hotelcore/{package}/*.py"]
     settings.pytest_add_cli_args_test_selection = _TESTS[package]
-    settings.pytest_add_cli_args = [*settings.pytest_add_cli_args, "-m", _CHOICE[package]]
+    settings.pytest_add_cli_args = [*settings.pytest_add_cli_args, *_QUICK]
 
 
 def scores(package: str) -> Iterator[tuple[str, Counter[str]]]:
