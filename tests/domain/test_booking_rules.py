@@ -197,6 +197,17 @@ def test_a_fee_lies_between_nothing_and_the_total(
         assert 0 <= fee.minor <= max(total, 0)
 
 
+@given(st.sampled_from(FeeKind), st.integers(0, 10_000), st.integers(0, 500), st.integers(0, 900))
+def test_a_fee_is_a_share_of_what_it_is_reckoned_from(
+    kind: FeeKind, share: int, first: int, total: int
+) -> None:
+    """Half a unit at most lies between the fee and the exact share, unless the total is less."""
+    fee = Fee(kind=kind, basis_points=share).of(Money(first, "EUR"), Money(total, "EUR"))
+    base = {FeeKind.NONE: 0, FeeKind.FIRST_NIGHT: first, FeeKind.SHARE: total}[kind]
+    assert fee.minor == total or abs(fee.minor * 10_000 - base * share) <= 5_000
+    assert fee.minor < total or base * share >= total * 10_000 - 5_000
+
+
 @given(prices, st.integers(0, 10), st.integers(0, 20))
 def test_a_cancellation_in_time_is_free(
     nightly: tuple[Money, ...], free_days: int, ahead: int
@@ -367,6 +378,13 @@ def test_a_line_with_a_wrong_sign_or_no_original_is_refused(
     """Credits are negative, debits positive, and a reversal names what it reverses."""
     with pytest.raises(InvalidInput):
         line(kind, minor, refers_to)
+
+
+def test_the_least_amounts_are_taken() -> None:
+    """A line may be of nothing, and the smallest unit of a payment may be given back."""
+    for kind in (LineKind.CHARGE, LineKind.PAYMENT, LineKind.ALLOWANCE):
+        assert not line(kind, 0).amount
+    assert refund_of(line(LineKind.PAYMENT, -1), (), Money(1, "EUR")) == Money(1, "EUR")
 
 
 @given(st.sampled_from(TaskKind), st.sampled_from(RoomCondition))

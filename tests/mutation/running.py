@@ -2,7 +2,8 @@
 
 ``python -m tests.mutation.running domain`` mutates ``hotelcore.domain`` and runs ``tests/domain``
 against each change, ``operations`` likewise; names of mutants behind it choose some. It works in
-the folder ``mutants``, goes on where it stopped, and prints a score for each module at the end.
+the folder ``mutants``, goes on where it stopped with the same package, and prints a score for each
+module at the end.
 
 mutmut leaves every decorated function as it is, and here the operations themselves and all
 properties are decorated. Those decorators that only wrap are therefore kept outside: what is
@@ -12,6 +13,7 @@ exchanged for a mutant is the plain function within.
 from __future__ import annotations
 
 import json
+import shutil
 import sys
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -24,8 +26,10 @@ cst: Any = import_module("libcst")
 configuration: Any = import_module("mutmut.configuration")
 mutating: Any = import_module("mutmut.mutation.file_mutation")
 
+_FOLDER = Path("mutants")  # which mutmut chooses
 _TESTS = {"domain": ["tests/domain"], "operations": ["tests/operations"]}
-_CHOICE = {"domain": "not race", "operations": "not race and not long"}
+# One database is enough to see what an operation does, and SQLite is the faster one.
+_QUICK = ("-m", "not race and not long", "-k", "not postgresql")
 _WRAPPING = {"property", "operation", "checked"}
 # What mutmut's exit codes stand for; a test that runs far too long has noticed something too.
 _SAID: dict[int | None, str] = {
@@ -83,16 +87,25 @@ def mutate_within_decorators() -> None:
 # -- the run -----------------------------------------------------------------------------------
 
 
+def _begin_anew_for(package: str) -> None:
+    """Empty the folder if it is another package's: mutmut would take its files for mutated."""
+    last = _FOLDER / "package.txt"
+    if not last.is_file() or last.read_text() != package:
+        shutil.rmtree(_FOLDER, ignore_errors=True)
+        _FOLDER.mkdir()
+        last.write_text(package)
+
+
 def _choose(package: str) -> None:
     settings = configuration.config()
     settings.only_mutate = [f"src/hotelcore/{package}/*.py"]
     settings.pytest_add_cli_args_test_selection = _TESTS[package]
-    settings.pytest_add_cli_args = [*settings.pytest_add_cli_args, "-m", _CHOICE[package]]
+    settings.pytest_add_cli_args = [*settings.pytest_add_cli_args, *_QUICK]
 
 
 def scores(package: str) -> Iterator[tuple[str, Counter[str]]]:
     """Give each module with the number of its mutants by what came of them."""
-    for path in sorted(Path("mutants/src/hotelcore", package).glob("*.py.meta")):
+    for path in sorted((_FOLDER / "src/hotelcore" / package).glob("*.py.meta")):
         codes = json.loads(path.read_text())["exit_code_by_key"].values()
         yield (
             path.name.removesuffix(".py.meta"),
@@ -114,6 +127,7 @@ def _tell(package: str) -> None:
 
 def main(package: str, *names: str) -> None:
     """Mutate a package, all of it or the named mutants, and tell the scores."""
+    _begin_anew_for(package)
     mutate_within_decorators()
     _choose(package)
     run: Any = import_module("mutmut.__main__")._run
