@@ -29,7 +29,11 @@ class Stage:
         self.clock = FixedClock(_SOME_DAY)
         self._loop = asyncio.Runner()  # makes its loop when something is to be awaited
         cores = (make_core(self.clock) for _ in range(1 + _HOTELS))
-        self.shared, *self.twins = places_made(cores, self._loop)
+        try:
+            self.shared, *self.twins = places_made(cores, self._loop)
+        except BaseException:
+            self._loop.close()  # there is no stage that anybody could leave
+            raise
         self.heard: Counter[UUID] = Counter()
         self.last: list[str] = []
         self.early: list[str] = []
