@@ -309,8 +309,8 @@ CASES: list[Case[type[Memory]]] = [
     ("test_what_was_sent_arrives_as_it_was", Rewriting, "The payload of .* arrived as another"),
     ("test_the_events_of_a_record_keep_their_order", Newest, r"in the order \["),
     ("test_what_was_acknowledged_is_stored", Buffering, "20 events did not come .* closed"),
-    ("test_events_wait_for_their_group", Fleeting, "9 events did not come"),
-    ("test_a_batch_may_be_sent_again", Unique, "3 events did not come"),
+    ("test_events_wait_for_their_group", Fleeting, r"\d+ events did not come"),
+    ("test_a_batch_may_be_sent_again", Unique, r"\d+ events did not come"),
     ("test_what_was_not_acknowledged_comes_again", Forgiving, "3 events .* its first call"),
     ("test_what_was_acknowledged_does_not_come_again", Repeating, "3 of 3 acknowledged events"),
     ("test_stopping_lets_a_running_call_finish", Hurried, "returned while the call was running"),
@@ -326,7 +326,7 @@ CASES: list[Case[type[Memory]]] = [
 class Impatient(TransportContract):
     """The contract, for brokers that need no time."""
 
-    patience = 0.5
+    patience = 1.5
 
 
 @pytest.mark.parametrize(("check", "broken", "seen"), CASES)
