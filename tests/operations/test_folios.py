@@ -383,6 +383,76 @@ def test_a_line_is_of_the_business_date_whatever_its_service_date(
     assert hotel.lines(folio.id) == (line,)
 
 
+def test_a_line_keeps_its_words_and_its_day(hotel: SmallHotel) -> None:
+    """Descriptions and the day of the service go along with what is moved, lowered or voided."""
+    booking, folio = hotel.book()
+    company = hotel.desk().run(op.open_folio, booking_id=booking.id)
+    desk, yesterday = hotel.desk(), TODAY - DAY
+    plain = desk.run(op.post_charge_to_folio, folio_id=folio.id, code="bar", amount=eur(1))
+    charge = desk.run(
+        op.post_charge_to_folio,
+        folio_id=folio.id,
+        code="bar",
+        amount=eur(9),
+        description="two coffees",
+        service_date=yesterday,
+    )
+    pay, paid = op.record_payment, eur(1)
+    payment = desk.run(pay, folio_id=folio.id, amount=paid, method="cash", description="in coins")
+    silent = desk.run(pay, folio_id=folio.id, amount=paid, method="m" * 50)
+    assert [it.description for it in (plain, charge, payment, silent)] == [
+        "",
+        "two coffees",
+        "in coins",
+        "",
+    ]
+    why = "w" * 500
+    lower = desk.run(op.grant_allowance, line_id=charge.id, amount=eur(2), reason=why)
+    assert (lower.description, lower.service_date) == (why, yesterday)
+    back = desk.run(op.void_charge, line_id=lower.id, reason="too much")
+    assert (back.description, back.service_date) == ("too much", yesterday)
+    left, entered = desk.run(op.move_charge, line_id=charge.id, to_folio_id=company.id)
+    assert (left.description, left.service_date) == (f"moved to folio {company.id}", yesterday)
+    assert (entered.description, entered.service_date) == ("two coffees", yesterday)
+
+
+def test_a_refusal_of_the_desk_says_why(hotel: SmallHotel) -> None:
+    """Each names the argument or the rule, and what to do."""
+    booking, folio = hotel.book()
+    company = hotel.desk().run(op.open_folio, booking_id=booking.id)
+    desk, charge = hotel.desk(), hotel.charge(folio.id, 900)
+    payment = desk.run(op.record_payment, folio_id=folio.id, amount=eur(5), method="cash")
+    desk.run(op.grant_allowance, line_id=charge.id, amount=eur(1), reason="cold")
+    move, void, pay = op.move_charge, op.void_charge, op.record_payment
+    lowered = "allowances or refunds refer to the line: void those first"
+    refusals: list[tuple[Callable[[], object], str]] = [
+        (
+            lambda: desk.run(void, line_id=payment.id, reason="x"),
+            "money that moved is not voided: refund a payment, pay a refund anew",
+        ),
+        (lambda: desk.run(void, line_id=charge.id, reason="x"), lowered),
+        (lambda: desk.run(move, line_id=charge.id, to_folio_id=company.id), lowered),
+        (
+            lambda: desk.run(move, line_id=payment.id, to_folio_id=company.id),
+            "only a charge moves to another folio, and this line is none",
+        ),
+        (
+            lambda: desk.run(move, line_id=charge.id, to_folio_id=folio.id),
+            "to_folio_id: must be another folio than the charge's own",
+        ),
+        (
+            lambda: desk.run(pay, folio_id=folio.id, amount=eur(1), method="m" * 51),
+            "method: must have at most 50 characters",
+        ),
+        (
+            lambda: desk.run(void, line_id=charge.id, reason="w" * 501),
+            "reason: must have at most 500 characters",
+        ),
+    ]
+    for refused, text in refusals:
+        assert str(refusal(refused)) == text
+
+
 @pytest.mark.parametrize("price", [12_345, 0, -700])
 def test_a_room_charge_moves_like_any_other(hotel: SmallHotel, price: int) -> None:
     """Also one of a night sold for nothing or below, to a folio of the booking or of another."""
