@@ -124,7 +124,8 @@ class MemoryConsumer:
 
     def acknowledge(self) -> None:
         with self.broker.news:
-            self.waiting.popleft()
+            if self.waiting:  # a broken broker may have forgotten meanwhile
+                self.waiting.popleft()
 
     def stop(self) -> None:
         self.stopped = True
