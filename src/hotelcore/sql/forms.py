@@ -224,7 +224,7 @@ def written_by(statement: Executable) -> frozenset[str]:
 
 def _processors(compiled: SQLCompiler) -> Mapping[str, Processor]:
     # It would be a sequence for a tuple, and each element of one has a place of its own.
-    return compiled._bind_processors  # type: ignore[return-value]
+    return compiled._bind_processors  # type: ignore[return-value]  # for the reason above
 
 
 def _given(compiled: SQLCompiler) -> Iterator[tuple[BindParameter[Any], str]]:
