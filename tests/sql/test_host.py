@@ -8,13 +8,30 @@ from typing import Any
 from uuid import UUID
 
 import pytest
-from sqlalchemy import Column, Integer, MetaData, Table, Uuid, delete, select, update
+from sqlalchemy import (
+    Column,
+    Integer,
+    MetaData,
+    Table,
+    TypeDecorator,
+    Uuid,
+    bindparam,
+    delete,
+    select,
+    update,
+)
 from sqlalchemy.sql.dml import UpdateBase
 
 from hotelcore import HotelCore, Permission, new_id
 from hotelcore.access import Role
 from hotelcore.clock import FixedClock
-from hotelcore.errors import InvalidInput, PermissionDenied, ReadOnly, UnboundStatement
+from hotelcore.errors import (
+    DatabaseFailure,
+    InvalidInput,
+    PermissionDenied,
+    ReadOnly,
+    UnboundStatement,
+)
 from hotelcore.lists import AuditFilter
 from hotelcore.operations import operation
 from hotelcore.sql.guests import GUEST
@@ -33,7 +50,21 @@ VISIT = Table(
     Column("minutes", Integer, nullable=False),
 )
 ADD = insert_into(VISIT)
+CANARY = "Zaunkönig-7"
 MINUTES = select(VISIT.c.minutes).where(VISIT.c.hotel_id == acting_hotel())
+
+
+class Minutes(TypeDecorator[int]):
+    """A host's own type, which refuses a text and shows it."""
+
+    impl = Integer
+    cache_ok = True
+
+    def process_bind_param(self, value: Any, _: object) -> Any:  # of whatever type
+        """Refuse a text."""
+        if value == CANARY:
+            raise ValueError(value)
+        return value
 
 
 @pytest.fixture
@@ -170,6 +201,41 @@ def test_a_taken_key_is_told_and_undone(hotels: tuple[SampleHotel, SampleHotel])
     for hotel in hotels:  # the same id in another hotel is nobody's business
         hotel.desk.run(in_a_command, lambda uow: add(uow, 30, visit_id))
     assert minutes_of(there) == [30]
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"id": CANARY, "minutes": 30},
+        {"id": new_id(), "minutes": CANARY},
+        {"id": new_id(), "minutes": 7**70},
+        {"id": new_id(), "minutes": "\ud8007"},
+        {"id": new_id(), "minutes": object()},
+    ],
+)
+def test_a_value_of_another_type_is_not_shown(
+    hotels: tuple[SampleHotel, SampleHotel], values: dict[str, object]
+) -> None:
+    """What neither column nor driver takes is refused in our words, with nothing behind them."""
+    here, _ = hotels
+    statement = ADD.values(minutes=bindparam("minutes", type_=Minutes))
+    with pytest.raises((DatabaseFailure, InvalidInput)) as caught:
+        here.desk.run(in_a_command, lambda uow: statements_of(uow).write(statement, **values))
+    assert CANARY not in str(caught.value)
+    assert caught.value.__cause__ is None
+    behind = caught.value.__context__
+    assert behind is None or not (behind.args or behind.__context__)
+    assert minutes_of(here) == []
+
+
+def test_a_lacking_value_is_named(hotels: tuple[SampleHotel, SampleHotel]) -> None:
+    """A statement without one of its values says which, also where that is a list."""
+    here, _ = hotels
+    among = MINUTES.where(VISIT.c.minutes.in_(bindparam("among", expanding=True)))
+    with here.desk.reading() as uow, pytest.raises(InvalidInput, match="among: is a parameter"):
+        statements_of(uow).all(among, list)
+    with pytest.raises(InvalidInput, match="minutes: is a parameter"):
+        here.desk.run(in_a_command, lambda uow: statements_of(uow).write(ADD, id=new_id()))
 
 
 def test_statements_end_with_their_unit(hotels: tuple[SampleHotel, SampleHotel]) -> None:

@@ -104,8 +104,12 @@ def test_nothing_of_the_drivers_error_is_left(
 def test_sqlalchemys_own_log_shows_no_values(
     database_url: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """A host that lets SQLAlchemy log its statements logs no guests."""
+    """A host that lets SQLAlchemy log statements, also its own on our engine, logs no guests."""
     with caplog.at_level(logging.INFO, "sqlalchemy.engine"), opened(database_url) as hotel:
         hotel.desk.run(register_guest, last_name=CANARY)
+        with hotel.core.engine.connect() as connection:
+            looking = text("SELECT id FROM hc_guest WHERE last_name = :name")
+            assert connection.execute(looking, {"name": CANARY}).one()
     assert "INSERT INTO hc_guest" in caplog.text
+    assert "WHERE last_name" in caplog.text
     assert CANARY not in caplog.text

@@ -39,6 +39,7 @@ def send(
     plain = parameters is None
     cursor = _cursor(connection, plain=plain)
     shown = {} if plain else parameters
+    said = None
     context = SimpleNamespace(execution_options={}, compiled=None)
     try:
         if connection.dispatch.before_cursor_execute:
@@ -46,13 +47,16 @@ def send(
                 text, shown = tell(connection, cursor, text, shown, context, many)
         if connection._echo:
             connection._log_info(text)
+        said = text
         (cursor.executemany if many else cursor.execute)(text, None if plain else shown)
+        said = None
         if connection.dispatch.after_cursor_execute:
             connection.dispatch.after_cursor_execute(connection, cursor, text, shown, context, many)
         taken = taking(cursor)
     except BaseException as error:  # noqa: BLE001  # raised again, as SQLAlchemy's
-        # Only with a text would it wrap what is no error of the driver's: a listener's own.
-        said = text if isinstance(error, connection.dialect.loaded_dbapi.Error) else None
+        # With a text it wraps whatever the driver raises, but not what a listener or builder does.
+        if isinstance(error, connection.dialect.loaded_dbapi.Error):
+            said = text
         connection._handle_dbapi_exception(error, said, None, cursor, None)
     connection._safe_close_cursor(cursor)
     return taken

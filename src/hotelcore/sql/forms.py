@@ -23,6 +23,7 @@ from sqlalchemy.sql.dml import UpdateBase
 from sqlalchemy.sql.elements import ClauseElement
 from sqlalchemy.sql.visitors import iterate
 
+from hotelcore.errors import InvalidInput
 from hotelcore.sql.binding import is_for_every_hotel, must_be_bound
 from hotelcore.sql.building import Entity
 from hotelcore.sql.schema import TableNames
@@ -114,7 +115,10 @@ class Form:
         values = self._completed(values)
         parameters = self._fixed.copy()
         for place, key, process in self._given:
-            value = values[key]
+            try:
+                value = values[key]
+            except KeyError:
+                raise _missing(key) from None
             parameters[place] = value if process is None else process(value)
         return tuple(parameters) if self._shape.compiled.positional else parameters
 
@@ -137,6 +141,9 @@ class _ListForm(Form):
     def sent(self, values: Parameters) -> tuple[str, Any]:
         """Return the text for lists of these lengths, and the parameters."""
         compiled, values = self._shape.compiled, self._completed(values)
+        for _, key, _ in self._given:
+            if key not in values:
+                raise _missing(key)
         given = {**self._fixed, **{name: values[key] for name, key, _ in self._given}}
         state = compiled._process_parameters_for_postcompile(given)
         processors = {**_processors(compiled), **state.processors}
@@ -220,6 +227,10 @@ def written_by(statement: Executable) -> frozenset[str]:
     parts = iterate(statement) if isinstance(statement, ClauseElement) else ()
     tables = (part.table for part in parts if isinstance(part, UpdateBase))
     return frozenset(table.name if isinstance(table, Table) else "" for table in tables)
+
+
+def _missing(key: str) -> InvalidInput:
+    return InvalidInput(key, "is a parameter of the statement: give it a value")
 
 
 def _processors(compiled: SQLCompiler) -> Mapping[str, Processor]:

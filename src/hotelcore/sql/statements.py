@@ -28,7 +28,7 @@ from sqlalchemy import (
     update,
 )
 from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DBAPIError, StatementError
 from sqlalchemy.sql.base import Executable
 from sqlalchemy.sql.dml import UpdateBase
 
@@ -225,8 +225,11 @@ class Statements:
         if len(rows) == 1:
             return self.write(statement, **rows[0])
         form = self._form(statement, rows[0])
-        parameters = [form.parameters({**row, **self._acting}) for row in rows]
-        return self._send(form.text, parameters, lambda cursor: _row_count(cursor, form), many=True)
+
+        def sent() -> tuple[str, Any]:
+            return form.text, [form.parameters({**row, **self._acting}) for row in rows]
+
+        return self._send(sent, lambda cursor: _row_count(cursor, form), many=True)
 
     def refuse_if_read_only(self) -> None:
         """Raise `ReadOnly` in a reading unit, where there is nothing to write or to undo."""
@@ -249,9 +252,10 @@ class Statements:
 
     def _execute(self, statement: Executable, values: Parameters, taking: _Taking[T]) -> T:
         form = self._form(statement, values)
-        text, parameters = form.sent({**values, **self._acting})
         # Taken before the deadline is left, since SQLite executes while it is fetched from.
-        return self._send(text, parameters, lambda cursor: taking(cursor, form))
+        return self._send(
+            lambda: form.sent({**values, **self._acting}), lambda cursor: taking(cursor, form)
+        )
 
     def _form(self, statement: Executable, values: Parameters) -> Form:
         """Return the form of a statement that may run here and now."""
@@ -266,9 +270,13 @@ class Statements:
         return form
 
     def _send(
-        self, text: str, parameters: object, taking: Callable[[Any], T], *, many: bool = False
+        self, sent: Callable[[], tuple[str, Any]], taking: Callable[[Any], T], *, many: bool = False
     ) -> T:
         with translated(self._deadline.limits):
+            try:
+                text, parameters = sent()
+            except Exception as error:  # noqa: BLE001  # a column's type may raise any
+                raise StatementError("no parameter", None, None, error) from None
             self._deadline.enforce(self._connection)
             return send(self._connection, text, parameters, taking, many=many)
 
