@@ -18,7 +18,7 @@ import attrs
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from sqlalchemy import Uuid, bindparam, text
+from sqlalchemy import Uuid, bindparam, func, select, text
 
 from hotelcore import Actor, HotelCore, Permission, Role, new_id
 from hotelcore.access import POLICY
@@ -52,6 +52,9 @@ from hotelcore.operations import (
     register_guest,
 )
 from hotelcore.operations.declaring import permission_of
+from hotelcore.sql.guests import GUEST
+from hotelcore.sql.host import statements_of
+from hotelcore.sql.statements import acting_hotel
 from hotelcore.unit_of_work import UnitOfWork
 from tests.hindrances import linger, locked_by_a_process
 from tests.postgres_server import administration
@@ -371,7 +374,9 @@ def test_the_server_knows_that_a_unit_only_reads(hotel: SmallHotel) -> None:
         assert uow.guests.get(hotel.guest_id).id == hotel.guest_id
         connection = uow._run._connection  # type: ignore[attr-defined]  # inner parts
         if connection.dialect.name == "postgresql":
-            assert connection.exec_driver_sql("SHOW transaction_read_only").scalar() == "on"
+            looking = select(func.current_setting("transaction_read_only"), GUEST.c.hotel_id)
+            mode = looking.where(GUEST.c.hotel_id == acting_hotel())
+            assert statements_of(uow).first(mode, lambda row: row[0]) == "on"
         else:
             assert not connection.connection.driver_connection.in_transaction
 

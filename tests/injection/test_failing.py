@@ -136,7 +136,7 @@ class BreakingHook:
         if fault is None or len(self._calls) != fault.call:
             return statement, parameters
         if not fault.disconnect:
-            return "SELECT 1/0", [{}] if isinstance(parameters, list) else {}
+            return "SELECT 1/0", [()] if isinstance(parameters, list) else ()
         driver: Any = on.connection.driver_connection
         wire = socket.socket(fileno=driver.pgconn.socket)
         wire.shutdown(socket.SHUT_RDWR)

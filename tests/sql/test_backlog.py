@@ -16,6 +16,7 @@ from sqlalchemy import Connection, Engine, event, insert, update
 from hotelcore.clock import FixedClock
 from hotelcore.core import HotelCore
 from hotelcore.ids import HotelId, new_id
+from hotelcore.sql.driver import send
 from hotelcore.relay.backlog import Backlog, HotelBacklog, SubscriptionBacklog, backlog
 from hotelcore.sql.backlog import any_lane, registered_hotels
 from hotelcore.sql.dead_letters import DEAD_LETTERS
@@ -245,7 +246,12 @@ def plan(connection: Connection, statement: str, parameters: Parameters) -> list
         return [str(row.detail) for row in rows]
     # A small table is faster to read as a whole, and a large one is not to be waited for here.
     connection.exec_driver_sql("SET LOCAL enable_seqscan = off")
-    return [str(row[0]) for row in connection.exec_driver_sql(f"EXPLAIN {statement}", parameters)]
+    return send(
+        connection,
+        f"EXPLAIN {statement}",
+        parameters,
+        lambda cursor: [str(row[0]) for row in cursor.fetchall()],
+    )
 
 
 def test_only_what_waits_is_read(core: HotelCore) -> None:

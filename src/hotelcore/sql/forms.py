@@ -10,8 +10,9 @@ from __future__ import annotations
 
 from collections import namedtuple
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from copy import copy
 from functools import partial
-from typing import Any, TypeAlias, TypeVar
+from typing import Any, Protocol, TypeAlias, TypeVar
 from weakref import ref
 
 from attrs import define, field
@@ -38,7 +39,16 @@ Parameters: TypeAlias = Mapping[str, Any]
 """The values of one call of a statement, by the names of its parameters."""
 Build: TypeAlias = Callable[[AnyRow], T]
 Processor: TypeAlias = Callable[[Any], Any]
-Description: TypeAlias = Sequence[Sequence[Any]]
+
+
+class Described(Protocol):
+    """What has rows and describes their columns, as a driver's cursor does."""
+
+    @property
+    def description(self) -> Sequence[Sequence[Any]]:
+        """The name, the type and more of each column."""
+        ...
+
 
 _MOST_SHAPES = 2_000
 _named_tuple: Any = namedtuple  # with names that are known at run time alone
@@ -52,32 +62,32 @@ class _Shape:
     _read: Build[AnyRow] | None = field(init=False, default=None)
     _entities: dict[Entity[Any], Build[Any]] = field(init=False, factory=dict)
 
-    def builder(self, build: Build[T], description: Description) -> Build[T]:
-        """Return what makes a ``T`` of a driver's row; its cursor has the ``description``."""
+    def builder(self, build: Build[T], rows: Described) -> Build[T]:
+        """Return what makes a ``T`` of each of a driver's ``rows``."""
         if isinstance(build, Entity):
             known = self._entities.get(build)
             if known is None:
                 names = [column.keyname for column in self.compiled._result_columns]
-                known = build.of_tuple(names, self._processors(description))
+                known = build.of_tuple(names, self._processors(rows))
                 self._entities[build] = known
             return known
         if self._read is None:
-            self._read = self._reader(description)
+            self._read = self._reader(rows)
         read = self._read
         return lambda row: build(read(row))
 
-    def _processors(self, description: Description) -> list[Processor | None]:
+    def _processors(self, rows: Described) -> list[Processor | None]:
         columns, dialect = self.compiled._result_columns, self.compiled.dialect
         return [
             column.type._cached_result_processor(dialect, described[1])
-            for column, described in zip(columns, description, strict=True)
+            for column, described in zip(columns, rows.description, strict=True)
         ]
 
-    def _reader(self, description: Description) -> Build[AnyRow]:
+    def _reader(self, rows: Described) -> Build[AnyRow]:
         """Return what makes a row with named columns of a driver's."""
         names = [column.keyname for column in self.compiled._result_columns]
         make: Build[AnyRow] = _named_tuple("Row", names, rename=True)._make
-        processors = [(n, each) for n, each in enumerate(self._processors(description)) if each]
+        processors = [(n, each) for n, each in enumerate(self._processors(rows)) if each]
 
         def read(row: Sequence[Any]) -> AnyRow:
             values = list(row)
@@ -127,9 +137,9 @@ class Form:
             return values
         return {**{key: make() for key, make in self._defaults.items()}, **values}
 
-    def builder(self, build: Build[T], description: Description) -> Build[T]:
-        """Return what makes a ``T`` of a driver's row; its cursor has the ``description``."""
-        return self._shape.builder(build, description)
+    def builder(self, build: Build[T], rows: Described) -> Build[T]:
+        """Return what makes a ``T`` of each of a driver's ``rows``."""
+        return self._shape.builder(build, rows)
 
 
 @define(eq=False)
@@ -164,7 +174,7 @@ class Forms:
     """
 
     def __init__(self, dialect: Dialect, names: TableNames) -> None:
-        self._dialect = dialect
+        self._dialect = _numbered(dialect) if dialect.name == "postgresql" else dialect
         self._names = names
         self._known: dict[int, tuple[ref[Executable], Form]] = {}
         self._shapes: dict[object, _Shape] = {}
@@ -220,6 +230,14 @@ class Forms:
         if schema is not None:
             text = compiled.preparer._render_schema_translates(text, {None: schema})
         return self._names.in_statement(text)
+
+
+def _numbered(dialect: Dialect) -> Dialect:
+    """Return the dialect with ``$1`` for a parameter, which is how PostgreSQL itself has it."""
+    numbered = copy(dialect)
+    numbered.paramstyle, numbered.positional = "numeric_dollar", True
+    numbered.identifier_preparer = type(dialect.identifier_preparer)(numbered)
+    return numbered
 
 
 def written_by(statement: Executable) -> frozenset[str]:

@@ -1,13 +1,14 @@
 """Time limits that hold on both databases, and whose rows PostgreSQL shows.
 
-PostgreSQL is told both for the open transaction alone, in one statement. What it was told is gone
-with the transaction, and a rollback to a savepoint takes it back; so a connection remembers which
-unit of work told it last, and the next one that runs a statement there tells it anew.
+PostgreSQL is told both for one transaction alone, in one statement that is sent with the unit's own:
+before each where a unit only reads, and else with the first. What it was told is gone with the
+transaction, and a rollback to a savepoint takes it back; so a connection remembers which unit of
+work told it last, and the next one that runs a statement there tells it anew.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import Any
 
@@ -17,7 +18,7 @@ from sqlalchemy import Connection, text
 from hotelcore.clock import Clock
 from hotelcore.errors import InvalidInput, TransactionTimeout
 from hotelcore.ids import HotelId
-from hotelcore.sql.driver import no_rows, send
+from hotelcore.sql.driver import Message, no_rows, send
 
 __all__ = [
     "EVERY_HOTEL",
@@ -59,6 +60,7 @@ class Limits:
 _SLACK = 0.2
 
 _WHOSE = "hotelcore.hotel_id"
+_READ_ONLY = {"transaction_read_only": "on"}
 _SETTINGS = ("statement_timeout", "lock_timeout", "idle_in_transaction_session_timeout", _WHOSE)
 _GET = text(
     "SELECT name, coalesce(current_setting(name, true), '') AS value"
@@ -82,8 +84,12 @@ def read_told(connection: Connection) -> Mapping[str, str]:
 def tell_again(connection: Connection, told: Mapping[str, str]) -> None:
     """Tell PostgreSQL some settings, by their names, for the open transaction alone."""
     if told:
-        calls = (f"set_config('{name}', %({name})s, true)" for name in told)
-        send(connection, f"SELECT {', '.join(calls)}", told, no_rows)
+        send(connection, *_telling(told), no_rows)
+
+
+def _telling(told: Mapping[str, str]) -> Message:
+    calls = (f"set_config('{name}', ${number}, true)" for number, name in enumerate(told, 1))
+    return f"SELECT {', '.join(calls)}", tuple(told.values())
 
 
 def forget_told(connection: Connection) -> None:
@@ -116,6 +122,9 @@ class Deadline:
     ends: float
     whose: HotelId | str
     _told: float = field(init=False, default=float("inf"))
+    # In which mode to begin PostgreSQL's transaction, until that is done.
+    _mode: str = field(init=False, default="")
+    _reading: bool = field(init=False, default=False)
 
     @classmethod
     def start(cls, clock: Clock, limits: Limits, whose: HotelId | str) -> Deadline:
@@ -133,35 +142,53 @@ class Deadline:
         if self.left <= 0:
             raise TransactionTimeout(self.limits.time_limit.total_seconds())
 
-    def begin(self, connection: Connection, mode: str) -> None:
-        """Begin a transaction in PostgreSQL's ``mode``, and tell it all, in one round trip.
+    def read(self) -> None:
+        """Have PostgreSQL run each statement in a transaction of its own, which only reads."""
+        self._reading = True
+
+    def begin(self, mode: str) -> None:
+        """Have PostgreSQL begin a transaction in some ``mode`` with the first statement.
 
         SQLite has begun by itself; see `hotelcore.sql.engine`.
         """
-        self.check()
-        if connection.dialect.name != "postgresql":
-            return
-        # Our own words, numbers and an id, so nothing needs to be a parameter.
-        told = "; ".join(f"SET LOCAL {name} = '{value}'" for name, value in self._news().items())
-        send(connection, f"BEGIN {mode}; {told}", None, no_rows)
-        connection.info[_TOLD_BY] = self
+        self._reading, self._mode = False, mode
 
-    def enforce(self, connection: Connection) -> None:
-        """Refuse to go on after the end, and have the database stop a statement at the end.
+    def enforce(self, connection: Connection) -> Sequence[Message]:
+        """Refuse to go on after the end, and return what PostgreSQL is told before a statement.
 
-        PostgreSQL shows the hotel's rows from here on. SQLite's progress handler reads the end by
-        itself; see `hotelcore.sql.engine`.
+        With that it stops a statement at the end, and shows the rows of the hotel from there on.
+        SQLite's progress handler reads the end by itself; see `hotelcore.sql.engine`.
         """
         self.check()
         if connection.dialect.name != "postgresql":
-            return
-        info = connection.info
-        if info.get(_TOLD_BY) is not self or self._told - self.left > _SLACK:
-            self._tell_postgresql(connection)
-            info[_TOLD_BY] = self
+            return ()
+        if self._reading:
+            return (_telling({**_READ_ONLY, **self._news()}),)
+        begins = self._begins(connection)
+        known = connection.info.get(_TOLD_BY) is self and self._told - self.left <= _SLACK
+        return () if known and not begins else (*begins, _telling(self._news()))
 
-    def _tell_postgresql(self, connection: Connection) -> None:
-        tell_again(connection, self._news())
+    def heard(self, connection: Connection) -> None:
+        """Note that PostgreSQL was told what `enforce` returned last."""
+        connection.info[_TOLD_BY] = self
+
+    def tell(self, connection: Connection) -> None:
+        """Tell PostgreSQL now what it is to be told before the next statement."""
+        news = self.enforce(connection)
+        if news:
+            *before, last = news
+            send(connection, *last, no_rows, before=before)
+            self.heard(connection)
+
+    def _begins(self, connection: Connection) -> Sequence[Message]:
+        """Return what begins the transaction if the connection is not in it yet."""
+        if not self._mode:
+            return ()
+        driver: Any = connection.connection.driver_connection  # psycopg's: SQLAlchemy has no type
+        if driver.pgconn.transaction_status:
+            self._mode = ""
+            return ()
+        return ((f"BEGIN {self._mode}", ()),)
 
     def _news(self) -> Mapping[str, str]:
         """Return what PostgreSQL is told now, by the names of its settings."""

@@ -178,7 +178,7 @@ class Statements:
 
         def taking(cursor: Any, form: Form) -> list[T]:
             rows = cursor.fetchall()
-            return list(map(form.builder(build, cursor.description), rows)) if rows else []
+            return list(map(form.builder(build, cursor), rows)) if rows else []
 
         return self._execute(statement, values, taking)
 
@@ -194,8 +194,8 @@ class Statements:
             rows = cursor.fetchmany(most + 1)
             if not rows:
                 return [], None
-            last = form.builder(_as_it_is, cursor.description)
-            built = list(map(form.builder(build, cursor.description), rows[:most]))
+            last = form.builder(_as_it_is, cursor)
+            built = list(map(form.builder(build, cursor), rows[:most]))
             return built, last(rows[most - 1]) if len(rows) > most else None
 
         return self._execute(statement, values, taking)
@@ -207,7 +207,7 @@ class Statements:
 
         def taking(cursor: Any, form: Form) -> T | None:
             row = cursor.fetchone()
-            return None if row is None else form.builder(build, cursor.description)(row)
+            return None if row is None else form.builder(build, cursor)(row)
 
         return self._execute(statement, values, taking)
 
@@ -240,7 +240,7 @@ class Statements:
     def savepoint(self) -> Generator[None]:
         """Run the body so that its failure undoes what it wrote, and that alone."""
         with translated(self._deadline.limits):
-            self._deadline.enforce(self._connection)
+            self._deadline.tell(self._connection)
             savepoint = self._connection.begin_nested()
         try:
             yield
@@ -277,8 +277,11 @@ class Statements:
                 text, parameters = sent()
             except Exception as error:  # noqa: BLE001  # a column's type may raise any
                 raise StatementError("no parameter", None, None, error) from None
-            self._deadline.enforce(self._connection)
-            return send(self._connection, text, parameters, taking, many=many)
+            news = self._deadline.enforce(self._connection)
+            taken = send(self._connection, text, parameters, taking, many=many, before=news)
+            if news:
+                self._deadline.heard(self._connection)
+            return taken
 
 
 def _as_it_is(row: AnyRow) -> AnyRow:

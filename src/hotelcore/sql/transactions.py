@@ -22,7 +22,7 @@ from hotelcore.events.catalogue import Event
 from hotelcore.ids import HotelId
 from hotelcore.operations.declaring import permission_of
 from hotelcore.sql.audit_chain import add_entries
-from hotelcore.sql.engine import DEADLINE, READING
+from hotelcore.sql.engine import DEADLINE
 from hotelcore.sql.idempotency import claim, settle
 from hotelcore.sql.limits import Deadline, read_told, tell_again
 from hotelcore.sql.schema import TableNames
@@ -188,20 +188,18 @@ def write(
 @contextmanager
 def read(connection: Connection, unit: Unit) -> Generator[SqlUnitOfWork, None, None]:
     """Read on ``connection``, each statement for itself, where the server too refuses writes."""
-    connection = connection.execution_options(**{READING: True})
+    unit.deadline.read()
     with (
         unit.audited(connection, _transaction),
-        _begun(connection, unit.deadline, f"{_READ_COMMITTED} READ ONLY") as transaction,
+        _watched(connection, unit.deadline),
         unit.over(connection, read_only=True) as uow,
     ):
         yield uow
-        undo(connection, transaction)
 
 
 @contextmanager
 def _transaction(connection: Connection, deadline: Deadline) -> Generator[None, None, None]:
-    """Put a short writing transaction around the body, also where a unit was reading."""
-    connection = connection.execution_options(**{READING: False})
+    """Put a short writing transaction around the body."""
     with _begun(connection, deadline, _READ_COMMITTED) as transaction:
         yield
         with translated(deadline.limits):
@@ -213,15 +211,12 @@ def _begun(
     connection: Connection, deadline: Deadline, mode: str
 ) -> Generator[Transaction, None, None]:
     """Begin a transaction in PostgreSQL's ``mode`` under the limits; undo what did not end."""
-    if connection.dialect.name == "postgresql":
-        # Begun by a text of our own, which says more than the driver's would in the same time.
-        connection = connection.execution_options(isolation_level="AUTOCOMMIT")
+    deadline.check()
+    deadline.begin(mode)
     with _watched(connection, deadline):
         with translated(deadline.limits):
             transaction = connection.begin()
         try:
-            with translated(deadline.limits):
-                deadline.begin(connection, mode)
             yield transaction
         except BaseException:
             undo(connection, transaction)
@@ -266,7 +261,7 @@ def _savepoint(connection: Connection, deadline: Deadline) -> Generator[None, No
         try:
             with translated(limits):
                 # The first statement would do it too, but the host's own might come before.
-                deadline.enforce(connection)
+                deadline.tell(connection)
             yield
             with translated(limits):
                 # A rollback to the savepoint would do this by itself.

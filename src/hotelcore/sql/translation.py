@@ -64,6 +64,7 @@ class UniqueViolation(HotelcoreError):
 # PostgreSQL: https://www.postgresql.org/docs/current/errcodes-appendix.html
 _SQLSTATES = {
     "40001": Failure.AGAIN,
+    "26000": Failure.AGAIN,  # the server forgot what it had prepared, and is told that anew
     "40P01": Failure.AGAIN,
     "55P03": Failure.WAITED,
     "57014": Failure.INTERRUPTED,

@@ -64,9 +64,9 @@ class Faults:
     """Counts the calls to the driver of one engine, and lets them fail. Make it with `on`.
 
     Counted are ``connect``, ``cursor``, ``execute``, ``executemany``, ``fetchone``, ``fetchmany``,
-    ``fetchall``, ``commit``, ``rollback`` and ``close`` of cursors and ``disconnect`` (the close of
-    a connection), of all connections and threads together. To close a connection lets go of it
-    also when it fails, as drivers do.
+    ``fetchall``, ``commit``, ``rollback`` and ``close`` of cursors, ``exchange`` (statements that
+    go to PostgreSQL together) and ``disconnect`` (the close of a connection), of all connections
+    and threads together. To close a connection lets go of it also when it fails, as drivers do.
     """
 
     def __init__(self) -> None:

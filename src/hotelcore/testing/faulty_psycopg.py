@@ -8,6 +8,7 @@ from typing import Any
 import psycopg
 from psycopg import errors
 
+from hotelcore.sql.exchange import exchanging
 from hotelcore.testing.faults import Faults, Opening
 
 __all__ = ["FaultyConnection", "FaultyCursor", "opening"]
@@ -55,6 +56,13 @@ class FaultyConnection(psycopg.Connection[Any]):
         """Make a cursor whose calls can fail."""
         cursor = super().cursor
         return self.faults.through("cursor", lambda: cursor(*args, **kwargs), self)
+
+    def wait(self, gen: Any, *args: Any, **kwargs: Any) -> Any:
+        """Wait for the server; where the library exchanges messages with it, this can fail."""
+        wait = super().wait
+        if getattr(gen, "gi_code", None) is not exchanging.__code__:
+            return wait(gen, *args, **kwargs)
+        return self.faults.through("exchange", lambda: wait(gen, *args, **kwargs), self)
 
     def commit(self) -> None:
         """Commit, or fail."""

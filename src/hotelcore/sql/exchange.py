@@ -1,0 +1,242 @@
+"""One exchange with PostgreSQL: what it is told and what it is asked go out together.
+
+A cursor of psycopg sends one statement and waits for its answer, so a transaction's limits, or the
+rows of a bill, cost a round trip each. libpq's pipeline mode takes them all at once, and is spoken
+here through the parts of psycopg that its cursors are made of: its adapters, its generators for
+both kinds of connection, and its wrapper around libpq.
+
+Outside a transaction an exchange is one by itself: what was set locally holds for all of it and is
+gone after it (https://www.postgresql.org/docs/current/protocol-flow.html, "Pipelining").
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Sequence
+from itertools import count
+from typing import Any, TypeAlias
+
+from attrs import define, field
+from psycopg import generators
+from psycopg.adapt import PyFormat, Transformer
+from psycopg.errors import InvalidSqlStatementName, OperationalError, error_from_result
+from psycopg.pq import ExecStatus, TransactionStatus
+from sqlalchemy import Connection
+from sqlalchemy.util.concurrency import await_only
+
+from hotelcore.sql.driver import Message
+
+__all__ = ["Answer", "exchange", "exchanging"]
+
+# Under which name a connection remembers what its server has prepared.
+_PREPARED = "hotelcore_prepared"
+# A statement beyond these is sent whole each time: who builds texts anew must not fill a server.
+_MOST_PREPARED = 300
+# psycopg's number for the format of results that costs less to read:
+# https://www.psycopg.org/psycopg3/docs/basic/params.html#binary-parameters-and-results
+_BINARY = 1
+_numbers = count(1)
+_Key: TypeAlias = tuple[str, tuple[int, ...]]
+"""A statement's text, and the types of its parameters."""
+_Known: TypeAlias = dict[_Key, str]
+"""The names of what a server has prepared."""
+
+# `Any` here stands for what psycopg has: it is an extra that may be absent.
+
+
+@define(eq=False)
+class Answer:
+    """What one statement gave; rows are read from it as from a cursor."""
+
+    _result: Any
+    _loading: Any
+
+    @property
+    def rowcount(self) -> int:
+        """How many rows the statement changed or found."""
+        return self._result.command_tuples or 0
+
+    @property
+    def description(self) -> list[tuple[str, int]]:
+        """The name and the type of each column, the latter as the number that PostgreSQL has."""
+        result = self._result
+        return [
+            (result.fname(column).decode(), result.ftype(column))
+            for column in range(result.nfields)
+        ]
+
+    def fetchall(self) -> list[Any]:
+        """Return all rows."""
+        return self._rows(self._result.ntuples)
+
+    def fetchmany(self, most: int) -> list[Any]:
+        """Return the first rows, and no more than these."""
+        return self._rows(min(most, self._result.ntuples))
+
+    def fetchone(self) -> Any:
+        """Return the first row, if there is one."""
+        rows = self.fetchmany(1)
+        return rows[0] if rows else None
+
+    def _rows(self, number: int) -> list[Any]:
+        self._loading.set_pgresult(self._result)
+        rows: list[Any] = self._loading.load_rows(0, number, tuple)
+        return rows
+
+
+@define(eq=False)
+class _Sending:
+    """Puts messages into a connection's pipeline and collects their results.
+
+    ``known`` are the names of what the server has prepared; None lets it prepare nothing.
+    """
+
+    pgconn: Any
+    known: _Known | None
+    # Of each result that is to come: whether it says that something was prepared, and what.
+    _coming: list[tuple[_Key, str] | None] = field(factory=list)
+
+    def put(self, text: str, values: Sequence[Any], adapting: Any) -> None:
+        """Send one message, prepared if it can be."""
+        key = text, adapting.types
+        name = self._name(key)
+        if name is None:
+            self.pgconn.send_query_params(
+                text.encode(), values, adapting.types, adapting.formats, _BINARY
+            )
+        else:
+            self.pgconn.send_query_prepared(name.encode(), values, adapting.formats, _BINARY)
+        self._coming.append(None)
+
+    def _name(self, key: _Key) -> str | None:
+        known, coming = self.known, self._coming
+        if known is None:
+            return None
+        name = known.get(key)
+        if name is not None:
+            return name
+        for prepared in coming:
+            if prepared is not None and prepared[0] == key:
+                return prepared[1]
+        if len(known) >= _MOST_PREPARED:
+            return None
+        name = f"hotelcore_{next(_numbers)}"
+        text, types = key
+        self.pgconn.send_prepare(name.encode(), text.encode(), types)
+        coming.append((key, name))
+        return name
+
+    def answered(self, results: Sequence[Any]) -> list[Any]:
+        """Return the results of the messages, or raise the error of the one that failed."""
+        answers = []
+        for result, prepared in zip(results, self._coming, strict=True):
+            if result.status == ExecStatus.FATAL_ERROR:
+                raise error_from_result(result)
+            if prepared is None:
+                answers.append(result)
+            elif self.known is not None:
+                key, name = prepared
+                self.known[key] = name
+        return answers
+
+
+def exchange(connection: Connection, messages: Sequence[Message]) -> list[Answer]:
+    """Send statements together and return their answers, in their order.
+
+    Raises psycopg's error for the first that fails; those after it were not executed.
+    """
+    driver: Any = connection.connection.driver_connection
+    if connection.in_transaction() and not driver.autocommit:
+        _begin_if_idle(connection, messages)
+    known = _known(connection.info, driver)
+    ready = [_ready(driver, message) for message in messages]
+
+    def exchanged() -> Sequence[Any]:
+        waiting = driver.wait(exchanging(_Sending(driver.pgconn, known), ready))
+        results: Sequence[Any] = await_only(waiting) if connection.dialect.is_async else waiting
+        return results
+
+    try:
+        results = exchanged()
+    except InvalidSqlStatementName:
+        # Somebody had the server forget all it had prepared. What is no part of a longer
+        # transaction had no effect, and may be sent again.
+        if known is not None:
+            known.clear()
+        if driver.pgconn.transaction_status != TransactionStatus.IDLE:
+            raise
+        results = exchanged()
+    finally:
+        if driver.pgconn.pipeline_status:
+            driver.pgconn.finish()  # it was left in the midst of an exchange, and is of no use
+    return [Answer(result, each[2]) for result, each in zip(results, ready, strict=True)]
+
+
+def _known(info: dict[Any, Any], driver: Any) -> _Known | None:
+    """Return the names of what the server has prepared for a connection, None if it should not.
+
+    After a rollback psycopg may have the server forget all that was prepared, not only what it
+    knows of itself.
+    """
+    if driver.prepare_threshold is None:
+        return None
+    known: _Known | None = info.get(_PREPARED)
+    if known is not None:
+        return known
+    names: _Known = {}
+    deallocate = driver._deallocate
+
+    def followed(name: bytes | None) -> Any:
+        if name is None:
+            names.clear()
+        return deallocate(name)
+
+    driver._deallocate = followed
+    info[_PREPARED] = names
+    return names
+
+
+def _begin_if_idle(connection: Connection, messages: Sequence[Message]) -> None:
+    """Begin the transaction that a host opened with SQLAlchemy, which tells psycopg nothing of it.
+
+    psycopg begins one with the first statement of a cursor, in the mode that it was told.
+    """
+    pooled = connection.connection
+    idle = pooled.driver_connection.pgconn.transaction_status == TransactionStatus.IDLE
+    if idle and not messages[0][0].startswith("BEGIN"):
+        cursor = pooled.cursor()
+        cursor.execute(";")
+        cursor.close()
+
+
+def _ready(driver: Any, message: Message) -> tuple[str, Sequence[Any], Any]:
+    """Return a message with its parameters as libpq takes them, and what adapted them."""
+    text, parameters = message
+    adapting = Transformer(driver)
+    values = adapting.dump_sequence(parameters, [PyFormat.AUTO] * len(parameters))
+    return text, values, adapting
+
+
+def exchanging(
+    sending: _Sending, ready: Sequence[tuple[str, Sequence[Any], Any]]
+) -> Generator[Any, Any, list[Any]]:
+    """Send and receive, as psycopg's connections of both kinds wait for it."""
+    pgconn = sending.pgconn
+    pgconn.enter_pipeline_mode()
+    for message in ready:
+        sending.put(*message)
+    pgconn.pipeline_sync()
+    yield from generators.send(pgconn)
+    results: list[Any] = []
+    ended = False  # each message's results end with None
+    while True:
+        result = yield from generators.fetch(pgconn)
+        if result is None:
+            if ended:
+                raise OperationalError("the connection is lost")
+        elif result.status == ExecStatus.PIPELINE_SYNC:
+            break
+        else:
+            results.append(result)
+        ended = result is None
+    pgconn.exit_pipeline_mode()
+    return sending.answered(results)
