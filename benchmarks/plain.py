@@ -9,6 +9,7 @@ from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.types import TypeEngine
 
 from hotelcore.sql import schema
+from hotelcore.sql.creation import create_schema
 
 __all__ = ["TABLES"]
 
@@ -32,6 +33,7 @@ def _plain(table: Table, into: MetaData) -> Table:
     return copy
 
 
+assert create_schema is not None  # its module knows every table
 _METADATA = MetaData()
 TABLES = {name: _plain(table, _METADATA) for name, table in schema.METADATA.tables.items()}
 """The tables by name."""

@@ -12,13 +12,14 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from functools import partial
 from threading import Barrier, Event
+from typing import Any
 from uuid import UUID
 
 import attrs
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from sqlalchemy import Uuid, bindparam, func, select, text
+from sqlalchemy import Uuid, bindparam, text
 
 from hotelcore import Actor, HotelCore, Permission, Role, new_id
 from hotelcore.access import POLICY
@@ -52,9 +53,7 @@ from hotelcore.operations import (
     register_guest,
 )
 from hotelcore.operations.declaring import permission_of
-from hotelcore.sql.guests import GUEST
-from hotelcore.sql.host import statements_of
-from hotelcore.sql.statements import acting_hotel
+from hotelcore.sql.driver import send
 from hotelcore.unit_of_work import UnitOfWork
 from tests.hindrances import linger, locked_by_a_process
 from tests.postgres_server import administration
@@ -368,15 +367,20 @@ def test_a_reading_unit_refuses_to_write(hotel: SmallHotel) -> None:
     assert written == []
 
 
+def list_of_rows(cursor: Any) -> list[tuple[object, ...]]:  # Any: of whichever driver
+    """Take all rows."""
+    return list(cursor.fetchall())
+
+
 def test_the_server_knows_that_a_unit_only_reads(hotel: SmallHotel) -> None:
     """PostgreSQL refuses writes by itself, and on SQLite no transaction is open at all."""
     with hotel.desk.reading() as uow:
         assert uow.guests.get(hotel.guest_id).id == hotel.guest_id
         connection = uow._run._connection  # type: ignore[attr-defined]  # inner parts
         if connection.dialect.name == "postgresql":
-            looking = select(func.current_setting("transaction_read_only"), GUEST.c.hotel_id)
-            mode = looking.where(GUEST.c.hotel_id == acting_hotel())
-            assert statements_of(uow).first(mode, lambda row: row[0]) == "on"
+            told = uow._run._deadline.enforce(connection)  # type: ignore[attr-defined]  # as above
+            mode = send(connection, "SHOW transaction_read_only", (), list_of_rows, before=told)
+            assert mode == [("on",)]
         else:
             assert not connection.connection.driver_connection.in_transaction
 

@@ -4,13 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Generator
 from contextlib import contextmanager
+from typing import Any
 from uuid import UUID, uuid4
 
 from attrs import frozen
 from sqlalchemy import Connection, Engine, NullPool, create_engine, make_url, text
 
 from hotelcore import HotelCore, TableNames
+from hotelcore.sql.driver import send
 from hotelcore.sql.granting import grant
+from hotelcore.sql.statements import Statements
+from hotelcore.sql.unit_of_work import SqlUnitOfWork
+from hotelcore.unit_of_work import UnitOfWork
 from tests.postgres_server import fresh_database
 from tests.small_hotel import KEYS
 
@@ -63,6 +68,28 @@ def told(connection: Connection) -> str:
     """Return which hotel the open transaction has named; an empty text if none."""
     setting = "SELECT coalesce(current_setting('hotelcore.hotel_id', true), '')"
     return str(connection.scalar(text(setting)))
+
+
+def connection_of(uow: UnitOfWork) -> Connection:
+    """Return the connection that a unit works on, which the library itself never hands out."""
+    connection: Connection = run_of(uow)._connection
+    return connection
+
+
+def run_of(uow: UnitOfWork) -> Statements:
+    """Return what a unit runs its statements on, which is private to it."""
+    assert isinstance(uow, SqlUnitOfWork)
+    return uow._run
+
+
+def asked(run: Statements, sql: str) -> list[Any]:  # Any: values of whatever columns
+    """Send SQL without a condition as a unit sends its own; return the first column."""
+    connection, deadline = run._connection, run._deadline
+    news = deadline.enforce(connection)
+    rows = send(connection, sql, (), lambda cursor: cursor.fetchall(), before=news)
+    if news:
+        deadline.heard(connection)
+    return [row[0] for row in rows]
 
 
 def role_of(url: str) -> str:

@@ -1,7 +1,7 @@
 """Random sequences of units of several hotels over few connections, each looking for foreign rows.
 
 A unit looks through its repositories, which everywhere show its own hotel alone, and where
-PostgreSQL keeps hotels apart also by raw SQL without any condition on its own connection. There the
+PostgreSQL keeps hotels apart also by raw SQL without any condition, sent like its own. There the
 unit also has to see its own rows: whoever named no hotel, or another, would see none of them.
 """
 
@@ -29,6 +29,7 @@ from hotelcore.lists import GuestFilter
 from hotelcore.operations import operation
 from hotelcore.sql.engine import READING
 from hotelcore.unit_of_work import UnitOfWork
+from tests.rls.land import asked, connection_of, run_of
 from tests.small_hotel import SmallHotel, open_hotel
 
 PLACES = 3
@@ -61,14 +62,8 @@ class Tally:
             self.found.update(amounts)
 
 
-_OWNERS = text("SELECT hotel_id FROM hc_guest")
+_OWNERS = "SELECT hotel_id FROM hc_guest"
 _TOLD = text("SELECT coalesce(current_setting('hotelcore.hotel_id', true), '')")
-
-
-def connection_of(uow: UnitOfWork) -> Connection:
-    """Return the connection that a unit works on."""
-    connection: Connection = uow._run._connection  # type: ignore[attr-defined]  # private to the unit
-    return connection
 
 
 @frozen
@@ -95,7 +90,7 @@ class World:
         owners = [guest.hotel_id for guest in uow.guests.page(GuestFilter(), limit=10).items]
         self._note(owners, hotel)
         if self.apart:
-            self._note(connection_of(uow).scalars(_OWNERS).all(), hotel)
+            self._note(asked(run_of(uow), _OWNERS), hotel)
 
     def _note(self, owners: Sequence[UUID], hotel: SmallHotel) -> None:
         foreign = sum(owner != hotel.hotel_id for owner in owners)
@@ -104,7 +99,7 @@ class World:
     def look_without_a_unit(self, connection: Connection) -> None:
         """Count what somebody is shown who named no hotel."""
         if self.apart:
-            shown = connection.scalars(_OWNERS).all()
+            shown = connection.scalars(text(_OWNERS)).all()
             told = connection.scalar(_TOLD)
             self.tally.note(looks=1, left=len(shown) + bool(told))
 

@@ -16,10 +16,10 @@ from sqlalchemy import Connection, Engine, event, insert, update
 from hotelcore.clock import FixedClock
 from hotelcore.core import HotelCore
 from hotelcore.ids import HotelId, new_id
-from hotelcore.sql.driver import send
 from hotelcore.relay.backlog import Backlog, HotelBacklog, SubscriptionBacklog, backlog
 from hotelcore.sql.backlog import any_lane, registered_hotels
 from hotelcore.sql.dead_letters import DEAD_LETTERS
+from hotelcore.sql.driver import send
 from hotelcore.sql.feed import FEED
 from hotelcore.sql.inbox import INBOX
 from hotelcore.sql.outbox import OUTBOX

@@ -1,8 +1,8 @@
 """Sends one statement over the driver of a connection that SQLAlchemy pooled.
 
-To SQLite it goes over a cursor, to PostgreSQL in an exchange. Whoever watches the connection through
-SQLAlchemy's events around a cursor, or its log, sees every statement as if SQLAlchemy had sent it;
-and an error comes as SQLAlchemy's, so that a lost connection leaves its pool.
+To SQLite it goes over a cursor, to PostgreSQL in an exchange. Whoever watches the connection
+through SQLAlchemy's events around a cursor, or its log, sees every statement as if SQLAlchemy had
+sent it; and an error comes as SQLAlchemy's, so that a lost connection leaves its pool.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from types import SimpleNamespace
 from typing import Any, TypeAlias, TypeVar
 
 from sqlalchemy import Connection
+from sqlalchemy.pool import PoolProxiedConnection
 
 __all__ = ["Message", "no_rows", "send"]
 
@@ -35,15 +36,12 @@ def send(
     it, to PostgreSQL alone, and nobody who watches sees that. Raises what SQLAlchemy makes of the
     driver's errors.
     """
-    for transaction in (connection.get_nested_transaction(), connection.get_transaction()):
-        if transaction is not None and not transaction.is_active:
-            connection._invalid_transaction()
-    pooled = connection.connection  # refused where it was lost in the midst of a transaction
-    said: str | None = ""
-    cursor: Any = None
+    pooled = _usable(connection)
+    exchanged = connection.dialect.name == "postgresql"
     watched = connection.dispatch.before_cursor_execute or connection.dispatch.after_cursor_execute
     context = SimpleNamespace(execution_options={}, compiled=None)
-    exchanged = connection.dialect.name == "postgresql"
+    cursor: Any = None
+    said: str | None = ""
     try:
         if watched or not exchanged:
             cursor = pooled.cursor()
@@ -53,13 +51,9 @@ def send(
         if connection._echo:
             connection._log_info(text)
         said = text
-        if exchanged:
-            rows = parameters if many else (parameters,)
-            messages = [*before, *((text, row) for row in rows)]
-            answer = _exchanged(connection, messages, len(before))
-        else:
-            answer = cursor
-            (cursor.executemany if many else cursor.execute)(text, parameters)
+        answer = (_exchanged if exchanged else _executed)(
+            connection, cursor, text, parameters if many else (parameters,), before
+        )
         said = None
         if watched:
             connection.dispatch.after_cursor_execute(
@@ -80,11 +74,33 @@ def no_rows(_: Any) -> None:
     """Take nothing from a statement."""
 
 
-def _exchanged(connection: Connection, messages: Sequence[Message], leading: int) -> Any:
-    """Exchange messages, and return the answer to those behind the leading ones."""
+def _usable(connection: Connection) -> PoolProxiedConnection:
+    """Return what the pool lent; refused after an error or a loss in the midst of a transaction."""
+    for transaction in (connection.get_nested_transaction(), connection.get_transaction()):
+        if transaction is not None and not transaction.is_active:
+            connection._invalid_transaction()
+    return connection.connection
+
+
+# Both ways to a database take the same: `rows` are the parameters of each call.
+
+
+def _executed(_: Connection, cursor: Any, text: str, rows: Sequence[Any], __: object) -> Any:
+    """Execute over a cursor, and return it."""
+    if len(rows) == 1:
+        cursor.execute(text, rows[0])
+    else:
+        cursor.executemany(text, rows)
+    return cursor
+
+
+def _exchanged(
+    connection: Connection, _: object, text: str, rows: Sequence[Any], before: Sequence[Message]
+) -> Any:
+    """Exchange messages, and return what is read like a cursor."""
     from hotelcore.sql.exchange import exchange
 
-    answers = exchange(connection, messages)[leading:]
+    answers = exchange(connection, [*before, *((text, row) for row in rows)])[len(before) :]
     if len(answers) == 1:
         return answers[0]
     return SimpleNamespace(rowcount=sum(answer.rowcount for answer in answers))

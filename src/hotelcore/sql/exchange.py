@@ -17,9 +17,9 @@ from typing import Any, TypeAlias
 
 from attrs import define, field
 from psycopg import generators
-from psycopg.adapt import PyFormat, Transformer
+from psycopg.adapt import AdaptersMap, PyFormat, Transformer
 from psycopg.errors import InvalidSqlStatementName, OperationalError, error_from_result
-from psycopg.pq import ExecStatus, TransactionStatus
+from psycopg.pq import ExecStatus, Format, TransactionStatus
 from sqlalchemy import Connection
 from sqlalchemy.util.concurrency import await_only
 
@@ -27,13 +27,14 @@ from hotelcore.sql.driver import Message
 
 __all__ = ["Answer", "exchange", "exchanging"]
 
-# Under which name a connection remembers what its server has prepared.
-_PREPARED = "hotelcore_prepared"
+# Under which name a connection remembers how to speak with its server.
+_MANNERS = "hotelcore_manners"
 # A statement beyond these is sent whole each time: who builds texts anew must not fill a server.
 _MOST_PREPARED = 300
 # psycopg's number for the format of results that costs less to read:
 # https://www.psycopg.org/psycopg3/docs/basic/params.html#binary-parameters-and-results
-_BINARY = 1
+_BINARY = Format.BINARY
+_NO_FIELDS = b"\x01{}"  # what stands for an empty object: the version of the format, and its text
 _numbers = count(1)
 _Key: TypeAlias = tuple[str, tuple[int, ...]]
 """A statement's text, and the types of its parameters."""
@@ -147,8 +148,9 @@ def exchange(connection: Connection, messages: Sequence[Message]) -> list[Answer
     driver: Any = connection.connection.driver_connection
     if connection.in_transaction() and not driver.autocommit:
         _begin_if_idle(connection, messages)
-    known = _known(connection.info, driver)
-    ready = [_ready(driver, message) for message in messages]
+    manners = _Manners.of(connection, driver)
+    known = manners.known
+    ready = [_ready(manners.adapting, message) for message in messages]
 
     def exchanged() -> Sequence[Any]:
         waiting = driver.wait(exchanging(_Sending(driver.pgconn, known), ready))
@@ -171,28 +173,63 @@ def exchange(connection: Connection, messages: Sequence[Message]) -> list[Answer
     return [Answer(result, each[2]) for result, each in zip(results, ready, strict=True)]
 
 
-def _known(info: dict[Any, Any], driver: Any) -> _Known | None:
-    """Return the names of what the server has prepared for a connection, None if it should not.
+@define(eq=False)
+class _Manners:
+    """How to speak with one connection's server.
 
-    After a rollback psycopg may have the server forget all that was prepared, not only what it
-    knows of itself.
+    ``known`` are the names of what the server has prepared, None if it should prepare nothing.
+    ``adapting`` is what a `Transformer` is made of.
     """
-    if driver.prepare_threshold is None:
-        return None
-    known: _Known | None = info.get(_PREPARED)
-    if known is not None:
-        return known
-    names: _Known = {}
+
+    known: _Known | None
+    adapting: Any
+
+    @classmethod
+    def of(cls, connection: Connection, driver: Any) -> _Manners:
+        """Return those of a connection, which lasts as long as it is connected."""
+        manners: _Manners | None = connection.info.get(_MANNERS)
+        if manners is None:
+            known = None if driver.prepare_threshold is None else _followed(driver)
+            manners = connection.info[_MANNERS] = cls(known, _adapters_for(driver))
+        return manners
+
+
+def _followed(driver: Any) -> _Known:
+    """Return the names of what is prepared, which psycopg empties too.
+
+    After a rollback it may have the server forget all, not only what it knows of itself.
+    """
+    known: _Known = {}
     deallocate = driver._deallocate
 
     def followed(name: bytes | None) -> Any:
         if name is None:
-            names.clear()
+            known.clear()
         return deallocate(name)
 
     driver._deallocate = followed
-    info[_PREPARED] = names
-    return names
+    return known
+
+
+def _adapters_for(driver: Any) -> Any:
+    """Return what converts values as the connection itself does, but with less work.
+
+    Without a connection psycopg gives instants in UTC, in a third of the time that another time
+    zone takes; and texts in UTF-8, so a connection of another encoding stays what it is.
+    """
+    if driver.info.encoding != "utf-8":
+        return driver
+    adapters = AdaptersMap(driver.adapters)
+    loader: Any = adapters.get_loader(adapters.types["jsonb"].oid, Format.BINARY)
+
+    class Jsonb(loader):  # type: ignore[misc]  # whichever class the host has registered
+        """Spares the parser the object that most columns have: an empty one."""
+
+        def load(self, data: Any) -> Any:
+            return {} if data == _NO_FIELDS else super().load(data)
+
+    adapters.register_loader("jsonb", Jsonb)
+    return adapters
 
 
 def _begin_if_idle(connection: Connection, messages: Sequence[Message]) -> None:
@@ -201,17 +238,18 @@ def _begin_if_idle(connection: Connection, messages: Sequence[Message]) -> None:
     psycopg begins one with the first statement of a cursor, in the mode that it was told.
     """
     pooled = connection.connection
-    idle = pooled.driver_connection.pgconn.transaction_status == TransactionStatus.IDLE
+    driver: Any = pooled.driver_connection
+    idle = driver.pgconn.transaction_status == TransactionStatus.IDLE
     if idle and not messages[0][0].startswith("BEGIN"):
         cursor = pooled.cursor()
         cursor.execute(";")
         cursor.close()
 
 
-def _ready(driver: Any, message: Message) -> tuple[str, Sequence[Any], Any]:
+def _ready(context: Any, message: Message) -> tuple[str, Sequence[Any], Any]:
     """Return a message with its parameters as libpq takes them, and what adapted them."""
     text, parameters = message
-    adapting = Transformer(driver)
+    adapting = Transformer(context)
     values = adapting.dump_sequence(parameters, [PyFormat.AUTO] * len(parameters))
     return text, values, adapting
 

@@ -1,9 +1,9 @@
 """Time limits that hold on both databases, and whose rows PostgreSQL shows.
 
-PostgreSQL is told both for one transaction alone, in one statement that is sent with the unit's own:
-before each where a unit only reads, and else with the first. What it was told is gone with the
-transaction, and a rollback to a savepoint takes it back; so a connection remembers which unit of
-work told it last, and the next one that runs a statement there tells it anew.
+PostgreSQL is told both for one transaction alone, in one statement that is sent with the unit's
+own: before each where a unit only reads, and else with the first. What it was told is gone with
+the transaction, and a rollback to a savepoint takes it back; so a connection remembers which unit
+of work told it last, and the next one that runs a statement there tells it anew.
 """
 
 from __future__ import annotations

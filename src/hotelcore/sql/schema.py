@@ -175,14 +175,20 @@ class Instant(TypeDecorator[datetime]):
             return value
         return (value - _EPOCH) // _MICROSECOND
 
-    def process_result_value(self, value: Any, dialect: Dialect) -> datetime | None:
+    def result_processor(
+        self, dialect: Dialect, coltype: object
+    ) -> _ResultProcessorType[datetime] | None:
         """Give an aware datetime in UTC."""
-        if value is None:
-            return None
-        if isinstance(value, datetime):
-            return value.astimezone(UTC)
-        moment: datetime = _EPOCH + value * _MICROSECOND
-        return moment
+        return _moment_of if dialect.name == "sqlite" else _in_utc
+
+
+def _moment_of(value: int | None) -> datetime | None:
+    return None if value is None else _EPOCH + value * _MICROSECOND
+
+
+def _in_utc(value: datetime | None) -> datetime | None:
+    # To compare is faster than to convert, and most values are in UTC already.
+    return value if value is None or value.tzinfo is UTC else value.astimezone(UTC)
 
 
 class Sealed(TypeDecorator[bytes]):
@@ -226,13 +232,12 @@ class AttributesJson(TypeDecorator[Attributes]):
         load = json.loads if dialect.name == "sqlite" else _as_it_is
 
         def read(value: Any) -> Attributes:
-            return _NO_ATTRIBUTES if value in _EMPTY else Attributes(load(value))
+            return Attributes(load(value)) if value and value != "{}" else _NO_ATTRIBUTES
 
         return read
 
 
 _NO_ATTRIBUTES = Attributes()
-_EMPTY: tuple[object, ...] = (None, "{}", {})
 
 
 def _as_it_is(value: Any) -> Any:  # what psycopg read from JSON
