@@ -224,7 +224,8 @@ def fault_of(failure: Failure, calls: Sequence[str]) -> Fault | None:
     if failure.breaks is None:
         return None
     end = calls.index("rollback") if "rollback" in calls else len(calls)
-    statements = [n for n, name in enumerate(calls[:end], 1) if name.startswith("execute")]
+    sending = ("execute", "executemany", "exchange")
+    statements = [n for n, name in enumerate(calls[:end], 1) if name in sending]
     return Fault(call=random.choice(statements), **failure.breaks)
 
 

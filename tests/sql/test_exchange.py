@@ -1,0 +1,291 @@
+"""What goes to PostgreSQL together is answered as each by itself, and leaves nothing behind."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Generator, Iterator
+from contextlib import closing, contextmanager, suppress
+from datetime import UTC, datetime
+from typing import Any, TypeAlias
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from psycopg import Connection as Psycopg
+from psycopg import errors
+from psycopg.pq import TransactionStatus
+from psycopg.types.json import Jsonb, set_json_loads
+from sqlalchemy import Connection, Engine, event, text
+
+from hotelcore import HotelCore
+from hotelcore.errors import DatabaseFailure
+from hotelcore.lists import GuestFilter
+from hotelcore.operations import register_guest
+from hotelcore.sql.engine import new_engine
+from hotelcore.sql.exchange import exchange
+from hotelcore.sql.unit_of_work import SqlUnitOfWork
+from hotelcore.testing.faults import Fault, Faults
+from hotelcore.testing.hotels import SampleHotel, open_sample_hotel
+from tests.postgres_server import fresh_database
+
+Value: TypeAlias = object
+
+_PREPARED = "SELECT count(*) FROM pg_prepared_statements WHERE name LIKE 'hotelcore%'"
+
+
+@pytest.fixture(scope="module")
+def url(postgresql_server: Engine) -> Iterator[str]:
+    """Return a database of this module's own."""
+    with fresh_database(postgresql_server) as url:
+        yield url
+
+
+@contextmanager
+def connected(url: str, **parameters: str) -> Generator[Connection]:
+    """Lend a connection whose session has some settings."""
+    options = "?" + "&".join(f"{name}={value}" for name, value in parameters.items())
+    engine = new_engine(url + options if parameters else url)
+    try:
+        with engine.connect() as connection:
+            yield connection
+    finally:
+        engine.dispose()
+
+
+@pytest.fixture
+def connection(url: str) -> Iterator[Connection]:
+    """Return a connection of an engine of ours."""
+    with connected(url) as connection:
+        yield connection
+
+
+def first(connection: Connection, sql: str, *parameters: Value) -> Any:  # of any type
+    """Ask for one value."""
+    return exchange(connection, [(sql, parameters)])[0].fetchone()[0]
+
+
+def driver_of(connection: Connection) -> Psycopg[Any]:
+    """Return psycopg's connection."""
+    driver = connection.connection.driver_connection
+    assert isinstance(driver, Psycopg)
+    return driver
+
+
+# -- the same values as over a cursor -----------------------------------------------------------
+
+words = st.text("aé '\\", max_size=3)  # which Latin-1 has too
+# psycopg reads JSON as UTF-8 in any session, so there it can have ASCII alone.
+keys = st.text("ab '\\", max_size=3)
+objects = st.dictionaries(keys, st.none() | st.booleans() | st.integers() | keys, max_size=2)
+moments = st.datetimes(datetime(1900, 1, 1), datetime(2200, 1, 1), timezones=st.just(UTC))
+
+
+_SESSIONS: tuple[dict[str, str], ...] = (
+    {},
+    {"options": "-ctimezone=Asia/Kathmandu"},
+    {"client_encoding": "latin1"},
+)
+
+
+@pytest.fixture(scope="module", params=_SESSIONS, ids=str)
+def session(url: str, request: pytest.FixtureRequest) -> Iterator[Connection]:
+    """Return a connection whose session is not like ours."""
+    with connected(url, **request.param) as connection:
+        yield connection
+
+
+@given(rows=st.lists(st.tuples(objects, moments, words, st.uuids()), min_size=1, max_size=5))
+def test_rows_are_those_of_a_cursor(
+    session: Connection, rows: list[tuple[object, datetime, str, object]]
+) -> None:
+    """JSON, instants, texts and ids come as psycopg's own cursor gives them, in any session."""
+    sql = "SELECT {}::jsonb, {}::timestamptz, {}::text, {}::uuid"
+    values = [(Jsonb(row[0]), *row[1:]) for row in rows]
+    answers = exchange(session, [(sql.format("$1", "$2", "$3", "$4"), each) for each in values])
+    cursor = driver_of(session).cursor()
+    for answer, each in zip(answers, values, strict=True):
+        expected = cursor.execute(sql.format(*["%s"] * 4), each).fetchall()
+        assert answer.fetchall() == expected == answer.fetchmany(2)
+        assert answer.rowcount == 1
+        assert [name for name, _ in answer.description] == ["jsonb", "timestamptz", "text", "uuid"]
+
+
+def test_a_host_reads_json_in_its_own_way(url: str) -> None:
+    """What a host has registered with the connection reads JSON here too."""
+    with connected(url) as connection:
+        set_json_loads(lambda data: f"{json.loads(data)}", driver_of(connection))
+        assert first(connection, "SELECT '{\"a\": 1}'::jsonb") == "{'a': 1}"
+
+
+def test_many_go_together(connection: Connection) -> None:
+    """Far more than fits into the buffers of both ends is sent and answered."""
+    long = "x" * 1_000
+    answers = exchange(
+        connection, [("SELECT $1::text, $2::int4", (long, n)) for n in range(20_000)]
+    )
+    assert [answer.fetchone() for answer in answers] == [(long, n) for n in range(20_000)]
+
+
+# -- when one fails -----------------------------------------------------------------------------
+
+
+@given(before=st.integers(0, 3), behind=st.integers(0, 3), opened=st.booleans())
+def test_what_fails_ends_an_exchange(
+    connection: Connection, before: int, behind: int, opened: bool
+) -> None:
+    """Without a transaction nothing of the exchange is kept; within one it has failed."""
+    driver = driver_of(connection)
+    driver.execute("CREATE TEMP TABLE IF NOT EXISTS kept (n int)")
+    driver.commit()
+    writes = [("INSERT INTO kept VALUES ($1::int4)", (n,)) for n in range(before + behind)]
+    failing = [*writes[:before], ("SELECT 1 / $1::int4", (0,)), *writes[before:]]
+    messages = [("BEGIN", ()), *failing] if opened else failing
+    with pytest.raises(errors.DivisionByZero):
+        exchange(connection, messages)
+    expected = TransactionStatus.INERROR if opened else TransactionStatus.IDLE
+    assert driver.pgconn.transaction_status == expected
+    driver.rollback()
+    assert first(connection, "SELECT count(*) FROM kept") == 0
+
+
+def test_an_interrupt_throws_the_connection_away(connection: Connection) -> None:
+    """Whoever is stopped while he waits leaves no connection that still has an answer to give."""
+    driver = driver_of(connection)
+
+    def stopped(waiting: Generator[Any], *_: object) -> None:
+        next(waiting)
+        raise KeyboardInterrupt
+
+    driver.wait = stopped  # type: ignore[method-assign, assignment]  # as a signal would
+    with pytest.raises(KeyboardInterrupt):
+        first(connection, "SELECT 1")
+    assert driver.closed
+    connection.invalidate()
+
+
+# -- what is prepared ---------------------------------------------------------------------------
+
+
+def test_a_text_is_prepared_once(connection: Connection) -> None:
+    """Each text once for each choice of types, however often and wherever it stands."""
+    before = first(connection, _PREPARED)
+    for _ in range(3):
+        exchange(connection, [("SELECT $1::int8 + 1", (1,))] * 2)
+        exchange(connection, [("SELECT $1::int8 + 1", (2**40,))])
+    assert first(connection, _PREPARED) == before + 2
+
+
+def test_a_server_is_not_filled(connection: Connection) -> None:
+    """Texts that are made anew each time stop being prepared, and are answered all the same."""
+    for n in range(400):
+        assert first(connection, f"SELECT {n}") == n
+    assert first(connection, _PREPARED) == 300
+
+
+def test_nothing_is_prepared_where_a_pooler_is(url: str) -> None:
+    """With ``prepare_threshold=none`` the server keeps nothing."""
+    with connected(url, prepare_threshold="none") as connection:
+        assert [first(connection, "SELECT $1::int8", n) for n in range(10)] == [*range(10)]
+        assert first(connection, _PREPARED) == 0
+
+
+def _by_the_server(driver: Psycopg[Any]) -> None:
+    # As a pooler does it, or whoever else psycopg does not know of.
+    driver.pgconn.exec_(b"DISCARD ALL")
+
+
+def _by_psycopg(driver: Psycopg[Any]) -> None:
+    # After a rollback, if it had prepared something itself.
+    for _ in range(10):
+        driver.execute("SELECT 1")
+    driver.rollback()
+
+
+@pytest.fixture
+def hotel(url: str) -> Iterator[SampleHotel]:
+    """Return a hotel of a core whose connections forget between their uses what was prepared."""
+    with closing(HotelCore(url)) as core:
+        core.create_schema()
+        yield open_sample_hotel(core)
+
+
+@pytest.mark.parametrize("forget", [_by_the_server, _by_psycopg])
+def test_a_server_may_forget_between_two_units(
+    hotel: SampleHotel, forget: Callable[[Psycopg[Any]], None]
+) -> None:
+    """Each kind of unit works at its first attempt: what is forgotten is told again."""
+    lent: list[None] = []
+
+    @event.listens_for(hotel.core.engine, "checkout")
+    def check(pooled: Psycopg[Any], *_: object) -> None:
+        forget(pooled)
+        lent.append(None)
+
+    for _ in range(3):
+        hotel.desk.run(register_guest, last_name="Again")
+        with hotel.desk.transaction() as uow:
+            register_guest(uow, last_name="Once")
+        with hotel.desk.reading() as uow:
+            assert uow.guests.page(GuestFilter(last_name="Again")).items
+    assert len(lent) == 9
+
+
+def test_a_server_may_forget_within_a_unit(hotel: SampleHotel) -> None:
+    """The unit runs again, since a transaction that has failed cannot go on."""
+    attempts: list[None] = []
+
+    def work(uow: SqlUnitOfWork) -> None:
+        attempts.append(None)
+        register_guest(uow, last_name="Twice")
+        if len(attempts) == 1:
+            driver_of(uow._run._connection).pgconn.exec_(b"DEALLOCATE ALL")
+        register_guest(uow, last_name="Twice")
+
+    hotel.desk.run(work)  # type: ignore[arg-type]  # in a unit's inner parts
+    assert len(attempts) == 2
+    with hotel.desk.reading() as uow:
+        assert len(uow.guests.page(GuestFilter(last_name="Twice")).items) == 2
+
+
+def test_a_savepoint_of_the_hosts_may_be_rolled_back(hotel: SampleHotel) -> None:
+    """Psycopg has the server forget all in the midst of the transaction, and the unit knows it."""
+    with hotel.core.engine.begin() as host, hotel.desk.joining(host) as uow:
+        register_guest(uow, last_name="Joined")
+        for _ in range(10):
+            host.execute(text("SELECT 1"))
+        host.begin_nested().rollback()
+        register_guest(uow, last_name="Joined")
+    with hotel.desk.reading() as uow:
+        assert len(uow.guests.page(GuestFilter(last_name="Joined")).items) == 2
+
+
+# -- when a transaction begins ------------------------------------------------------------------
+
+
+def test_a_first_statement_that_never_arrived_opens_nothing(url: str) -> None:
+    """Whoever goes on after it writes in a transaction all the same, and loses all with it."""
+    with closing(HotelCore(url)) as core:
+        faults = Faults.on(core.engine)
+        core.create_schema()
+        hotel = open_sample_hotel(core)
+
+        def go_on() -> None:
+            with hotel.desk.transaction() as uow:
+                with faults.failing(Fault(call=1)) as calls, suppress(DatabaseFailure):
+                    uow.guests.page(GuestFilter())
+                assert calls[0] == "exchange"
+                register_guest(uow, last_name="Lost")
+                raise ZeroDivisionError
+
+        with pytest.raises(ZeroDivisionError):
+            go_on()
+        with hotel.desk.reading() as uow:
+            assert not uow.guests.page(GuestFilter(last_name="Lost")).items
+
+
+def test_a_host_that_began_is_joined(connection: Connection) -> None:
+    """What SQLAlchemy calls a transaction is one on the server before anything is exchanged."""
+    with connection.begin() as transaction:
+        exchange(connection, [("CREATE TABLE gone (n int)", ())])
+        transaction.rollback()
+    assert connection.scalar(text("SELECT to_regclass('gone')")) is None
