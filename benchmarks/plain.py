@@ -18,6 +18,7 @@ _INSTANT = BigInteger().with_variant(DateTime(timezone=True), "postgresql")
 _JSON = JSON(none_as_null=True).with_variant(JSONB(none_as_null=True), "postgresql")
 _PLAIN: dict[type[TypeEngine[Any]], TypeEngine[Any]] = {
     schema.Id: Uuid(),
+    schema.SharedId: Uuid(),
     schema.Day: Date(),
     schema.Instant: _INSTANT,
     schema.AttributesJson: _JSON,

@@ -138,7 +138,7 @@ class RoomColumns(TypedColumns):
 
     hotel_id: Column[UUID] = schema.hotel_column()
     id: Column[UUID] = schema.id_column()
-    room_type_id: Column[UUID] = Column(schema.Id, nullable=False)
+    room_type_id: Column[UUID] = Column(schema.SharedId, nullable=False)
     number: Column[str] = Column(schema.ordered_text(20), nullable=False)
     floor: Column[str | None] = Column(String(20))
     condition: Column[str] = Column(String(20), nullable=False)

@@ -41,6 +41,7 @@ from sqlalchemy.types import JSON, TypeEngine
 from hotelcore import vault, wire
 from hotelcore.domain.fields import Attributes, check_day
 from hotelcore.errors import InvalidInput
+from hotelcore.sql.building import blank
 from hotelcore.text import clean_text
 
 if TYPE_CHECKING:
@@ -119,6 +120,22 @@ class Id(TypeDecorator[UUID]):
         return _uuid_of if dialect.name == "sqlite" else None
 
 
+class SharedId(Id):
+    """The id of a record that many rows name, such as their hotel."""
+
+    cache_ok = True
+
+    def result_processor(
+        self, dialect: Dialect, coltype: object
+    ) -> _ResultProcessorType[UUID] | None:
+        """Read the digits of each such id once."""
+        return _known_uuid_of if dialect.name == "sqlite" else None
+
+
+_Blank = blank(UUID)
+_SAFETY = SafeUUID.unknown
+
+
 def _uuid_of(value: str | None) -> UUID | None:
     """Build a UUID of 32 hexadecimal digits, which is most of the work of reading a list.
 
@@ -126,10 +143,15 @@ def _uuid_of(value: str | None) -> UUID | None:
     """
     if value is None:
         return None
-    made = object.__new__(UUID)
-    object.__setattr__(made, "int", int(value, 16))
-    object.__setattr__(made, "is_safe", SafeUUID.unknown)
-    return made
+    made = _Blank()
+    made.int = int(value, 16)
+    made.is_safe = _SAFETY
+    made.__class__ = UUID
+    whole: UUID = made
+    return whole
+
+
+_known_uuid_of = lru_cache(maxsize=4_096)(_uuid_of)
 
 
 class Day(TypeDecorator[date]):
@@ -285,7 +307,7 @@ def ordered_text(length: int | None = None) -> TypeEngine[str]:
 
 def hotel_column() -> Column[UUID]:
     """Make the tenant's column: the first of every key."""
-    return Column("hotel_id", Id(), primary_key=True)
+    return Column("hotel_id", SharedId(), primary_key=True)
 
 
 def id_column(name: str = "id") -> Column[UUID]:
