@@ -10,6 +10,7 @@ from argparse import ArgumentParser, Namespace
 from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 
+import attrs
 from sqlalchemy import URL
 
 from benchmarks.asynchronous import asynchronous
@@ -18,6 +19,7 @@ from benchmarks.contestants.orm import Orm
 from benchmarks.contestants.ours import Ours
 from benchmarks.contestants.raw import Raw
 from benchmarks.data import Size, built
+from benchmarks.each_index import each_index
 from benchmarks.house import House
 from benchmarks.indexes import growth, indexes
 from benchmarks.memory import memory
@@ -50,6 +52,11 @@ class Run:
     def indexes(self) -> None:
         """Compare with a copy, which no connection may be open for."""
         indexes(self.place, *self.database, self.chosen.rounds, self.report)
+
+    def each_index(self) -> None:
+        """Take each index away in turn, on PostgreSQL."""
+        if self.place.name == "postgresql":
+            each_index(*self.database, attrs.evolve(self.report, page="indexes.md"))
 
     def growth(self) -> None:
         """Compare databases of several sizes."""
@@ -84,6 +91,7 @@ class Run:
 # In this order: a copy needs a database that nobody is in, and to read is to leave no traces.
 SECTIONS: Mapping[str, Callable[[Run], None]] = {
     "indexes": Run.indexes,
+    "each-index": Run.each_index,
     "reads": Run.reads,
     "asyncio": Run.asynchronous,
     "writes": Run.writes,

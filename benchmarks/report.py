@@ -29,13 +29,14 @@ class Report:
 
     database: str
     folder: Path = _FOLDER
+    page: str = "speed.md"
 
     def table(self, section: str, head: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
         """Print a table, and put it in place of the one that a run before this one left."""
         lines = [_line(head), _line(["---"] * len(head)), *(_line(row) for row in rows)]
         table = "\n".join(lines)
         print(f"\n{section}, {self.database}\n{table}", flush=True)
-        page = self.folder / "speed.md"
+        page = self.folder / self.page
         page.write_text(_replaced(page.read_text(), f"{section}, {self.database}", table))
 
     def ratios(self, section: str, ratios: Ratios, seconds: Mapping[str, float]) -> None:

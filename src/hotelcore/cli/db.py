@@ -1,13 +1,16 @@
-"""``hotelcore db``: bring tables to this version, say where they are, or let a role use them."""
+"""``hotelcore db``: bring tables to this version, look at them, or let a role use them."""
 
 from __future__ import annotations
 
 from argparse import ArgumentParser, Namespace
 
+import attrs
+
 from hotelcore.cli.output import Output
 from hotelcore.errors import RowSecurityMissing, SchemaMismatch
 from hotelcore.sql.creation import HEAD
 from hotelcore.sql.granting import grant
+from hotelcore.sql.index_use import index_use
 from hotelcore.sql.role_check import check_row_security
 from hotelcore.sql.schema import TableNames
 from hotelcore.sql.upgrading import check, connected, current, upgrade
@@ -22,6 +25,7 @@ def add_arguments(parser: ArgumentParser) -> None:
         ("upgrade", "run the migrations that the database lacks"),
         ("current", "print the revision that the tables are at"),
         ("check", "fail unless every table and column is there and every key keeps hotels apart"),
+        ("indexes", "print how often each index was used, and how large it is"),
         ("grant", "give a PostgreSQL role exactly what an application needs, and no more"),
     ):
         of_action = actions.add_parser(action, help=purpose, description=f"{purpose.capitalize()}.")
@@ -48,6 +52,9 @@ def run(arguments: Namespace) -> int:
     if arguments.action == "check":
         _check(output, arguments.database, names, row_security=arguments.row_security)
         return 0
+    if arguments.action == "indexes":
+        _show_indexes(output, arguments.database, names)
+        return 0
     if arguments.action == "grant":
         grant(arguments.database, arguments.role, names)
         output.line(f"role {arguments.role} has what an application needs")
@@ -59,6 +66,25 @@ def run(arguments: Namespace) -> int:
     output.line(revision or "none")
     output.document({"revision": revision, "needed": HEAD})
     return 0
+
+
+def _show_indexes(output: Output, database: str, names: TableNames) -> None:
+    check(database, names)
+    found = index_use(database, names)
+    rows = [
+        (use.name, use.table, "rule" if use.is_rule else "", _or_unknown(use.uses), _size(use.size))
+        for use in found
+    ]
+    output.table(("index", "table", "", "uses", "KiB"), rows)
+    output.document({"indexes": [attrs.asdict(use) for use in found]})
+
+
+def _or_unknown(number: int | None) -> int | str:
+    return "?" if number is None else number
+
+
+def _size(size: int | None) -> int | str:
+    return _or_unknown(None if size is None else size // 1024)
 
 
 def _check(output: Output, database: str, names: TableNames, *, row_security: bool) -> None:

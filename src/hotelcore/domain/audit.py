@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from datetime import date, datetime
 from enum import StrEnum
+from functools import cache
 from typing import TypeAlias
 from uuid import UUID
 
@@ -118,30 +120,42 @@ def personal_between(before: Entity | None, after: Entity | None) -> list[wire.J
 
 def _shown(entity: Entity, *, other: Entity | None) -> dict[str, wire.Json]:
     """Show the fields in which ``entity`` differs from ``other``; from nothing, those not None."""
+    hidden = _personal_of(type(entity))
     return {
-        name: _redacted(value) if personal else wire.encode(value)
-        for name, value, personal in _different(entity, other)
+        name: _redacted(value) if name in hidden else wire.encode(value)
+        for name, value in _different(entity, other, _told_of(type(entity)))
     }
 
 
 def _personal(entity: Entity | None, *, other: Entity | None) -> dict[str, wire.Json]:
     if entity is None:
         return {}
-    return {
-        name: wire.encode(value)
-        for name, value, personal in _different(entity, other)
-        if personal and value is not None
-    }
+    different = _different(entity, other, _personal_of(type(entity)))
+    return {name: wire.encode(value) for name, value in different if value is not None}
 
 
-def _different(entity: Entity, other: Entity | None) -> list[tuple[str, object, bool]]:
-    """Name each field that differs, with its value and whether it is personal."""
-    different: list[tuple[str, object, bool]] = []
-    for attribute in attrs.fields(type(entity)):
-        value = getattr(entity, attribute.name)
-        if attribute.name not in _SILENT and value != getattr(other, attribute.name, None):
-            different.append((attribute.name, value, "personal" in attribute.metadata))
-    return different
+def _different(
+    entity: Entity, other: Entity | None, names: Iterable[str]
+) -> Iterator[tuple[str, object]]:
+    """Give those of the named fields that differ, with their values."""
+    for name in names:
+        value, others = getattr(entity, name), getattr(other, name, None)
+        # Most fields of a record that changed are the same objects as before.
+        if value is not others and value != others:
+            yield name, value
+
+
+@cache
+def _told_of(kind: type[Entity]) -> tuple[str, ...]:
+    """Name the fields of a class that stand in the log."""
+    return tuple(field.name for field in attrs.fields(kind) if field.name not in _SILENT)
+
+
+@cache
+def _personal_of(kind: type[Entity]) -> tuple[str, ...]:
+    """Name those of them that are personal."""
+    told = attrs.fields_dict(kind)
+    return tuple(name for name in _told_of(kind) if "personal" in told[name].metadata)
 
 
 def _redacted(value: object) -> wire.Json:

@@ -18,7 +18,9 @@ ANONYMOUS = "anonymised"
 
 def name_key(name: str) -> str:
     """Fold a name for search: case, compatibility forms and accents do not matter."""
-    decomposed = unicodedata.normalize("NFKD", name.casefold())
+    # What a compatibility form stands for has a case of its own: a script A is an A.
+    plain = unicodedata.normalize("NFKD", name).casefold()
+    decomposed = unicodedata.normalize("NFKD", plain)
     return " ".join("".join(c for c in decomposed if not unicodedata.combining(c)).split())
 
 

@@ -122,7 +122,6 @@ Index(
 Index("ix_hc_booking_arrival", _b.hotel_id, _b.arrival, _b.id)
 Index("ix_hc_booking_departure", _b.hotel_id, _b.departure, _b.id)
 Index("ix_hc_booking_status_arrival", _b.hotel_id, _b.status, _b.arrival, _b.id)
-Index("ix_hc_booking_status_departure", _b.hotel_id, _b.status, _b.departure, _b.id)
 Index("ix_hc_booking_guest", _b.hotel_id, _b.guest_id, _b.arrival, _b.id)
 Index("ix_hc_booking_room", _b.hotel_id, _b.room_id, _b.arrival, _b.id)
 Index(

@@ -17,9 +17,13 @@ from sqlalchemy import (
     TypedColumns,
     UniqueConstraint,
     bindparam,
+    cast,
+    column,
     func,
+    null,
     select,
 )
+from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 
 from hotelcore import wire
 from hotelcore.errors import DatabaseBusy
@@ -28,7 +32,7 @@ from hotelcore.events.envelope import Envelope
 from hotelcore.events.trace import Trace
 from hotelcore.ids import EventId, HotelId
 from hotelcore.sql import schema
-from hotelcore.sql.statements import AnyRow, Statements, acting_hotel, insert_into
+from hotelcore.sql.statements import INSERTS, AnyRow, Statements, acting_hotel, insert_into
 from hotelcore.sql.translation import UniqueViolation
 
 __all__ = ["OUTBOX", "envelope_of", "write_events"]
@@ -92,6 +96,43 @@ _NEXT_TURN = (
 )
 _INSERT = insert_into(OUTBOX).values(sequence=_NEXT_OF_KEY, turn=_NEXT_TURN, position=None)
 
+# PostgreSQL takes any number of events as one JSON array: a statement for each would look up the
+# last numbers each time, and announce each.
+_events = func.jsonb_array_elements(bindparam("events", type_=JSONB)).table_valued(
+    column("value", JSONB), name="event"
+)
+_event = _events.c.value
+_id, _key = (cast(_event[name].astext, schema.Id()) for name in ("id", "key"))
+_order = cast(_event["order"].astext, Integer)
+_last_of_key = (
+    select(_last.c.key, func.max(_last.c.sequence).label("sequence"))
+    .where(_last.c.hotel_id == acting_hotel())
+    .where(_last.c.key.in_(select(func.unnest(bindparam("keys", type_=ARRAY(schema.Id))))))
+    .group_by(_last.c.key)
+    .subquery("last_of_key")
+)
+_INSERT_ALL = {
+    "postgresql": INSERTS["postgresql"](OUTBOX).from_select(
+        [column.name for column in _c],
+        select(
+            acting_hotel(),
+            _id,
+            _event["name"].astext,
+            cast(_event["version"].astext, Integer),
+            _key,
+            func.coalesce(_last_of_key.c.sequence, 0)
+            + func.row_number().over(partition_by=_key, order_by=_order),
+            _NEXT_TURN + _order,
+            null(),
+            bindparam("occurred_at", type_=schema.Instant()),
+            bindparam("correlation_id", type_=String()),
+            cast(_event["causation_id"].astext, schema.Id()),
+            bindparam("traceparent", type_=String()),
+            _event.op("->", return_type=JSONB())("payload"),
+        ).select_from(_events.outerjoin(_last_of_key, _last_of_key.c.key == _key)),
+    )
+}
+
 
 def write_events(
     run: Statements, events: Sequence[tuple[EventId, Event]], *, at: datetime, trace: Trace
@@ -102,9 +143,37 @@ def write_events(
     asked to run again (`DatabaseBusy`).
     """
     try:
-        run.write_many(_INSERT, [_row(id, event, at, trace) for id, event in events])
+        if len(events) > 1 and run.dialect in _INSERT_ALL:
+            _write_all(run, events, at, trace)
+        else:
+            run.write_many(_INSERT, [_row(id, event, at, trace) for id, event in events])
     except UniqueViolation:
         raise DatabaseBusy from None
+
+
+def _write_all(
+    run: Statements, events: Sequence[tuple[EventId, Event]], at: datetime, trace: Trace
+) -> None:
+    rows = [
+        {
+            "order": order,
+            "id": id.hex,
+            "name": event.wire_name,
+            "version": event.version,
+            "key": event.key.hex,
+            "causation_id": trace.causation_id and trace.causation_id.hex,
+            "payload": payload(event),
+        }
+        for order, (id, event) in enumerate(events)
+    ]
+    run.write(
+        _INSERT_ALL[run.dialect],
+        events=rows,
+        keys=[*{event.key for _, event in events}],
+        occurred_at=at,
+        correlation_id=trace.correlation_id,
+        traceparent=trace.traceparent,
+    )
 
 
 def _row(id: EventId, event: Event, at: datetime, trace: Trace) -> dict[str, object]:

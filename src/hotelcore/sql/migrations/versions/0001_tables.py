@@ -467,7 +467,6 @@ def _booking(op: Operations) -> None:
     index(op, "hc_booking", "no_show_on", "hotel_id, no_show_on", where="no_show_on IS NOT NULL")
     index(op, "hc_booking", "room", "hotel_id, room_id, arrival, id")
     index(op, "hc_booking", "status_arrival", "hotel_id, status, arrival, id")
-    index(op, "hc_booking", "status_departure", "hotel_id, status, departure, id")
     index(op, "hc_booking", "confirmation_number", "hotel_id, confirmation_number", unique=True)
     index(
         op, "hc_booking", "in_house", "hotel_id, room_id", where="status = 'in_house'", unique=True
