@@ -36,6 +36,7 @@ from hotelcore.pms import (
     known_vendors,
 )
 from hotelcore.testing import AsyncScriptedPms, ScriptedPms
+from tests.operations.recount import untold
 from tests.operations.reservations import KEEP
 from tests.operations.small_hotel import NOON, TODAY, SmallHotel, eur, open_hotel
 
@@ -53,9 +54,11 @@ def core(database_url: str) -> Iterator[HotelCore]:
 
 
 @pytest.fixture
-def hotel(core: HotelCore) -> SmallHotel:
-    """Return a hotel of four rooms that is connected to a PMS."""
-    return connected(core)
+def hotel(core: HotelCore) -> Iterator[SmallHotel]:
+    """Return a hotel that is connected to a PMS; whatever is done in it, its audit log retells."""
+    hotel = connected(core)
+    yield hotel
+    assert untold(hotel) == []
 
 
 def connected(core: HotelCore) -> SmallHotel:
