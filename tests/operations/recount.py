@@ -10,7 +10,9 @@ from attrs import AttrsInstance
 from sqlalchemy import Row, TextClause, Uuid, bindparam, text
 
 from hotelcore import wire
+from hotelcore.core import HotelCore
 from hotelcore.domain.audit import AuditLogEntry, Change, changes_between
+from hotelcore.events.catalogue import CATALOGUE, Event
 from hotelcore.ids import (
     BookingId,
     FolioId,
@@ -104,6 +106,14 @@ def events_of(hotel: SmallHotel) -> list[str]:
 def commands_of(hotel: SmallHotel) -> list[str]:
     """Return the operations that the audit log has, in order."""
     return [row.operation for row in _read(hotel, _COMMANDS)]
+
+
+def hearing(core: HotelCore) -> list[Event]:
+    """Return a list that gets whatever is reported from now on, in order."""
+    heard: list[Event] = []
+    for kind in CATALOGUE.values():
+        core.events.subscribe(kind, heard.append)
+    return heard
 
 
 # -- the audit log, told again ----------------------------------------------------------------

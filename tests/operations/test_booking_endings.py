@@ -4,17 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import date, timedelta
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from hotelcore import operations as op
-from hotelcore.access import POLICY, Permission, Role
+from hotelcore.access import Role
 from hotelcore.clock import FixedClock
 from hotelcore.core import HotelCore
-from hotelcore.domain.bookings import BookingStatus
-from hotelcore.domain.cancellation import CancellationPolicy, Fee, FeeKind
+from hotelcore.domain.bookings import Booking, BookingStatus
+from hotelcore.domain.cancellation import CancellationCause, CancellationPolicy, Fee, FeeKind
 from hotelcore.domain.folios import FolioStatus, LineKind
 from hotelcore.domain.stays import Stay
 from hotelcore.errors import (
@@ -22,11 +23,13 @@ from hotelcore.errors import (
     InvalidInput,
     PermissionDenied,
 )
+from hotelcore.events import catalogue as fact
 from hotelcore.ids import BookingId
-from hotelcore.tenancy import Actor
+from hotelcore.lists import AuditFilter
 from tests.operations.recount import (
     counted_units,
     events_of,
+    hearing,
     misplaced_nights,
     recounted_units,
 )
@@ -46,6 +49,8 @@ from tests.operations.small_hotel import (
     open_hotel,
     refusal,
 )
+
+ENDINGS = (fact.BookingCancelled, fact.BookingNoShow, fact.BookingReinstated)
 
 
 def sellable(hotel: SmallHotel, night: date) -> int:
@@ -118,18 +123,78 @@ def test_the_fee_is_kept_from_the_folio_that_was_paid(hotel: SmallHotel) -> None
 def test_waiving_the_fee_needs_its_permission(hotel: SmallHotel) -> None:
     """Nobody waives a fee without the right to override the rules, or without a reason."""
     booking, _ = book(hotel, stay(0, 1))
-    # Of the library's own roles none may cancel and not override.
-    policy = POLICY.with_roles({"clerk": {Permission.BOOKINGS_VIEW, Permission.BOOKINGS_CANCEL}})
-    core = HotelCore(hotel.core.engine, clock=hotel.clock, policy=policy)
-    clerk = core.acting_as(Actor(hotel_id=hotel.hotel_id, subject="clerk", role="clerk"))
-    for desk in (hotel.desk(Role.RECEPTION), clerk):
-        with pytest.raises(PermissionDenied):
+    for desk, what in ((hotel.desk(Role.RECEPTION), ""), (hotel.clerk(), " with waive_fee")):
+        with pytest.raises(PermissionDenied, match=f"^cancel_booking_with_refund{what} needs"):
             desk.run(
                 op.cancel_booking_with_refund, booking_id=booking.id, reason="ill", waive_fee=True
             )
-    with pytest.raises(InvalidInput):
-        hotel.desk().run(op.cancel_booking_with_refund, booking_id=booking.id, reason=" ")
+    for bad in (" ", "x" * 501):
+        with pytest.raises(InvalidInput, match=r"^reason: "):
+            hotel.desk().run(op.cancel_booking_with_refund, booking_id=booking.id, reason=bad)
     assert hotel.booking(booking.id).status is BookingStatus.CONFIRMED
+
+
+def named(hotel: SmallHotel, booking: Booking) -> dict[str, Any]:  # fields of several types
+    """Return the fields by which every event of an ending names its booking."""
+    number = booking.confirmation_number
+    return {
+        "hotel_id": hotel.hotel_id,
+        "booking_id": booking.id,
+        "confirmation_number": number,
+    }
+
+
+def test_an_ending_is_reported_with_what_it_cost(hotel: SmallHotel, core: HotelCore) -> None:
+    """Fee, refund and released nights are in the event, and the reason in entry and refund."""
+    heard = hearing(core)
+    fee = Fee(kind=FeeKind.FIRST_NIGHT)
+    policy = CancellationPolicy(free_days=9, late_fee=fee, no_show_fee=fee)
+    cancelled, folio = book(hotel, stay(0, 2), cancellation=policy)
+    hotel.pay(folio.id, 15_000)
+    reason = "x" * 500
+    hotel.desk().run(op.cancel_booking_with_refund, booking_id=cancelled.id, reason=reason)
+    held, _ = book(hotel, stay(0, 3), hold_until=hotel.clock.now() + DAY, cancellation=policy)
+    hotel.clock.advance(DAY)
+    hotel.desk().run(op.expire_holds)
+    again = hotel.desk().run(op.reinstate_booking, booking_id=cancelled.id)
+    assert [event for event in heard if isinstance(event, ENDINGS)] == [
+        fact.BookingCancelled(
+            fee=eur(10_000),
+            refund=eur(5_000),
+            nights_released=2,
+            reason=CancellationCause.REQUESTED,
+            **named(hotel, cancelled),
+        ),
+        fact.BookingCancelled(
+            fee=eur(0),
+            refund=eur(0),
+            nights_released=3,
+            reason=CancellationCause.HOLD_EXPIRED,
+            **named(hotel, held),
+        ),
+        fact.BookingReinstated(
+            arrival=again.stay.arrival, departure=again.stay.departure, **named(hotel, again)
+        ),
+    ]
+    (refund,) = [line for line in hotel.lines(folio.id) if line.kind is LineKind.REFUND]
+    assert refund.description == reason
+    with hotel.desk().reading() as uow:
+        entries = uow.audit.page(AuditFilter(operation="cancel_booking_with_refund")).items
+    assert [entry.reason for entry in entries] == [reason]
+
+
+def test_a_no_show_is_reported_with_its_fee(core: HotelCore, clock: FixedClock) -> None:
+    """The event has the fee by the booking's terms and the nights that are back on sale."""
+    hotel = open_hotel(core, clock, rules=KEEP)
+    policy = CancellationPolicy(no_show_fee=Fee(kind=FeeKind.FIRST_NIGHT))
+    booking, _ = book(hotel, stay(0, 3), cancellation=policy)
+    hotel.close_day()
+    heard = hearing(core)
+    _no_show(hotel, booking.id)
+    assert heard[0] == fact.BookingNoShow(
+        fee=eur(10_000), nights_released=2, **named(hotel, booking)
+    )
+    assert [type(event) for event in heard[1:]] == [fact.ChargePosted]
 
 
 def _cancel(hotel: SmallHotel, booking_id: BookingId) -> object:
