@@ -37,6 +37,7 @@ _ABOUT_BOOKINGS = (
     "tests/operations/test_bookings.py",
     "tests/operations/test_booking_endings.py",
     "tests/operations/test_actions.py",
+    "tests/operations/test_misuse.py",
 )
 _TESTS: dict[str, dict[str, tuple[str, ...]]] = {
     "domain": {_ANY: ("tests/domain",)},
@@ -54,7 +55,12 @@ _TESTS: dict[str, dict[str, tuple[str, ...]]] = {
         "guests": ("tests/operations/test_guests_hotels.py",),
         "hotels": ("tests/operations/test_guests_hotels.py", "tests/operations/test_misuse.py"),
         "housekeeping": ("tests/operations/test_rooms_housekeeping.py",),
-        "judging": ("tests/operations/test_actions.py", "tests/operations/test_front_desk.py"),
+        "judging": (
+            "tests/operations/test_actions.py",
+            "tests/operations/test_booking_endings.py",
+            "tests/operations/test_front_desk.py",
+            "tests/operations/test_guests_hotels.py",
+        ),
         "keys": ("tests/operations/test_front_desk.py", "tests/operations/test_actions.py"),
         "night_audit": ("tests/operations/test_night_audit.py",),
         "nights": _ABOUT_BOOKINGS,

@@ -35,6 +35,7 @@ from tests.operations.recount import (
 )
 from tests.operations.reservations import (
     KEEP,
+    add_suites,
     book,
     lives,
     nights_of,
@@ -315,6 +316,21 @@ def test_a_reinstated_booking_holds_its_nights_to_come(
     assert again.total == eur(10_000) * len(kept)
     assert hotel.folio(folio.id).status is FolioStatus.OPEN
     assert counted_units(hotel) == recounted_units(hotel)
+
+
+def test_a_full_house_of_another_type_hinders_no_reinstatement(hotel: SmallHotel) -> None:
+    """Only the booked type needs a unit on each night."""
+    suites, _ = add_suites(hotel)
+    booking, _ = book(hotel, stay(0, 2))
+    _cancel(hotel, booking.id)
+    hotel.desk().run(
+        op.create_booking_with_folio,
+        guest_id=hotel.guest_id,
+        room_type_id=suites,
+        stay=stay(0, 2),
+    )
+    again = hotel.desk().run(op.reinstate_booking, booking_id=booking.id)
+    assert again.status is BookingStatus.CONFIRMED
 
 
 def test_reinstating_runs_the_sale_rule_again(core: HotelCore, clock: FixedClock) -> None:

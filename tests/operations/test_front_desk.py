@@ -33,6 +33,7 @@ from hotelcore.errors import (
 from hotelcore.events import catalogue as fact
 from hotelcore.ids import RoomId, new_id
 from hotelcore.lists import AuditFilter, TaskFilter
+from hotelcore.operations.keys import room_in_use
 from tests.operations.recount import (
     counted_units,
     events_of,
@@ -122,6 +123,19 @@ def test_a_check_in_picks_a_room_that_is_ready_and_empty(hotel: SmallHotel) -> N
     arrived, _ = hotel.desk().run(op.check_in_guest, booking_id=booking.id)
     assert arrived.room_id == hotel.room_ids[2]
     assert hotel.booking(due_out.id).room_id == hotel.room_ids[0]
+
+
+def test_a_guest_who_is_due_gets_a_dirty_room_where_no_other_is_free(hotel: SmallHotel) -> None:
+    """Ready rooms are given first; without one the first by number, which is cleaned in time."""
+    for room_id in hotel.room_ids:
+        set_condition(hotel, room_id, RoomCondition.DIRTY)
+    set_condition(hotel, hotel.room_ids[2], RoomCondition.CLEAN)
+    given_rooms = []
+    for _ in hotel.room_ids:
+        booking, _ = book(hotel, stay(0, 1))
+        given_rooms.append(hotel.desk().run(op.assign_room, booking_id=booking.id).room_id)
+    first, second, third, fourth = hotel.room_ids
+    assert given_rooms == [third, first, second, fourth]
 
 
 def test_a_named_room_of_another_type_upgrades_the_guest(hotel: SmallHotel) -> None:
@@ -409,6 +423,15 @@ def test_a_room_that_is_dirty_already_is_not_reported_again(
     heard = hearing(core)
     hotel.desk().run(op.check_out_guest, booking_id=booking.id)
     assert not [event for event in heard if isinstance(event, fact.RoomStatusChanged)]
+
+
+def test_a_booking_without_a_room_has_no_keys(hotel: SmallHotel) -> None:
+    """Keys are of a room, and who has none yet is told so."""
+    booking, _ = book(hotel, stay(0, 1))
+    with pytest.raises(ActionRefused) as refused:
+        room_in_use(booking)
+    assert (refused.value.action, refused.value.status) == ("use_room", "confirmed")
+    assert refused.value.reasons == ("no_room",)
 
 
 def test_a_longer_stay_gets_new_keys(hotel: SmallHotel) -> None:
