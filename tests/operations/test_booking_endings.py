@@ -121,6 +121,32 @@ def test_the_fee_is_kept_from_the_folio_that_was_paid(hotel: SmallHotel) -> None
     assert {hotel.folio(f.id).status for f in (first, second)} == {FolioStatus.CLOSED}
 
 
+def test_a_fee_without_an_open_folio_opens_one(hotel: SmallHotel) -> None:
+    """Where every folio is closed, the fee stands on a new one of the booking's guest."""
+    policy = CancellationPolicy(free_days=9, late_fee=Fee(kind=FeeKind.FIRST_NIGHT))
+    booking, first = book(hotel, stay(0, 2), cancellation=policy)
+    hotel.desk().run(op.close_folio, folio_id=first.id)
+    hotel.desk().run(op.cancel_booking_with_refund, booking_id=booking.id, reason="ill")
+    with hotel.desk().reading() as uow:
+        _, second = uow.folios.of_booking(booking.id)
+    assert (second.guest_id, second.balance) == (hotel.guest_id, eur(10_000))
+    (line,) = hotel.lines(second.id)
+    assert (line.code, line.description) == ("cancellation_fee", "")
+
+
+def test_what_one_folio_owes_is_kept_from_what_the_others_paid(hotel: SmallHotel) -> None:
+    """The booking gets back what its folios together are in credit, however it lies in them."""
+    booking, first = book(hotel, stay(0, 1))
+    second, third = (hotel.desk().run(op.open_folio, booking_id=booking.id) for _ in range(2))
+    hotel.pay(first.id, 5_000)
+    hotel.pay(second.id, 5_000)
+    hotel.charge(third.id, 6_000)
+    outcome = hotel.desk().run(op.cancel_booking_with_refund, booking_id=booking.id, reason="ill")
+    assert outcome.refund == eur(4_000)
+    left = [hotel.folio(folio.id).balance for folio in (first, second, third)]
+    assert left == [eur(-1_000), eur(-5_000), eur(6_000)]
+
+
 def test_waiving_the_fee_needs_its_permission(hotel: SmallHotel) -> None:
     """Nobody waives a fee without the right to override the rules, or without a reason."""
     booking, _ = book(hotel, stay(0, 1))

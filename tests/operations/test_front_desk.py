@@ -259,6 +259,29 @@ def test_a_late_guest_pays_the_missed_nights_at_the_check_in(
     ]
 
 
+def test_a_missed_night_without_an_open_folio_opens_one(core: HotelCore, clock: FixedClock) -> None:
+    """Where the folio was closed meanwhile, the night stands on a new one of the guest."""
+    hotel = open_hotel(core, clock, rules=KEEP)
+    booking, first = book(hotel, stay(0, 2))
+    hotel.desk().run(op.close_folio, folio_id=first.id)
+    hotel.close_day()
+    hotel.check_in(booking)
+    with hotel.desk().reading() as uow:
+        _, second = uow.folios.of_booking(booking.id)
+    assert (second.guest_id, second.balance) == (hotel.guest_id, eur(10_000))
+
+
+def test_a_night_that_was_given_back_is_not_missed(core: HotelCore, clock: FixedClock) -> None:
+    """Who was cancelled for a night, and comes after all, pays for the nights from then on."""
+    hotel = open_hotel(core, clock, rules=KEEP)
+    booking, folio = book(hotel, stay(0, 2))
+    hotel.desk().run(op.cancel_booking_with_refund, booking_id=booking.id, reason="ill")
+    hotel.close_day()
+    hotel.desk().run(op.reinstate_booking, booking_id=booking.id)
+    hotel.check_in(booking)
+    assert hotel.lines(folio.id) == ()
+
+
 # -- changing rooms ---------------------------------------------------------------------------
 
 
