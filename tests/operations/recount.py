@@ -12,6 +12,7 @@ from sqlalchemy import Row, TextClause, Uuid, bindparam, text
 from hotelcore import wire
 from hotelcore.core import HotelCore
 from hotelcore.domain.audit import AuditLogEntry, Change, changes_between
+from hotelcore.errors import NotFound
 from hotelcore.events.catalogue import CATALOGUE, Event
 from hotelcore.ids import (
     BookingId,
@@ -129,7 +130,7 @@ _READ: Mapping[str, Callable[[UnitOfWork, UUID, _Shown], AttrsInstance]] = {
     "hotel": lambda uow, *_: uow.hotel,
     "housekeeping_task": lambda uow, key, _: _one(_tasks(uow), key),
     "maintenance": lambda uow, key, _: uow.maintenance.get(MaintenanceId(key)),
-    "pms_config": lambda uow, *_: uow.pms.current(),
+    "pms_config": lambda uow, key, _: _one([uow.pms.current()], key),
     "room": lambda uow, key, _: uow.rooms.get(RoomId(key)),
     "room_key": lambda uow, key, told: _one(
         uow.keys.of_booking(BookingId(UUID(str(told["booking_id"])))), key
@@ -152,9 +153,17 @@ def untold(hotel: SmallHotel) -> list[str]:
             for change in entry.changes:
                 wrong += _told(told, change)
         for (resource, key), shown in told.items():
-            stored = _READ[resource](uow, key, shown)
-            wrong += _differing(resource, shown, changes_between(resource, key, None, stored).after)
+            stored = changes_between(resource, key, None, _stored(uow, resource, key, shown))
+            wrong += _differing(resource, shown, stored.after)
     return wrong
+
+
+def _stored(uow: UnitOfWork, resource: str, key: UUID, told: _Shown) -> AttrsInstance | None:
+    """Read a record; None for one that is not there any more."""
+    try:
+        return _READ[resource](uow, key, told)
+    except NotFound:
+        return None
 
 
 def _entries(uow: UnitOfWork) -> list[AuditLogEntry]:
@@ -172,7 +181,7 @@ def _told(told: dict[_Key, _Shown], change: Change) -> Iterator[str]:
     yield from _differing(change.resource, {n: known.get(n) for n in before}, before)
     known |= _shown(change.after)
     if change.after is None:
-        del told[key]
+        known.clear()
 
 
 def _differing(resource: str, one: wire.Json, other: wire.Json) -> Iterator[str]:
@@ -191,5 +200,8 @@ def _tasks(uow: UnitOfWork) -> Iterator[AttrsInstance]:
 
 
 def _one(found: Any, key: UUID) -> AttrsInstance:  # Any: entities that have an id, of some kind
-    one: AttrsInstance = next(entity for entity in found if entity.id == key)
-    return one
+    for entity in found:
+        if entity.id == key:
+            one: AttrsInstance = entity
+            return one
+    raise NotFound("record", key)

@@ -180,7 +180,7 @@ def _money_of(hotel: SmallHotel) -> list[object]:
 
 def test_anonymising_twice_changes_nothing_more(hotel: SmallHotel) -> None:
     """The second call returns the guest as the first one left it."""
-    guest = register(hotel, vip=True, attributes={"card": 7})
+    guest = register(hotel, vip=True, country="PRT", attributes={"card": 7})
     desk = hotel.desk()
     erased = desk.run(op.anonymise_guest, guest_id=guest.id)
     assert (erased.last_name, erased.first_name, dict(erased.attributes)) == (ANONYMOUS, "", {})
@@ -197,7 +197,15 @@ def test_anonymising_twice_changes_nothing_more(hotel: SmallHotel) -> None:
             stay=Stay(TODAY, TODAY + DAY),
         )
     assert (unwanted.value.action, unwanted.value.reasons) == ("book", ("anonymised",))
-    assert (erased.anonymised_at, erased.vip) == (NOON, True)
+    assert (erased.anonymised_at, erased.vip, erased.country) == (NOON, True, None)
+
+
+def test_another_guests_booking_hinders_no_erasure(hotel: SmallHotel) -> None:
+    """Only the guest's own open bookings keep the guest from being anonymised."""
+    hotel.book()
+    stranger = register(hotel)
+    erased = hotel.desk().run(op.anonymise_guest, guest_id=stranger.id)
+    assert erased.last_name == ANONYMOUS
 
 
 def test_a_guest_has_what_was_told_and_nothing_else(hotel: SmallHotel) -> None:

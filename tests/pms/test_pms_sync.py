@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import closing
 from datetime import timedelta
 from random import Random
+from typing import Any
 
 import attrs
 import pytest
@@ -18,6 +19,8 @@ from hotelcore.access import Role
 from hotelcore.clock import FixedClock
 from hotelcore.core import HotelCore
 from hotelcore.domain.bookings import Booking, BookingStatus
+from hotelcore.domain.cancellation import CancellationPolicy, Fee, FeeKind
+from hotelcore.domain.hotels import HouseRules
 from hotelcore.domain.rooms import RoomCondition
 from hotelcore.domain.stays import Stay
 from hotelcore.errors import AlreadyExists, HotelcoreError, NotFound, PermissionDenied, PmsFailure
@@ -213,6 +216,39 @@ def test_what_was_taken_over_is_reported(hotel: SmallHotel) -> None:
     assert [event for event in heard if type(event) in map(type, synced)] == synced
 
 
+def test_what_is_the_hotels_own_stays(hotel: SmallHotel) -> None:
+    """What a record does not say of a guest or a type is not changed by it."""
+    pms = filled()
+    sync(hotel, pms)
+    guest_id = bookings_of(hotel)["PMS-0"].guest_id
+    own: Any = {"country": "PRT", "vip": True, "attributes": {"card": 7}}
+    hotel.desk().run(op.amend_guest, guest_id=guest_id, last_name="Guest", **own)
+    pms.put(guest(0, last_name="Renamed"), attrs.evolve(TYPE, name="Twin", base_rate=eur(1)))
+    report = sync(hotel, pms)
+    assert (report.guests.updated, report.room_types.updated) == (1, 1)
+    with hotel.desk().reading() as uow:
+        found, kind = uow.guests.get(guest_id), uow.room_types.get(hotel.type_id)
+    assert {name: getattr(found, name) for name in own} == own
+    assert found.last_name == "Renamed"
+    assert (kind.name, kind.base_rate) == ("Double", eur(10_000))
+
+
+def test_a_late_guest_who_is_still_expected_there_is_expected_here(core: HotelCore) -> None:
+    """Only a no-show there is given up: another change of a late booking is just taken over."""
+    clock = FixedClock(NOON)
+    with closing(HotelCore(core.engine, clock=clock)) as moving:
+        hotel = open_hotel(moving, clock, rules=KEEP)
+        hotel.desk().run(op.connect_pms, vendor="scripted", external_hotel_id="H-1")
+        pms = filled()
+        pms.put(booking(0, begins=0))
+        sync(hotel, pms)
+        hotel.close_day()
+        pms.put(attrs.evolve(booking(0, begins=0), adults=2))
+        sync(hotel, pms)
+        late = bookings_of(hotel)["PMS-0"]
+        assert (late.status, late.adults) == (BookingStatus.CONFIRMED, 2)
+
+
 def test_a_sync_is_sold_whatever_the_limit(hotel: SmallHotel) -> None:
     """The system there is the master: a full night is sold once more, and the entry says why."""
     pms = filled()
@@ -298,7 +334,9 @@ def test_a_change_of_ours_that_comes_back_changes_nothing(hotel: SmallHotel) -> 
 
 
 def test_there_cancelled_is_cancelled_here_and_costs_nothing(hotel: SmallHotel) -> None:
-    """A cancellation from there frees the nights and charges no fee."""
+    """A cancellation from there frees the nights and charges no fee, whatever the house's terms."""
+    dear = CancellationPolicy(free_days=99, late_fee=Fee(kind=FeeKind.SHARE))
+    hotel.desk().run(op.change_house_rules, rules=HouseRules(cancellation=dear))
     pms = filled()
     sync(hotel, pms)
     pms.put(booking(0, status=RemoteBookingStatus.CANCELLED))

@@ -108,6 +108,11 @@ def test_a_key_is_changed_forgotten_and_gone_with_its_connection(core: HotelCore
     desk = desk_of(core, hotel)
     config = desk.run(change_pms_key, api_key=Secret("second"))
     assert config.has_key
+    with desk.reading() as uow:
+        [entry] = uow.audit.page(AuditFilter(operation="change_pms_key")).items
+    [change] = entry.changes
+    assert (change.resource, change.resource_id) == ("pms_config", config.id)
+    assert (change.before, change.after) == ({}, {})  # a key for another: nothing of it is shown
     assert secrets_of(core, [hotel]) == {hotel: "second"}
     config = desk.run(change_pms_key, api_key=None)
     assert not config.has_key
