@@ -63,7 +63,7 @@ _TESTS: dict[str, dict[str, tuple[str, ...]]] = {
         ),
         "keys": ("tests/operations/test_front_desk.py", "tests/operations/test_actions.py"),
         "night_audit": ("tests/operations/test_night_audit.py",),
-        "nights": _ABOUT_BOOKINGS,
+        "nights": (*_ABOUT_BOOKINGS, "tests/operations/test_front_desk.py"),
         "pms_sync": ("tests/pms/test_pms_sync.py", "tests/vault/test_pms_key.py"),
         "posting": (
             "tests/operations/test_folios.py",

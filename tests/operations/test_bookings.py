@@ -427,9 +427,17 @@ def test_the_past_of_a_stay_stands(core: HotelCore, clock: FixedClock) -> None:
     hotel = open_hotel(core, clock, rules=KEEP)
     booking, _ = book(hotel, stay(0, 3))
     hotel.close_day()
-    for wrong in (stay(1, 2), stay(-1, 4), stay(0, 1), stay(0, 0)):
-        with pytest.raises(InvalidInput):
+    past = "stay: must not add or drop nights before the business date"
+    over = "stay: must not be over on the business date"
+    for wrong, text in (
+        (stay(1, 2), past),
+        (stay(-1, 4), past),
+        (stay(0, 1), over),
+        (stay(0, 0), over),
+    ):
+        with pytest.raises(InvalidInput) as refused:
             hotel.desk().run(op.amend_stay, booking_id=booking.id, stay=wrong)
+        assert str(refused.value) == text
     amended = hotel.desk().run(op.amend_stay, booking_id=booking.id, stay=stay(0, 2))
     assert amended.total == eur(20_000)
     assert counted_units(hotel) == recounted_units(hotel)
@@ -526,8 +534,9 @@ def test_a_day_use_needs_an_empty_room_that_is_not_blocked(hotel: SmallHotel) ->
     )
     booking, _ = book(hotel, stay(0, 0))
     for room in (occupied, broken):
-        with pytest.raises(RoomTaken):
+        with pytest.raises(RoomTaken) as refused:
             hotel.desk().run(op.assign_room, booking_id=booking.id, room_id=room)
+        assert (refused.value.room_id, refused.value.nights) == (room, (TODAY,))
     assert hotel.desk().run(op.assign_room, booking_id=booking.id).room_id == hotel.room_ids[2]
 
 
