@@ -275,6 +275,17 @@ def test_a_longer_stay_there_is_longer_here_whatever_the_limit(hotel: SmallHotel
     assert (changed.stay, changed.total) == (booking(0, nights=3).stay, eur(24_003))
 
 
+def test_a_room_is_recognised_in_a_house_of_any_size(hotel: SmallHotel) -> None:
+    """Rooms are read page by page, and the one after the first thousand is known too."""
+    numbers = [f"N{number:04}" for number in range(1_000)]
+    rooms = hotel.desk().run(op.add_rooms, room_type_id=hotel.type_id, numbers=numbers)
+    pms = ScriptedPms()
+    pms.put(TYPE, attrs.evolve(room(0, RoomCondition.DIRTY), number=numbers[-1]))
+    assert sync(hotel, pms).rooms.created == 1
+    with hotel.desk().reading() as uow:
+        assert uow.rooms.get(rooms[-1].id).condition is RoomCondition.DIRTY
+
+
 def test_a_booking_of_ours_is_adopted_by_its_number(hotel: SmallHotel) -> None:
     """A booking that we have under the number there is brought in line, not made once more."""
     ours, _ = hotel.desk().run(
