@@ -274,6 +274,8 @@ def test_an_ending_returns_exactly_the_unconsumed_nights_once(
         hotel.close_day()
     clock.advance(timedelta(seconds=1))
     end(hotel, booking.id)
+    # Who left was in that room; who never came has none any more.
+    assert (hotel.booking(booking.id).room_id is not None) == (end is _leave)
     left = {night: sellable(hotel, night) for night in booking.stay}
     assert left == {night: int(night >= arrival + passed * DAY) for night in booking.stay}
     assert isinstance(refusal(lambda: end(hotel, booking.id)), ActionRefused)
