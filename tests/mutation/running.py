@@ -51,7 +51,11 @@ _TESTS: dict[str, dict[str, tuple[str, ...]]] = {
         "declaring": ("tests/operations/test_misuse.py", "tests/access/test_policy.py"),
         "events": ("tests/relay/test_again.py", "tests/cli/test_events.py"),
         "folios": ("tests/operations/test_folios.py",),
-        "front_desk": ("tests/operations/test_front_desk.py", "tests/operations/test_actions.py"),
+        "front_desk": (
+            "tests/operations/test_front_desk.py",
+            "tests/operations/test_actions.py",
+            "tests/operations/test_interleavings.py",
+        ),
         "guests": ("tests/operations/test_guests_hotels.py",),
         "hotels": ("tests/operations/test_guests_hotels.py", "tests/operations/test_misuse.py"),
         "housekeeping": ("tests/operations/test_rooms_housekeeping.py",),
@@ -63,7 +67,11 @@ _TESTS: dict[str, dict[str, tuple[str, ...]]] = {
         ),
         "keys": ("tests/operations/test_front_desk.py", "tests/operations/test_actions.py"),
         "night_audit": ("tests/operations/test_night_audit.py",),
-        "nights": (*_ABOUT_BOOKINGS, "tests/operations/test_front_desk.py"),
+        "nights": (
+            *_ABOUT_BOOKINGS,
+            "tests/operations/test_front_desk.py",
+            "tests/operations/test_interleavings.py",
+        ),
         "pms_sync": ("tests/pms/test_pms_sync.py", "tests/vault/test_pms_key.py"),
         "posting": (
             "tests/operations/test_folios.py",
@@ -74,7 +82,8 @@ _TESTS: dict[str, dict[str, tuple[str, ...]]] = {
         "sealed": ("tests/vault/test_pms_key.py",),
     },
 }
-# One database is enough to see what an operation does, and SQLite is the faster one.
+# One database is enough to see what an operation does, and SQLite is the faster one. What comes
+# between two steps of an operation is seen on PostgreSQL alone, where two of them run at once.
 _QUICK = ("-m", "not race and not long", "-k", "not postgresql")
 _WRAPPING = {"property", "operation", "checked"}
 # What mutmut's exit codes stand for; a test that runs far too long has noticed something too.
