@@ -30,6 +30,7 @@ from hotelcore.errors import (
 from hotelcore.events.catalogue import Event, HousekeepingTaskCompleted, RoomStatusChanged
 from hotelcore.ids import MaintenanceId, RoomId, TaskId
 from hotelcore.lists import AuditFilter, RoomFilter, TaskFilter
+from tests.operations.recount import untold
 from tests.operations.small_hotel import DAY, TODAY, SmallHotel, open_hotel, refusal
 
 CONDITIONS = st.sampled_from(RoomCondition)
@@ -370,6 +371,7 @@ def test_a_released_room_comes_back_for_the_nights_to_come(
         off = [c.night for c in uow.inventory.nights(period) if c.available < 4]
     consumed = [night for night in blocked.period if night < hotel.today]
     assert chart == off == (consumed if kind.off_sale else [])
+    assert untold(hotel) == []
     assert core.prove(hotel.hotel_id).ok
 
 

@@ -158,6 +158,9 @@ def test_a_rotation_takes_no_more_than_it_is_told(database_url: str) -> None:
         rest = desk.run(reseal_secrets, limit=1_000)
         assert rest.resealed >= 3
         assert not rest.more
+        with desk.reading() as uow:
+            entries = uow.audit.page(AuditFilter(operation="reseal_secrets")).items
+            assert {entry.business_date for entry in entries} == {uow.hotel.business_date}
 
 
 @pytest.mark.parametrize("limit", [-1, 0, 1_001])
