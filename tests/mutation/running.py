@@ -72,7 +72,11 @@ _TESTS: dict[str, dict[str, tuple[str, ...]]] = {
             "tests/operations/test_front_desk.py",
             "tests/operations/test_interleavings.py",
         ),
-        "pms_sync": ("tests/pms/test_pms_sync.py", "tests/vault/test_pms_key.py"),
+        "pms_sync": (
+            "tests/pms/test_pms_sync.py",
+            "tests/vault/test_pms_key.py",
+            "tests/operations/test_interleavings.py",
+        ),
         "posting": (
             "tests/operations/test_folios.py",
             "tests/operations/test_front_desk.py",

@@ -175,8 +175,10 @@ def test_what_is_new_has_what_was_told_there(hotel: SmallHotel) -> None:
     )
     penthouse = attrs.evolve(room(9, RoomCondition.DIRTY), room_type_external_id="t2")
     pms.put(TYPE, suite, who, remote, penthouse, room(8))
+    heard = hearing(hotel.core)
     sync(hotel, pms)
     made = bookings_of(hotel)["PMS-9"]
+    assert not [event for event in heard if isinstance(event, fact.BookingUpdated)]
     assert (made.adults, made.children, made.channel, made.stay) == (3, 2, "pms", remote.stay)
     with hotel.desk().reading() as uow:
         found = uow.guests.get(made.guest_id)
@@ -214,6 +216,18 @@ def test_what_was_taken_over_is_reported(hotel: SmallHotel) -> None:
         Taken(created=0, updated=1, unchanged=0),
     ) * 3
     assert [event for event in heard if type(event) in map(type, synced)] == synced
+
+
+def test_a_record_may_name_what_was_sent_before(hotel: SmallHotel) -> None:
+    """A snapshot of what changed names guests and types of an earlier one."""
+    sync(hotel, filled())
+    known = bookings_of(hotel)["PMS-1"]
+    changed = attrs.evolve(booking(0), guest_external_id="g1")
+    new = attrs.evolve(booking(5), guest_external_id="g1")
+    hotel.desk().run(op.sync_pms_data, snapshot=PmsSnapshot(bookings=(changed, new)))
+    found = bookings_of(hotel)
+    assert {found["PMS-0"].guest_id, found["PMS-5"].guest_id} == {known.guest_id}
+    assert found["PMS-5"].room_type_id == hotel.type_id
 
 
 def test_what_is_the_hotels_own_stays(hotel: SmallHotel) -> None:
