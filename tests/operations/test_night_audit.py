@@ -331,7 +331,12 @@ def statements_of_a_clean_run(core: HotelCore, clock: FixedClock) -> int:
     today = twin.today
     with counted_statements(core) as sent:
         close(twin, today)
-    return len([text for text in sent if "set_config" not in text])
+    return len(own_statements(sent))
+
+
+def own_statements(sent: list[str]) -> list[str]:
+    """Leave out those that tell limits: how often they are told depends on the machine."""
+    return [text for text in sent if "set_config" not in text]
 
 
 def of_the_audit(arguments: tuple[object, ...]) -> bool:
@@ -467,7 +472,7 @@ def test_the_number_of_statements_does_not_grow_with_the_house(
         clock.advance(DAY)
         with counted_statements(core) as sent:
             assert close(hotel, hotel.today).rooms_sold == guests
-        numbers.append(len(sent))
+        numbers.append(len(own_statements(sent)))
     assert numbers[0] == numbers[1]
 
 
