@@ -1,8 +1,9 @@
 """Makes many small changes in one package of the library and counts those that a test notices.
 
 ``python -m tests.mutation.running domain`` mutates ``hotelcore.domain`` and runs ``tests/domain``
-against each change, ``operations`` likewise; names of mutants behind it choose some. It works in
-the folder ``mutants``, goes on where it stopped with the same package, and prints a score for each
+against each change; with ``operations`` each module's changes meet the tests that are about that
+module, as `_TESTS` says. Names of mutants behind it choose some (``*.nights.*``). It works in the
+folder ``mutants``, goes on where it stopped with the same package, and prints a score for each
 module at the end.
 
 mutmut leaves every decorated function as it is, and here the operations themselves and all
@@ -25,10 +26,68 @@ from typing import Any
 cst: Any = import_module("libcst")
 configuration: Any = import_module("mutmut.configuration")
 mutating: Any = import_module("mutmut.mutation.file_mutation")
+mutmut: Any = import_module("mutmut.__main__")
+mutmut_state: Any = import_module("mutmut.state")
 
 _FOLDER = Path("mutants")  # which mutmut chooses
-_TESTS = {"domain": ["tests/domain"], "operations": ["tests/operations"]}
-# One database is enough to see what an operation does, and SQLite is the faster one.
+# What reaches a function need not be about it: every test of the operations makes a booking. A
+# module's changes meet the tests that are about it, so one that survives does not meet them all.
+_ANY = ""
+_ABOUT_BOOKINGS = (
+    "tests/operations/test_bookings.py",
+    "tests/operations/test_booking_endings.py",
+    "tests/operations/test_actions.py",
+    "tests/operations/test_misuse.py",
+)
+_TESTS: dict[str, dict[str, tuple[str, ...]]] = {
+    "domain": {_ANY: ("tests/domain",)},
+    "operations": {
+        "arguments": ("tests/operations/test_arguments.py", "tests/operations/test_misuse.py"),
+        "availability": (
+            "tests/operations/test_guests_hotels.py",
+            "tests/operations/test_rooms_housekeeping.py",
+        ),
+        "bookings": _ABOUT_BOOKINGS,
+        "declaring": ("tests/operations/test_misuse.py", "tests/access/test_policy.py"),
+        "events": ("tests/relay/test_again.py", "tests/cli/test_events.py"),
+        "folios": ("tests/operations/test_folios.py",),
+        "front_desk": (
+            "tests/operations/test_front_desk.py",
+            "tests/operations/test_actions.py",
+            "tests/operations/test_interleavings.py",
+        ),
+        "guests": ("tests/operations/test_guests_hotels.py",),
+        "hotels": ("tests/operations/test_guests_hotels.py", "tests/operations/test_misuse.py"),
+        "housekeeping": ("tests/operations/test_rooms_housekeeping.py",),
+        "judging": (
+            "tests/operations/test_actions.py",
+            "tests/operations/test_booking_endings.py",
+            "tests/operations/test_front_desk.py",
+            "tests/operations/test_guests_hotels.py",
+        ),
+        "keys": ("tests/operations/test_front_desk.py", "tests/operations/test_actions.py"),
+        "night_audit": ("tests/operations/test_night_audit.py",),
+        "nights": (
+            *_ABOUT_BOOKINGS,
+            "tests/operations/test_front_desk.py",
+            "tests/operations/test_interleavings.py",
+        ),
+        "pms_sync": (
+            "tests/pms/test_pms_sync.py",
+            "tests/vault/test_pms_key.py",
+            "tests/operations/test_interleavings.py",
+        ),
+        "posting": (
+            "tests/operations/test_folios.py",
+            "tests/operations/test_front_desk.py",
+            "tests/operations/test_booking_endings.py",
+        ),
+        "rooms": ("tests/operations/test_rooms_housekeeping.py",),
+        "sealed": ("tests/vault/test_pms_key.py",),
+    },
+}
+# One database is enough to see what an operation does, and SQLite is the faster one. What comes
+# between two steps of an operation is seen on PostgreSQL alone, where two of them run at once.
 _QUICK = ("-m", "not race and not long", "-k", "not postgresql")
 _WRAPPING = {"property", "operation", "checked"}
 # What mutmut's exit codes stand for; a test that runs far too long has noticed something too.
@@ -99,8 +158,29 @@ def _begin_anew_for(package: str) -> None:
 def _choose(package: str) -> None:
     settings = configuration.config()
     settings.only_mutate = [f"src/hotelcore/{package}/*.py"]
-    settings.pytest_add_cli_args_test_selection = _TESTS[package]
+    tests = sorted({file for files in _TESTS[package].values() for file in files})
+    settings.pytest_add_cli_args_test_selection = tests
     settings.pytest_add_cli_args = [*settings.pytest_add_cli_args, *_QUICK]
+
+
+def _chosen(function: str, package: str, tests: set[str]) -> set[str]:
+    """Return those of the tests that reach a function that are about its module."""
+    module = function.removeprefix(f"hotelcore.{package}.").partition(".")[0]
+    about = _TESTS[package].get(module) or _TESTS[package][_ANY]
+    return {test for test in tests if test.startswith(about)}
+
+
+def keep_to_the_tests_of_each_module(package: str) -> None:
+    """Have mutmut run against a mutant only what `_TESTS` says of its module."""
+    collect = mutmut.collect_or_load_stats
+
+    def collect_and_choose(*arguments: Any, **more: Any) -> None:
+        collect(*arguments, **more)
+        reached = mutmut_state.state().tests_by_mangled_function_name
+        for function, tests in reached.items():
+            reached[function] = _chosen(function, package, tests)
+
+    mutmut.collect_or_load_stats = collect_and_choose
 
 
 def scores(package: str) -> Iterator[tuple[str, Counter[str]]]:
@@ -130,9 +210,9 @@ def main(package: str, *names: str) -> None:
     _begin_anew_for(package)
     mutate_within_decorators()
     _choose(package)
-    run: Any = import_module("mutmut.__main__")._run
+    keep_to_the_tests_of_each_module(package)
     try:
-        run(names, 1)
+        mutmut._run(names, 1)
     finally:
         _tell(package)
 

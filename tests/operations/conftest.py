@@ -14,6 +14,7 @@ from sqlalchemy import Engine
 
 from hotelcore.clock import FixedClock
 from hotelcore.core import HotelCore
+from tests.operations.recount import untold
 from tests.operations.small_hotel import NOON, SmallHotel, open_hotel
 from tests.postgres_server import fresh_database
 
@@ -48,6 +49,8 @@ def core(prepared_url: str, clock: FixedClock) -> Iterator[HotelCore]:
 
 
 @pytest.fixture
-def hotel(core: HotelCore, clock: FixedClock) -> SmallHotel:
-    """Return a hotel of four rooms."""
-    return open_hotel(core, clock)
+def hotel(core: HotelCore, clock: FixedClock) -> Iterator[SmallHotel]:
+    """Return a hotel of four rooms; whatever is done in it, its audit log retells."""
+    hotel = open_hotel(core, clock)
+    yield hotel
+    assert untold(hotel) == []

@@ -2,10 +2,29 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
+from uuid import UUID
 
+from attrs import AttrsInstance
 from sqlalchemy import Row, TextClause, Uuid, bindparam, text
 
+from hotelcore import wire
+from hotelcore.core import HotelCore
+from hotelcore.domain.audit import AuditLogEntry, Change, changes_between
+from hotelcore.errors import NotFound
+from hotelcore.events.catalogue import CATALOGUE, Event
+from hotelcore.ids import (
+    BookingId,
+    FolioId,
+    FolioLineId,
+    GuestId,
+    MaintenanceId,
+    RoomId,
+    RoomTypeId,
+)
+from hotelcore.lists import AuditFilter, TaskFilter, every
+from hotelcore.unit_of_work import UnitOfWork
 from tests.operations.small_hotel import SmallHotel
 
 Units = dict[tuple[str, str], tuple[int, int]]
@@ -88,3 +107,101 @@ def events_of(hotel: SmallHotel) -> list[str]:
 def commands_of(hotel: SmallHotel) -> list[str]:
     """Return the operations that the audit log has, in order."""
     return [row.operation for row in _read(hotel, _COMMANDS)]
+
+
+def hearing(core: HotelCore) -> list[Event]:
+    """Return a list that gets whatever is reported from now on, in order."""
+    heard: list[Event] = []
+    for kind in CATALOGUE.values():
+        core.events.subscribe(kind, heard.append)
+    return heard
+
+
+# -- the audit log, told again ----------------------------------------------------------------
+
+_Shown = dict[str, wire.Json]
+_Key = tuple[str, UUID]
+
+_READ: Mapping[str, Callable[[UnitOfWork, UUID, _Shown], AttrsInstance]] = {
+    "booking": lambda uow, key, _: uow.bookings.get(BookingId(key)),
+    "folio": lambda uow, key, _: uow.folios.get(FolioId(key)),
+    "folio_line": lambda uow, key, _: uow.folios.line(FolioLineId(key)),
+    "guest": lambda uow, key, _: uow.guests.get(GuestId(key)),
+    "hotel": lambda uow, *_: uow.hotel,
+    "housekeeping_task": lambda uow, key, _: _one(_tasks(uow), key),
+    "maintenance": lambda uow, key, _: uow.maintenance.get(MaintenanceId(key)),
+    "pms_config": lambda uow, key, _: _one([uow.pms.current()], key),
+    "room": lambda uow, key, _: uow.rooms.get(RoomId(key)),
+    "room_key": lambda uow, key, told: _one(
+        uow.keys.of_booking(BookingId(UUID(str(told["booking_id"])))), key
+    ),
+    "room_type": lambda uow, key, _: uow.room_types.get(RoomTypeId(key)),
+}
+# The night audit's lines are their own record, and a synchronisation only says that it was.
+_BESIDE_THE_LOG = {("folio", "balance"), ("pms_config", "last_synced_at")}
+
+
+def untold(hotel: SmallHotel) -> list[str]:
+    """Return where the changes in the audit log, told one after the other, are not what is so.
+
+    Every change must begin with what the one before it left, and the last with what is stored.
+    """
+    told: dict[_Key, _Shown] = {}
+    wrong: list[str] = []
+    with hotel.desk().reading() as uow:
+        for entry in _entries(uow):
+            for change in entry.changes:
+                wrong += _told(told, change)
+        for (resource, key), shown in told.items():
+            stored = changes_between(resource, key, None, _stored(uow, resource, key, shown))
+            wrong += _differing(resource, shown, stored.after)
+    return wrong
+
+
+def _stored(uow: UnitOfWork, resource: str, key: UUID, told: _Shown) -> AttrsInstance | None:
+    """Read a record; None for one that is not there any more."""
+    try:
+        return _READ[resource](uow, key, told)
+    except NotFound:
+        return None
+
+
+def _entries(uow: UnitOfWork) -> list[AuditLogEntry]:
+    newest = every(lambda after: uow.audit.page(AuditFilter(), after=after, limit=1_000))
+    return list(newest)[::-1]
+
+
+def _told(told: dict[_Key, _Shown], change: Change) -> Iterator[str]:
+    """Take a change into what was told, and give what it says that was not so."""
+    key = (change.resource, change.resource_id)
+    if (change.before is None) is not (key not in told):
+        yield f"{change.resource} is new"
+    known = told.setdefault(key, {})
+    before = _shown(change.before)
+    yield from _differing(change.resource, {n: known.get(n) for n in before}, before)
+    known |= _shown(change.after)
+    if change.after is None:
+        known.clear()
+
+
+def _differing(resource: str, one: wire.Json, other: wire.Json) -> Iterator[str]:
+    here, there = _shown(one), _shown(other)
+    for name in sorted(here.keys() | there.keys()):
+        if here.get(name) != there.get(name) and (resource, name) not in _BESIDE_THE_LOG:
+            yield f"{resource}.{name}"
+
+
+def _shown(state: wire.Json) -> _Shown:
+    return state if isinstance(state, dict) else {}
+
+
+def _tasks(uow: UnitOfWork) -> Iterator[AttrsInstance]:
+    return every(lambda after: uow.housekeeping.page(TaskFilter(), after=after, limit=1_000))
+
+
+def _one(found: Any, key: UUID) -> AttrsInstance:  # Any: entities that have an id, of some kind
+    for entity in found:
+        if entity.id == key:
+            one: AttrsInstance = entity
+            return one
+    raise NotFound("record", key)

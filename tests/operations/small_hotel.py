@@ -11,7 +11,7 @@ from attrs import frozen
 from sqlalchemy import event, select
 
 from hotelcore import operations as op
-from hotelcore.access import Role
+from hotelcore.access import POLICY, Permission, Role
 from hotelcore.clock import FixedClock, local_date
 from hotelcore.core import Desk, HotelCore
 from hotelcore.domain.bookings import Booking
@@ -51,6 +51,14 @@ class SmallHotel:
     def desk(self, role: Role = Role.ADMIN) -> Desk:
         """Give a handle of this hotel."""
         return self.core.acting_as(Actor(hotel_id=self.hotel_id, subject="ana", role=role))
+
+    def clerk(self) -> Desk:
+        """Give a handle of somebody who may do everything but override a rule."""
+        # Of the library's own roles none may, for example, cancel and not override.
+        rights = set(Permission) - {Permission.RULES_OVERRIDE}
+        policy = POLICY.with_roles({"clerk": rights})
+        core = HotelCore(self.core.engine, clock=self.clock, policy=policy)
+        return core.acting_as(Actor(hotel_id=self.hotel_id, subject="clerk", role="clerk"))
 
     @property
     def today(self) -> date:

@@ -25,6 +25,7 @@ from tests.operations.recount import (
     counted_units,
     misplaced_nights,
     recounted_units,
+    untold,
 )
 from tests.operations.reservations import KEEP, add_suites, book, lives, stay
 from tests.operations.small_hotel import DAY, SmallHotel, open_hotel, refusal
@@ -290,7 +291,8 @@ def test_whatever_happens_the_counters_and_the_rooms_agree_with_the_bookings(
 ) -> None:
     """After each command the rows add up, and a refused one has left nothing, not even an entry.
 
-    At the end every booking is asked what can be done with it, and each answer is tried.
+    At the end the audit log retells it all, every booking is asked what can be done with it, and
+    each answer is tried.
     """
     life = _begin(core, clock)
     hotel = life.hotel
@@ -302,6 +304,7 @@ def test_whatever_happens_the_counters_and_the_rooms_agree_with_the_bookings(
         assert len(commands_of(hotel)) == before + (refused is None)
         assert counted_units(hotel) == recounted_units(hotel)
         assert misplaced_nights(hotel) == []
+    assert untold(hotel) == []
     for booking_id in life.bookings:
         _answers_hold(life, booking_id)
 

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import date, timedelta
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from hotelcore import operations as op
-from hotelcore.access import POLICY, Permission, Role
+from hotelcore.access import Role
 from hotelcore.clock import FixedClock
 from hotelcore.core import HotelCore
-from hotelcore.domain.bookings import BookingStatus
-from hotelcore.domain.cancellation import CancellationPolicy, Fee, FeeKind
+from hotelcore.domain.bookings import Booking, BookingStatus
+from hotelcore.domain.cancellation import CancellationCause, CancellationPolicy, Fee, FeeKind
 from hotelcore.domain.folios import FolioStatus, LineKind
 from hotelcore.domain.stays import Stay
 from hotelcore.errors import (
@@ -22,16 +23,19 @@ from hotelcore.errors import (
     InvalidInput,
     PermissionDenied,
 )
+from hotelcore.events import catalogue as fact
 from hotelcore.ids import BookingId
-from hotelcore.tenancy import Actor
+from hotelcore.lists import AuditFilter
 from tests.operations.recount import (
     counted_units,
     events_of,
+    hearing,
     misplaced_nights,
     recounted_units,
 )
 from tests.operations.reservations import (
     KEEP,
+    add_suites,
     book,
     lives,
     nights_of,
@@ -46,6 +50,8 @@ from tests.operations.small_hotel import (
     open_hotel,
     refusal,
 )
+
+ENDINGS = (fact.BookingCancelled, fact.BookingNoShow, fact.BookingReinstated)
 
 
 def sellable(hotel: SmallHotel, night: date) -> int:
@@ -115,21 +121,107 @@ def test_the_fee_is_kept_from_the_folio_that_was_paid(hotel: SmallHotel) -> None
     assert {hotel.folio(f.id).status for f in (first, second)} == {FolioStatus.CLOSED}
 
 
+def test_a_fee_without_an_open_folio_opens_one(hotel: SmallHotel) -> None:
+    """Where every folio is closed, the fee stands on a new one of the booking's guest."""
+    policy = CancellationPolicy(free_days=9, late_fee=Fee(kind=FeeKind.FIRST_NIGHT))
+    booking, first = book(hotel, stay(0, 2), cancellation=policy)
+    hotel.desk().run(op.close_folio, folio_id=first.id)
+    hotel.desk().run(op.cancel_booking_with_refund, booking_id=booking.id, reason="ill")
+    with hotel.desk().reading() as uow:
+        _, second = uow.folios.of_booking(booking.id)
+    assert (second.guest_id, second.balance) == (hotel.guest_id, eur(10_000))
+    (line,) = hotel.lines(second.id)
+    assert (line.code, line.description) == ("cancellation_fee", "")
+
+
+def test_what_one_folio_owes_is_kept_from_what_the_others_paid(hotel: SmallHotel) -> None:
+    """The booking gets back what its folios together are in credit, however it lies in them."""
+    booking, first = book(hotel, stay(0, 1))
+    second, third = (hotel.desk().run(op.open_folio, booking_id=booking.id) for _ in range(2))
+    hotel.pay(first.id, 5_000)
+    hotel.pay(second.id, 5_000)
+    hotel.charge(third.id, 6_000)
+    outcome = hotel.desk().run(op.cancel_booking_with_refund, booking_id=booking.id, reason="ill")
+    assert outcome.refund == eur(4_000)
+    left = [hotel.folio(folio.id).balance for folio in (first, second, third)]
+    assert left == [eur(-1_000), eur(-5_000), eur(6_000)]
+
+
 def test_waiving_the_fee_needs_its_permission(hotel: SmallHotel) -> None:
     """Nobody waives a fee without the right to override the rules, or without a reason."""
     booking, _ = book(hotel, stay(0, 1))
-    # Of the library's own roles none may cancel and not override.
-    policy = POLICY.with_roles({"clerk": {Permission.BOOKINGS_VIEW, Permission.BOOKINGS_CANCEL}})
-    core = HotelCore(hotel.core.engine, clock=hotel.clock, policy=policy)
-    clerk = core.acting_as(Actor(hotel_id=hotel.hotel_id, subject="clerk", role="clerk"))
-    for desk in (hotel.desk(Role.RECEPTION), clerk):
-        with pytest.raises(PermissionDenied):
+    for desk, what in ((hotel.desk(Role.RECEPTION), ""), (hotel.clerk(), " with waive_fee")):
+        with pytest.raises(PermissionDenied, match=f"^cancel_booking_with_refund{what} needs"):
             desk.run(
                 op.cancel_booking_with_refund, booking_id=booking.id, reason="ill", waive_fee=True
             )
-    with pytest.raises(InvalidInput):
-        hotel.desk().run(op.cancel_booking_with_refund, booking_id=booking.id, reason=" ")
+    for bad in (" ", "x" * 501):
+        with pytest.raises(InvalidInput, match=r"^reason: "):
+            hotel.desk().run(op.cancel_booking_with_refund, booking_id=booking.id, reason=bad)
     assert hotel.booking(booking.id).status is BookingStatus.CONFIRMED
+
+
+def named(hotel: SmallHotel, booking: Booking) -> dict[str, Any]:  # fields of several types
+    """Return the fields by which every event of an ending names its booking."""
+    number = booking.confirmation_number
+    return {
+        "hotel_id": hotel.hotel_id,
+        "booking_id": booking.id,
+        "confirmation_number": number,
+    }
+
+
+def test_an_ending_is_reported_with_what_it_cost(hotel: SmallHotel, core: HotelCore) -> None:
+    """Fee, refund and released nights are in the event, and the reason in entry and refund."""
+    heard = hearing(core)
+    fee = Fee(kind=FeeKind.FIRST_NIGHT)
+    policy = CancellationPolicy(free_days=9, late_fee=fee, no_show_fee=fee)
+    cancelled, folio = book(hotel, stay(0, 2), cancellation=policy)
+    hotel.pay(folio.id, 15_000)
+    reason = "x" * 500
+    hotel.desk().run(op.cancel_booking_with_refund, booking_id=cancelled.id, reason=reason)
+    held, _ = book(hotel, stay(0, 3), hold_until=hotel.clock.now() + DAY, cancellation=policy)
+    hotel.clock.advance(DAY)
+    hotel.desk().run(op.expire_holds)
+    again = hotel.desk().run(op.reinstate_booking, booking_id=cancelled.id)
+    assert [event for event in heard if isinstance(event, ENDINGS)] == [
+        fact.BookingCancelled(
+            fee=eur(10_000),
+            refund=eur(5_000),
+            nights_released=2,
+            reason=CancellationCause.REQUESTED,
+            **named(hotel, cancelled),
+        ),
+        fact.BookingCancelled(
+            fee=eur(0),
+            refund=eur(0),
+            nights_released=3,
+            reason=CancellationCause.HOLD_EXPIRED,
+            **named(hotel, held),
+        ),
+        fact.BookingReinstated(
+            arrival=again.stay.arrival, departure=again.stay.departure, **named(hotel, again)
+        ),
+    ]
+    (refund,) = [line for line in hotel.lines(folio.id) if line.kind is LineKind.REFUND]
+    assert refund.description == reason
+    with hotel.desk().reading() as uow:
+        entries = uow.audit.page(AuditFilter(operation="cancel_booking_with_refund")).items
+    assert [entry.reason for entry in entries] == [reason]
+
+
+def test_a_no_show_is_reported_with_its_fee(core: HotelCore, clock: FixedClock) -> None:
+    """The event has the fee by the booking's terms and the nights that are back on sale."""
+    hotel = open_hotel(core, clock, rules=KEEP)
+    policy = CancellationPolicy(no_show_fee=Fee(kind=FeeKind.FIRST_NIGHT))
+    booking, _ = book(hotel, stay(0, 3), cancellation=policy)
+    hotel.close_day()
+    heard = hearing(core)
+    _no_show(hotel, booking.id)
+    assert heard[0] == fact.BookingNoShow(
+        fee=eur(10_000), nights_released=2, **named(hotel, booking)
+    )
+    assert [type(event) for event in heard[1:]] == [fact.ChargePosted]
 
 
 def _cancel(hotel: SmallHotel, booking_id: BookingId) -> object:
@@ -182,6 +274,8 @@ def test_an_ending_returns_exactly_the_unconsumed_nights_once(
         hotel.close_day()
     clock.advance(timedelta(seconds=1))
     end(hotel, booking.id)
+    # Who left was in that room; who never came has none any more.
+    assert (hotel.booking(booking.id).room_id is not None) == (end is _leave)
     left = {night: sellable(hotel, night) for night in booking.stay}
     assert left == {night: int(night >= arrival + passed * DAY) for night in booking.stay}
     assert isinstance(refusal(lambda: end(hotel, booking.id)), ActionRefused)
@@ -250,6 +344,21 @@ def test_a_reinstated_booking_holds_its_nights_to_come(
     assert again.total == eur(10_000) * len(kept)
     assert hotel.folio(folio.id).status is FolioStatus.OPEN
     assert counted_units(hotel) == recounted_units(hotel)
+
+
+def test_a_full_house_of_another_type_hinders_no_reinstatement(hotel: SmallHotel) -> None:
+    """Only the booked type needs a unit on each night."""
+    suites, _ = add_suites(hotel)
+    booking, _ = book(hotel, stay(0, 2))
+    _cancel(hotel, booking.id)
+    hotel.desk().run(
+        op.create_booking_with_folio,
+        guest_id=hotel.guest_id,
+        room_type_id=suites,
+        stay=stay(0, 2),
+    )
+    again = hotel.desk().run(op.reinstate_booking, booking_id=booking.id)
+    assert again.status is BookingStatus.CONFIRMED
 
 
 def test_reinstating_runs_the_sale_rule_again(core: HotelCore, clock: FixedClock) -> None:

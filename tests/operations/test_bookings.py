@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable
 from datetime import date, timedelta
 from functools import partial
 from typing import Any
@@ -32,12 +33,14 @@ from hotelcore.errors import (
     RoomTaken,
     SoldOut,
 )
+from hotelcore.events import catalogue as fact
 from hotelcore.ids import GuestId, RoomTypeId, new_id
 from hotelcore.lists import AuditFilter
 from tests.operations.recount import (
     commands_of,
     counted_units,
     events_of,
+    hearing,
     misplaced_nights,
     recounted_units,
 )
@@ -135,7 +138,7 @@ def test_only_a_permitted_and_stated_override_passes_the_limit(hotel: SmallHotel
         "force_reason": "the owner's sister",
     }
     before = hotel.rows_beside_the_audit()
-    with pytest.raises(PermissionDenied):
+    with pytest.raises(PermissionDenied, match="create_booking_with_folio with force_reason needs"):
         hotel.desk(Role.RECEPTION).run(op.create_booking_with_folio, **forced)  # type: ignore[arg-type]  # a mapping of mixed values
     assert hotel.rows_beside_the_audit() == before
     booking, _ = hotel.desk(Role.MANAGER).run(op.create_booking_with_folio, **forced)  # type: ignore[arg-type]  # a mapping of mixed values
@@ -178,6 +181,94 @@ def test_bad_input_is_refused_by_name_before_anything_is_written(hotel: SmallHot
     assert hotel.rows() == before
 
 
+TOLD: list[tuple[dict[str, Any], str]] = [  # what is wrong with a sale, and what is said of it
+    ({"stay": stay(-1, 2)}, "stay: must not begin before the business date"),
+    ({"hold_until": NOON}, "hold_until: must lie ahead"),
+    ({"nightly_prices": [eur(1)]}, "nightly_prices: must be one price a new night: 2"),
+    (
+        {"nightly_prices": [Money(1, "USD"), eur(1)]},
+        "nightly_prices: must be in the hotel's currency, EUR",
+    ),
+]
+
+
+@pytest.mark.parametrize(("wrong", "text"), TOLD)
+def test_a_refused_sale_says_what_is_wrong(
+    hotel: SmallHotel, wrong: dict[str, Any], text: str
+) -> None:
+    """The refusal names the argument, and what it must be."""
+    arguments: dict[str, Any] = {"of": stay(0, 2), **wrong}  # some wrong on purpose
+    refused = refusal(lambda: book(hotel, arguments.pop("stay", arguments.pop("of")), **arguments))
+    assert str(refused) == text
+
+
+def test_a_stay_of_the_past_is_sold_only_by_force(hotel: SmallHotel) -> None:
+    """Whoever states a reason may book what began before the business date."""
+    booking, _ = book(hotel, stay(-1, 2), force_reason="found in the old book")
+    assert booking.stay == stay(-1, 2)
+
+
+def test_a_booking_is_reported_as_it_is_made_and_changed(
+    hotel: SmallHotel, core: HotelCore
+) -> None:
+    """Each event says what then holds: dates, total, status and room."""
+    heard = hearing(core)
+    until = NOON + timedelta(hours=1)
+    booking, _ = book(hotel, stay(1, 2), channel="web", hold_until=until)
+    desk, first, second = hotel.desk(), *hotel.room_ids[:2]
+    desk.run(op.confirm_booking, booking_id=booking.id)
+    desk.run(op.amend_stay, booking_id=booking.id, stay=stay(1, 3), nightly_prices=[eur(7)])
+    desk.run(op.assign_room, booking_id=booking.id, room_id=second)
+    desk.run(op.assign_room, booking_id=booking.id, room_id=first)
+    desk.run(op.assign_room, booking_id=booking.id)
+    # Any: the fields that all these events share, of several types.
+    whose: Any = {"hotel_id": hotel.hotel_id, "booking_id": booking.id}
+    made: Any = {"confirmation_number": booking.confirmation_number, "arrival": TODAY + DAY}
+    assert heard == [
+        fact.BookingCreated(
+            guest_id=hotel.guest_id,
+            room_type_id=hotel.type_id,
+            departure=TODAY + 3 * DAY,
+            total=eur(20_000),
+            channel="web",
+            **whose,
+            **made,
+        ),
+        fact.BookingUpdated(
+            departure=TODAY + 3 * DAY, total=eur(20_000), status="confirmed", **whose, **made
+        ),
+        fact.BookingUpdated(
+            departure=TODAY + 4 * DAY, total=eur(20_007), status="confirmed", **whose, **made
+        ),
+        fact.BookingRoomAssigned(room_id=second, previous_room_id=None, **whose),
+        fact.BookingRoomAssigned(room_id=first, previous_room_id=second, **whose),
+    ]
+
+
+FORCED: list[tuple[Callable[..., object], dict[str, Any]]] = [
+    (op.amend_stay, {"stay": stay(1, 3)}),
+    (op.assign_room, {}),
+    (op.reinstate_booking, {}),
+]
+
+
+@pytest.mark.parametrize(("command", "more"), FORCED)
+def test_an_override_is_refused_and_noted_by_its_name(
+    hotel: SmallHotel, command: Callable[..., object], more: dict[str, Any]
+) -> None:
+    """The refusal names the command and the argument, the audit entry has the reason."""
+    booking, _ = book(hotel, stay(1, 2))
+    if command is op.reinstate_booking:
+        hotel.desk().run(op.cancel_booking_with_refund, booking_id=booking.id, reason="ill")
+    forced: Any = {"booking_id": booking.id, "force_reason": "our mistake", **more}
+    with pytest.raises(PermissionDenied) as refused:
+        hotel.clerk().run(command, **forced)
+    assert refused.value.operation == f"{command.__name__} with force_reason"
+    hotel.desk(Role.MANAGER).run(command, **forced)
+    with hotel.desk().reading() as uow:
+        assert uow.audit.page(AuditFilter(), limit=1).items[0].reason == "our mistake"
+
+
 # -- holds ------------------------------------------------------------------------------------
 
 
@@ -196,10 +287,13 @@ def test_holds_expire_a_few_at_a_time(hotel: SmallHotel) -> None:
     """At most so many end in one transaction, and repeating it ends the others."""
     until = NOON + timedelta(hours=1)
     held = [book(hotel, stay(day, 1), hold_until=until)[0].id for day in range(3)]
-    hotel.clock.advance(timedelta(hours=1))
     for number in (0, 1_001):
-        with pytest.raises(InvalidInput):
+        with pytest.raises(InvalidInput) as refused:
             hotel.desk().run(op.expire_holds, limit=number)
+        assert str(refused.value) == "limit: must be from 1 to 1,000"
+    for number in (1, 1_000):
+        assert hotel.desk().run(op.expire_holds, limit=number) == ()
+    hotel.clock.advance(timedelta(hours=1))
     ended = [hotel.desk().run(op.expire_holds, limit=2) for _ in range(3)]
     assert [len(bookings) for bookings in ended] == [2, 1, 0]
     assert [booking.id for bookings in ended for booking in bookings] == held
@@ -333,9 +427,17 @@ def test_the_past_of_a_stay_stands(core: HotelCore, clock: FixedClock) -> None:
     hotel = open_hotel(core, clock, rules=KEEP)
     booking, _ = book(hotel, stay(0, 3))
     hotel.close_day()
-    for wrong in (stay(1, 2), stay(-1, 4), stay(0, 1), stay(0, 0)):
-        with pytest.raises(InvalidInput):
+    past = "stay: must not add or drop nights before the business date"
+    over = "stay: must not be over on the business date"
+    for wrong, text in (
+        (stay(1, 2), past),
+        (stay(-1, 4), past),
+        (stay(0, 1), over),
+        (stay(0, 0), over),
+    ):
+        with pytest.raises(InvalidInput) as refused:
             hotel.desk().run(op.amend_stay, booking_id=booking.id, stay=wrong)
+        assert str(refused.value) == text
     amended = hotel.desk().run(op.amend_stay, booking_id=booking.id, stay=stay(0, 2))
     assert amended.total == eur(20_000)
     assert counted_units(hotel) == recounted_units(hotel)
@@ -432,8 +534,9 @@ def test_a_day_use_needs_an_empty_room_that_is_not_blocked(hotel: SmallHotel) ->
     )
     booking, _ = book(hotel, stay(0, 0))
     for room in (occupied, broken):
-        with pytest.raises(RoomTaken):
+        with pytest.raises(RoomTaken) as refused:
             hotel.desk().run(op.assign_room, booking_id=booking.id, room_id=room)
+        assert (refused.value.room_id, refused.value.nights) == (room, (TODAY,))
     assert hotel.desk().run(op.assign_room, booking_id=booking.id).room_id == hotel.room_ids[2]
 
 

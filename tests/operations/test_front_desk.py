@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from threading import Barrier
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -29,11 +30,14 @@ from hotelcore.errors import (
     RoomTaken,
     SoldOut,
 )
+from hotelcore.events import catalogue as fact
 from hotelcore.ids import RoomId, new_id
 from hotelcore.lists import AuditFilter, TaskFilter
+from hotelcore.operations.keys import room_in_use
 from tests.operations.recount import (
     counted_units,
     events_of,
+    hearing,
     misplaced_nights,
     recounted_units,
 )
@@ -79,6 +83,15 @@ def arriving(
     )
 
 
+def moving(hotel: SmallHotel, booking: Booking, room_id: RoomId) -> HotelcoreError | None:
+    """Move a guest to another room and return why not, if so."""
+    return refusal(
+        lambda: hotel.desk().run(
+            op.move_room, booking_id=booking.id, room_id=room_id, reason="noise"
+        )
+    )
+
+
 def leaving(hotel: SmallHotel, booking: Booking) -> HotelcoreError | None:
     """Check a guest out and return why not, if so."""
     return refusal(lambda: hotel.desk().run(op.check_out_guest, booking_id=booking.id))
@@ -110,6 +123,19 @@ def test_a_check_in_picks_a_room_that_is_ready_and_empty(hotel: SmallHotel) -> N
     arrived, _ = hotel.desk().run(op.check_in_guest, booking_id=booking.id)
     assert arrived.room_id == hotel.room_ids[2]
     assert hotel.booking(due_out.id).room_id == hotel.room_ids[0]
+
+
+def test_a_guest_who_is_due_gets_a_dirty_room_where_no_other_is_free(hotel: SmallHotel) -> None:
+    """Ready rooms are given first; without one the first by number, which is cleaned in time."""
+    for room_id in hotel.room_ids:
+        set_condition(hotel, room_id, RoomCondition.DIRTY)
+    set_condition(hotel, hotel.room_ids[2], RoomCondition.CLEAN)
+    given_rooms = []
+    for _ in hotel.room_ids:
+        booking, _ = book(hotel, stay(0, 1))
+        given_rooms.append(hotel.desk().run(op.assign_room, booking_id=booking.id).room_id)
+    first, second, third, fourth = hotel.room_ids
+    assert given_rooms == [third, first, second, fourth]
 
 
 def test_a_named_room_of_another_type_upgrades_the_guest(hotel: SmallHotel) -> None:
@@ -186,9 +212,26 @@ def test_the_number_of_keys_is_a_small_whole_number(hotel: SmallHotel, keys: int
     """A number of keys that can only be a mistake is refused before anything is written."""
     booking, _ = book(hotel, stay(0, 1))
     before = hotel.rows()
-    with pytest.raises(InvalidInput):
+    with pytest.raises(InvalidInput, match=r"^keys: must be a whole number"):
         hotel.desk().run(op.check_in_guest, booking_id=booking.id, keys=keys)
     assert hotel.rows() == before
+
+
+@pytest.mark.parametrize("keys", [None, 0, 20])
+def test_a_guest_gets_one_key_or_as_many_as_asked_for(hotel: SmallHotel, keys: int | None) -> None:
+    """Not telling a number asks for one key; none at all and twenty may be asked for."""
+    booking, _ = book(hotel, stay(0, 1))
+    told: dict[str, Any] = {} if keys is None else {"keys": keys}
+    _, issued = hotel.desk().run(op.check_in_guest, booking_id=booking.id, **told)
+    assert len(issued) == (1 if keys is None else keys)
+
+
+def test_twenty_one_keys_are_too_many(hotel: SmallHotel) -> None:
+    """The refusal says how many there may be."""
+    booking, _ = book(hotel, stay(0, 1))
+    with pytest.raises(InvalidInput) as refused:
+        hotel.desk().run(op.check_in_guest, booking_id=booking.id, keys=21)
+    assert str(refused.value) == "keys: must be a whole number from 0 to 20"
 
 
 @lives
@@ -214,6 +257,29 @@ def test_a_late_guest_pays_the_missed_nights_at_the_check_in(
     assert [night.posted for night in nights_of(hotel, booking)] == [
         night in missed for night in booking.stay
     ]
+
+
+def test_a_missed_night_without_an_open_folio_opens_one(core: HotelCore, clock: FixedClock) -> None:
+    """Where the folio was closed meanwhile, the night stands on a new one of the guest."""
+    hotel = open_hotel(core, clock, rules=KEEP)
+    booking, first = book(hotel, stay(0, 2))
+    hotel.desk().run(op.close_folio, folio_id=first.id)
+    hotel.close_day()
+    hotel.check_in(booking)
+    with hotel.desk().reading() as uow:
+        _, second = uow.folios.of_booking(booking.id)
+    assert (second.guest_id, second.balance) == (hotel.guest_id, eur(10_000))
+
+
+def test_a_night_that_was_given_back_is_not_missed(core: HotelCore, clock: FixedClock) -> None:
+    """Who was cancelled for a night, and comes after all, pays for the nights from then on."""
+    hotel = open_hotel(core, clock, rules=KEEP)
+    booking, folio = book(hotel, stay(0, 2))
+    hotel.desk().run(op.cancel_booking_with_refund, booking_id=booking.id, reason="ill")
+    hotel.close_day()
+    hotel.desk().run(op.reinstate_booking, booking_id=booking.id)
+    hotel.check_in(booking)
+    assert hotel.lines(folio.id) == ()
 
 
 # -- changing rooms ---------------------------------------------------------------------------
@@ -324,6 +390,73 @@ def test_a_move_into_a_room_that_is_not_free_changes_nothing(
     assert hotel.rows() == before
 
 
+def test_a_refused_move_says_what_is_wrong(hotel: SmallHotel) -> None:
+    """The room that the guest is in is no other; an unfit one is refused with every reason."""
+    booking, _ = book(hotel, stay(0, 3))
+    hotel.desk().run(op.check_in_guest, booking_id=booking.id, room_id=hotel.room_ids[0])
+    same = moving(hotel, booking, hotel.room_ids[0])
+    assert str(same) == "room_id: must be another room than the guest is in"
+    unfit = _occupied(hotel)
+    set_condition(hotel, unfit, RoomCondition.DIRTY)
+    refused = moving(hotel, booking, unfit)
+    assert isinstance(refused, ActionRefused)
+    assert (refused.action, refused.status) == ("move_room", "in_house")
+    assert refused.reasons == ("room_occupied", "room_not_ready")
+
+
+def test_the_reason_of_a_move_is_kept(hotel: SmallHotel) -> None:
+    """The audit entry of a move says why, and a move without a reason is refused."""
+    booking, _ = hotel.move_in(2)
+    move = {"booking_id": booking.id, "room_id": hotel.room_ids[1]}
+    with pytest.raises(InvalidInput, match=r"^reason:"):
+        hotel.desk().run(op.move_room, reason=" ", **move)  # type: ignore[arg-type]  # a mapping of mixed values
+    hotel.desk().run(op.move_room, reason="noise", **move)  # type: ignore[arg-type]  # a mapping of mixed values
+    with hotel.desk().reading() as uow:
+        assert uow.audit.page(AuditFilter(), limit=1).items[0].reason == "noise"
+
+
+def test_the_front_desk_reports_what_it_does(hotel: SmallHotel, core: HotelCore) -> None:
+    """Every arrival, change of rooms and departure is told with its rooms, day and nights."""
+    booking, _ = book(hotel, stay(0, 3))
+    heard = hearing(core)
+    first, second = hotel.room_ids[:2]
+    hotel.check_in(booking)
+    hotel.desk().run(op.move_room, booking_id=booking.id, room_id=second, reason="noise")
+    hotel.desk().run(op.check_out_guest, booking_id=booking.id)
+    # Any: the fields that all these events share, of several types.
+    whose: Any = {"hotel_id": hotel.hotel_id, "booking_id": booking.id}
+    dirty: Any = {"previous": RoomCondition.CLEAN, "condition": RoomCondition.DIRTY}
+    dirty |= {"hotel_id": hotel.hotel_id}
+    assert [event for event in heard if not isinstance(event, fact.FolioClosed)] == [
+        fact.BookingRoomAssigned(room_id=first, previous_room_id=None, **whose),
+        fact.BookingCheckedIn(room_id=first, business_date=TODAY, **whose),
+        fact.BookingRoomAssigned(room_id=second, previous_room_id=first, **whose),
+        fact.RoomStatusChanged(room_id=first, **dirty),
+        fact.RoomStatusChanged(room_id=second, **dirty),
+        fact.BookingCheckedOut(room_id=second, business_date=TODAY, nights_released=3, **whose),
+    ]
+
+
+def test_a_room_that_is_dirty_already_is_not_reported_again(
+    hotel: SmallHotel, core: HotelCore
+) -> None:
+    """A guest leaves a dirty room as it is: nothing changed in it."""
+    booking, _ = hotel.move_in(1)
+    set_condition(hotel, hotel.room_ids[0], RoomCondition.DIRTY)
+    heard = hearing(core)
+    hotel.desk().run(op.check_out_guest, booking_id=booking.id)
+    assert not [event for event in heard if isinstance(event, fact.RoomStatusChanged)]
+
+
+def test_a_booking_without_a_room_has_no_keys(hotel: SmallHotel) -> None:
+    """Keys are of a room, and who has none yet is told so."""
+    booking, _ = book(hotel, stay(0, 1))
+    with pytest.raises(ActionRefused) as refused:
+        room_in_use(booking)
+    assert (refused.value.action, refused.value.status) == ("use_room", "confirmed")
+    assert refused.value.reasons == ("no_room",)
+
+
 def test_a_longer_stay_gets_new_keys(hotel: SmallHotel) -> None:
     """Keys end with the stay, so a new departure of a guest in house replaces them."""
     booking, _ = book(hotel, stay(0, 2))
@@ -340,9 +473,13 @@ def test_a_guest_in_house_keeps_the_arrival_and_leaves_today_at_the_earliest(
     """Of a stay in house only the end moves, and not into the past."""
     booking, _ = hotel.move_in(3)
     hotel.close_day()
-    for wrong in (stay(1, 2), stay(0, 0)):
-        with pytest.raises(InvalidInput):
+    for wrong, text in (
+        (stay(1, 2), "stay: must keep the arrival of a guest in house"),
+        (stay(0, 0), "stay: must not end before the business date"),
+    ):
+        with pytest.raises(InvalidInput) as refused:
             hotel.desk().run(op.amend_stay, booking_id=booking.id, stay=wrong)
+        assert str(refused.value) == text
     amended = hotel.desk().run(op.amend_stay, booking_id=booking.id, stay=stay(0, 1))
     assert amended.stay.departure == hotel.today
     assert counted_units(hotel) == {("DBL", str(TODAY)): (1, 0)}
@@ -359,6 +496,7 @@ def test_a_guest_who_owes_nothing_leaves(hotel: SmallHotel) -> None:
     hotel.pay(folio.id, 10_000)
     left, task = hotel.desk().run(op.check_out_guest, booking_id=booking.id)
     assert (left.status, left.checked_out_on) == (BookingStatus.CHECKED_OUT, TODAY + DAY)
+    assert left.checked_out_at == hotel.clock.now()
     assert (left.stay, left.total) == (booking.stay, booking.total)
     assert hotel.folio(folio.id).status is FolioStatus.CLOSED
     assert all(key.revoked_at is not None for key in keys_of(hotel, booking))
@@ -380,7 +518,7 @@ def test_leaving_with_a_debt_needs_a_permitted_reason(hotel: SmallHotel) -> None
     booking, folio = hotel.move_in(1)
     hotel.close_day()
     leave = {"booking_id": booking.id, "unsettled_reason": "the company pays"}
-    with pytest.raises(PermissionDenied):
+    with pytest.raises(PermissionDenied, match=r"^check_out_guest with unsettled_reason needs"):
         hotel.desk(Role.RECEPTION).run(op.check_out_guest, **leave)  # type: ignore[arg-type]  # a mapping of mixed values
     hotel.desk(Role.MANAGER).run(op.check_out_guest, **leave)  # type: ignore[arg-type]  # a mapping of mixed values
     assert hotel.folio(folio.id).status is FolioStatus.OPEN

@@ -14,11 +14,18 @@ from hotelcore.clock import FixedClock
 from hotelcore.core import Desk, HotelCore
 from hotelcore.domain.bookings import Action, Reason
 from hotelcore.domain.stays import Stay
-from hotelcore.errors import ActionRefused, AlreadyExists, InvalidInput, NotFound
+from hotelcore.errors import (
+    ActionRefused,
+    AlreadyExists,
+    InvalidInput,
+    NotFound,
+    PermissionDenied,
+)
 from hotelcore.ids import BookingId, HotelId
 from hotelcore.operations.declaring import permission_of
 from hotelcore.tenancy import Actor
 from hotelcore.unit_of_work import UnitOfWork
+from tests.operations.recount import commands_of
 from tests.operations.small_hotel import TODAY, SmallHotel, open_hotel
 
 # Wrong on purpose: what is tested here is refused by a type checker too.
@@ -47,6 +54,35 @@ def test_only_a_permission_is_declared(permission: object) -> None:
         operation(permission)(lambda uow: None)
 
 
+def test_a_decorator_without_parentheses_is_told_what_to_write() -> None:
+    """Who forgets the permission altogether is shown how to declare it."""
+    with pytest.raises(InvalidInput) as refused:
+        operation(lambda uow: None)
+    assert str(refused.value) == "permission: is missing: write @operation(Permission.…)"
+
+
+def test_a_hosts_function_becomes_an_operation(hotel: SmallHotel) -> None:
+    """It is found by its name, asks for its permission, checks what it takes and is recorded."""
+
+    @op.operation(Permission.GUESTS_EDIT)
+    def greet(uow: UnitOfWork, *, name: str) -> str:
+        return f"Hello {name}"
+
+    assert op.OPERATIONS["greet"] is greet
+    assert permission_of(greet) is Permission.GUESTS_EDIT
+    assert hotel.desk().run(greet, name="Ada") == "Hello Ada"
+    assert commands_of(hotel)[-1] == "greet"
+    with pytest.raises(InvalidInput, match=r"^name: must be text$"):
+        hotel.desk().run(greet, name=7)  # type: ignore[arg-type]  # wrong on purpose
+    with pytest.raises(PermissionDenied):
+        hotel.desk(Role.GUEST).run(greet, name="Ada")
+
+
+def test_what_is_no_operation_needs_no_permission() -> None:
+    """A function that was never declared has no permission of its own."""
+    assert permission_of(op.quote) is None
+
+
 CALLS: list[Callable[[Any], object]] = [  # Any: a handle where a unit belongs
     lambda desk: op.register_guest(desk, last_name="Lovelace"),
     lambda desk: op.possible_actions(desk, booking_id=BookingId(uuid4())),
@@ -57,7 +93,7 @@ CALLS: list[Callable[[Any], object]] = [  # Any: a handle where a unit belongs
 @pytest.mark.parametrize("call", CALLS)
 def test_a_handle_is_no_unit_of_work(call: Callable[[Desk], object], hotel: SmallHotel) -> None:
     """Who calls an operation with the handle itself is told how to run it."""
-    with pytest.raises(InvalidInput, match=r"^uow: .*desk\.run"):
+    with pytest.raises(InvalidInput, match=r"^uow: must be .*desk\.run.*desk\.transaction\(\)$"):
         call(hotel.desk())
 
 

@@ -30,6 +30,7 @@ from hotelcore.errors import (
 from hotelcore.events.catalogue import Event, HousekeepingTaskCompleted, RoomStatusChanged
 from hotelcore.ids import MaintenanceId, RoomId, TaskId
 from hotelcore.lists import AuditFilter, RoomFilter, TaskFilter
+from tests.operations.recount import untold
 from tests.operations.small_hotel import DAY, TODAY, SmallHotel, open_hotel, refusal
 
 CONDITIONS = st.sampled_from(RoomCondition)
@@ -135,14 +136,21 @@ def test_one_unknown_room_stops_the_whole_update(
 @pytest.mark.parametrize("number", [0, 5_001])
 def test_a_bulk_update_has_a_size(hotel: SmallHotel, number: int) -> None:
     """No room is a mistake, and more than 5,000 would outlast the time limit."""
-    with pytest.raises(InvalidInput, match="room_ids"):
+    with pytest.raises(InvalidInput) as refused:
         update(hotel, [RoomId(uuid4())] * number, RoomCondition.DIRTY)
+    assert str(refused.value) == "room_ids: must name 1 to 5,000 rooms"
+
+
+def test_a_bulk_update_may_name_as_many_rooms_as_it_says(hotel: SmallHotel) -> None:
+    """Five thousand are not too many: here all of them are one."""
+    (room,) = update(hotel, [hotel.room_ids[0]] * 5_000, RoomCondition.DIRTY)
+    assert room.condition is RoomCondition.DIRTY
 
 
 def test_a_bulk_update_needs_a_condition_that_there_is(hotel: SmallHotel) -> None:
     """A word from outside that is no condition is refused by name."""
     bad: Any = "spotless"
-    with pytest.raises(InvalidInput, match="condition"):
+    with pytest.raises(InvalidInput, match=r"^condition:"):
         update(hotel, [hotel.room_ids[0]], bad)
 
 
@@ -150,7 +158,7 @@ def test_only_an_inspector_says_inspected(hotel: SmallHotel) -> None:
     """Reception may report rooms dirty or clean, an inspection is above it."""
     desk, room_ids = hotel.desk(Role.RECEPTION), hotel.room_ids
     desk.run(op.bulk_update_room_status, room_ids=room_ids, condition=RoomCondition.PICKUP)
-    with pytest.raises(PermissionDenied):
+    with pytest.raises(PermissionDenied, match=r"^setting rooms inspected needs"):
         desk.run(op.bulk_update_room_status, room_ids=room_ids, condition=RoomCondition.INSPECTED)
     assert set(conditions(hotel)) == {RoomCondition.PICKUP}
 
@@ -215,10 +223,14 @@ def test_completing_a_task_moves_the_room_on(
     done, room = hotel.desk().run(op.complete_housekeeping_task, task_id=task.id)
     assert (done.status, done.completed_by) == (TaskStatus.DONE, "ana")
     assert room.condition is conditions(hotel)[0] is expected
-    changed = expected is not condition
-    assert [type(fact) for fact in heard] == (
-        [HousekeepingTaskCompleted] + [RoomStatusChanged] * changed
+    assert done.completed_at == hotel.clock.now()
+    completed = HousekeepingTaskCompleted(
+        hotel_id=hotel.hotel_id, task_id=task.id, room_id=room.id, kind=kind
     )
+    moved_on = RoomStatusChanged(
+        hotel_id=hotel.hotel_id, room_id=room.id, previous=condition, condition=expected
+    )
+    assert heard == [completed, *([moved_on] if expected is not condition else [])]
 
 
 def test_a_task_is_completed_once(hotel: SmallHotel) -> None:
@@ -228,14 +240,17 @@ def test_a_task_is_completed_once(hotel: SmallHotel) -> None:
     update(hotel, [hotel.room_ids[0]], RoomCondition.DIRTY)
     with pytest.raises(ActionRefused) as refused:
         hotel.desk().run(op.complete_housekeeping_task, task_id=task.id)
-    assert refused.value.reasons == ("task_not_open",)
+    assert (refused.value.action, refused.value.reasons) == (
+        "complete_housekeeping_task",
+        ("task_not_open",),
+    )
     assert conditions(hotel)[0] is RoomCondition.DIRTY
 
 
 def test_an_inspection_needs_an_inspector(hotel: SmallHotel) -> None:
     """Who may clean may not approve it."""
     task = new_task(hotel, TaskKind.INSPECTION)
-    with pytest.raises(PermissionDenied):
+    with pytest.raises(PermissionDenied, match=r"^completing an inspection needs"):
         hotel.desk(Role.RECEPTION).run(op.complete_housekeeping_task, task_id=task.id)
     _, room = hotel.desk(Role.MANAGER).run(op.complete_housekeeping_task, task_id=task.id)
     assert room.condition is RoomCondition.INSPECTED
@@ -264,6 +279,13 @@ def test_a_task_with_bad_fields_is_refused_by_name(
     assert hotel.rows() == before
 
 
+def test_no_task_is_due_on_a_day_that_is_over(hotel: SmallHotel) -> None:
+    """The refusal says which day is the first that may be given."""
+    with pytest.raises(InvalidInput) as refused:
+        new_task(hotel, TaskKind.STAY_OVER, due=TODAY - DAY)
+    assert str(refused.value) == "due: must not be before the business date"
+
+
 def test_tasks_and_rooms_of_another_hotel_are_unknown(
     hotel: SmallHotel, core: HotelCore, clock: FixedClock
 ) -> None:
@@ -290,6 +312,7 @@ def test_a_task_is_due_today_unless_told(hotel: SmallHotel) -> None:
     with hotel.desk().reading() as uow:
         page = uow.housekeeping.page(TaskFilter(due=TODAY, status=TaskStatus.OPEN))
     assert page.items == (urgent, routine)
+    assert (routine.priority, routine.assignee, routine.note) == (5, None, None)
 
 
 # -- maintenance ------------------------------------------------------------------------------
@@ -336,18 +359,19 @@ def test_a_released_room_comes_back_for_the_nights_to_come(
     if passed >= begins + nights:
         error = refusal(release)
         assert isinstance(error, ActionRefused)
-        assert error.reasons == ("period_is_over",)
+        assert (error.action, error.reasons) == ("release_room", ("period_is_over",))
     else:
         assert release().released_at == clock.now()
         assert available(hotel) == [4, 4, 4, 4]
         error = refusal(release)
         assert isinstance(error, ActionRefused)
-        assert error.reasons == ("already_released",)
+        assert (error.action, error.reasons) == ("release_room", ("already_released",))
     with hotel.desk().reading() as uow:
         chart = [entry.night for entry in uow.room_nights.chart(period)]
         off = [c.night for c in uow.inventory.nights(period) if c.available < 4]
     consumed = [night for night in blocked.period if night < hotel.today]
     assert chart == off == (consumed if kind.off_sale else [])
+    assert untold(hotel) == []
     assert core.prove(hotel.hotel_id).ok
 
 
@@ -358,13 +382,15 @@ def test_a_room_is_not_blocked_under_a_guest(hotel: SmallHotel, kind: Maintenanc
     leaving, _ = hotel.move_in(1)
     hotel.close_day()
     coming, _ = hotel.book(1, begins=1)
-    hotel.desk().run(op.assign_room, booking_id=coming.id)
+    hotel.desk().run(op.assign_room, booking_id=coming.id, room_id=hotel.room_ids[2])
     before = hotel.rows()
     for booking in (staying, leaving, coming):
         room_id = hotel.booking(booking.id).room_id
         assert room_id is not None
-        with pytest.raises(RoomTaken):
+        with pytest.raises(RoomTaken) as refused:
             block(hotel, room_id, kind=kind, nights=3, force_reason="water damage")
+        taken = hotel.today + DAY * (booking == coming)
+        assert (refused.value.room_id, refused.value.nights) == (room_id, (taken,))
         assert hotel.rows() == before
 
 
@@ -417,6 +443,26 @@ def test_a_period_that_cannot_be_is_refused_by_name(
     with pytest.raises(InvalidInput, match=f"^{named}:"):
         block(hotel, hotel.room_ids[0], **changes)
     assert hotel.rows() == before
+
+
+def test_no_period_begins_on_a_day_that_is_over(hotel: SmallHotel) -> None:
+    """The refusal says which day is the first that may be given."""
+    with pytest.raises(InvalidInput) as refused:
+        block(hotel, hotel.room_ids[0], begins=-1)
+    assert str(refused.value) == "period: must not begin before the business date"
+
+
+def test_only_who_may_override_blocks_a_room_that_is_sold(hotel: SmallHotel) -> None:
+    """A reason alone is not enough, and the refusal says what was asked for."""
+    with pytest.raises(PermissionDenied, match=r"^blocking a room that is sold needs"):
+        hotel.clerk().run(
+            op.block_room,
+            room_id=hotel.room_ids[0],
+            kind=MaintenanceKind.OUT_OF_ORDER,
+            period=Stay(TODAY, TODAY + DAY),
+            reason="paint",
+            force_reason="water damage",
+        )
 
 
 def test_maintenance_of_another_hotel_is_unknown(

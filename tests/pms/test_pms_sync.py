@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import closing
 from datetime import timedelta
 from random import Random
+from typing import Any
 
 import attrs
 import pytest
@@ -18,10 +19,13 @@ from hotelcore.access import Role
 from hotelcore.clock import FixedClock
 from hotelcore.core import HotelCore
 from hotelcore.domain.bookings import Booking, BookingStatus
+from hotelcore.domain.cancellation import CancellationPolicy, Fee, FeeKind
+from hotelcore.domain.hotels import HouseRules
 from hotelcore.domain.rooms import RoomCondition
 from hotelcore.domain.stays import Stay
 from hotelcore.errors import AlreadyExists, HotelcoreError, NotFound, PermissionDenied, PmsFailure
-from hotelcore.lists import BookingFilter, RoomFilter
+from hotelcore.events import catalogue as fact
+from hotelcore.lists import AuditFilter, BookingFilter, GuestFilter, RoomFilter
 from hotelcore.operations.pms_sync import SyncReport, Taken
 from hotelcore.pms import (
     PmsSnapshot,
@@ -36,6 +40,7 @@ from hotelcore.pms import (
     known_vendors,
 )
 from hotelcore.testing import AsyncScriptedPms, ScriptedPms
+from tests.operations.recount import hearing, untold
 from tests.operations.reservations import KEEP
 from tests.operations.small_hotel import NOON, TODAY, SmallHotel, eur, open_hotel
 
@@ -53,9 +58,11 @@ def core(database_url: str) -> Iterator[HotelCore]:
 
 
 @pytest.fixture
-def hotel(core: HotelCore) -> SmallHotel:
-    """Return a hotel of four rooms that is connected to a PMS."""
-    return connected(core)
+def hotel(core: HotelCore) -> Iterator[SmallHotel]:
+    """Return a hotel that is connected to a PMS; whatever is done in it, its audit log retells."""
+    hotel = connected(core)
+    yield hotel
+    assert untold(hotel) == []
 
 
 def connected(core: HotelCore) -> SmallHotel:
@@ -125,8 +132,12 @@ def bookings_of(hotel: SmallHotel) -> dict[str, Booking]:
 def test_a_sync_adopts_what_is_known_and_adds_what_is_new(hotel: SmallHotel) -> None:
     """Our room type and four rooms are recognised, two rooms, guests and bookings are added."""
     report = sync(hotel, filled())
-    assert report.rooms == Taken(created=6, updated=0, unchanged=0)
-    assert report.bookings == Taken(created=3, updated=0, unchanged=0)
+    assert report == SyncReport(
+        room_types=Taken(created=1, updated=0, unchanged=0),
+        rooms=Taken(created=6, updated=0, unchanged=0),
+        guests=Taken(created=3, updated=0, unchanged=0),
+        bookings=Taken(created=3, updated=0, unchanged=0),
+    )
     with hotel.desk().reading() as uow:
         assert len(uow.rooms.page(RoomFilter(), limit=100).items) == 6
         assert len(uow.room_types.all()) == 1
@@ -143,7 +154,165 @@ def test_a_second_run_changes_nothing(hotel: SmallHotel) -> None:
     before = hotel.rows(without=moving)
     report = sync(hotel, pms)
     assert hotel.rows(without=moving) == before
+    with hotel.desk().reading() as uow:
+        assert uow.pms.current().last_synced_at == NOON
     assert report.bookings == Taken(created=0, updated=0, unchanged=3)
+
+
+def test_what_is_new_has_what_was_told_there(hotel: SmallHotel) -> None:
+    """Types, rooms, guests and bookings that are made here have the data of the records there."""
+    pms = ScriptedPms()
+    suite = RemoteRoomType(external_id="t2", code="STE", name="Suite", base_rate=eur(30_000))
+    who = RemoteGuest(
+        external_id="g9",
+        last_name="Hopper",
+        first_name="Grace",
+        email="grace@example.org",
+        phone="+1 555 0100",
+    )
+    remote = attrs.evolve(
+        booking(9), guest_external_id="g9", room_type_external_id="t2", adults=3, children=2
+    )
+    penthouse = attrs.evolve(room(9, RoomCondition.DIRTY), room_type_external_id="t2")
+    pms.put(TYPE, suite, who, remote, penthouse, room(8))
+    heard = hearing(hotel.core)
+    sync(hotel, pms)
+    made = bookings_of(hotel)["PMS-9"]
+    assert not [event for event in heard if isinstance(event, fact.BookingUpdated)]
+    assert (made.adults, made.children, made.channel, made.stay) == (3, 2, "pms", remote.stay)
+    with hotel.desk().reading() as uow:
+        found = uow.guests.get(made.guest_id)
+        added = uow.room_types.get(made.room_type_id)
+        rooms = {known.number: known for known in uow.rooms.page(RoomFilter()).items}
+        nights = uow.bookings.nights(made.id)
+    assert (found.last_name, found.first_name) == ("Hopper", "Grace")
+    assert (found.email, found.phone) == ("grace@example.org", "+1 555 0100")
+    assert (added.code, added.name, added.base_rate) == ("STE", "Suite", eur(30_000))
+    assert (rooms["009"].room_type_id, rooms["009"].condition) == (added.id, RoomCondition.DIRTY)
+    assert (rooms["008"].room_type_id, rooms["008"].condition) == (
+        hotel.type_id,
+        RoomCondition.CLEAN,
+    )
+    assert tuple(night.price for night in nights) == remote.nightly_prices
+
+
+def test_what_was_taken_over_is_reported(hotel: SmallHotel) -> None:
+    """Each record is told by our id and the one there, first when it is new, then as it changes."""
+    heard = hearing(hotel.core)
+    pms = ScriptedPms()
+    pms.put(TYPE, room(0), guest(0), booking(0))
+    sync(hotel, pms)
+    ours = bookings_of(hotel)["PMS-0"]
+    synced = [
+        fact.PmsGuestSynced(hotel_id=hotel.hotel_id, guest_id=ours.guest_id, external_id="g0"),
+        fact.PmsBookingSynced(hotel_id=hotel.hotel_id, booking_id=ours.id, external_id="b0"),
+        fact.PmsRoomSynced(hotel_id=hotel.hotel_id, room_id=hotel.room_ids[0], external_id="r0"),
+    ]
+    assert [event for event in heard if type(event) in map(type, synced)] == synced
+    heard.clear()
+    pms.put(guest(0, last_name="Renamed"), room(0, RoomCondition.DIRTY), booking(0, nights=3))
+    report = sync(hotel, pms)
+    assert (report.guests, report.rooms, report.bookings) == (
+        Taken(created=0, updated=1, unchanged=0),
+    ) * 3
+    assert [event for event in heard if type(event) in map(type, synced)] == synced
+
+
+def test_a_record_may_name_what_was_sent_before(hotel: SmallHotel) -> None:
+    """A snapshot of what changed names guests and types of an earlier one."""
+    sync(hotel, filled())
+    known = bookings_of(hotel)["PMS-1"]
+    changed = attrs.evolve(booking(0), guest_external_id="g1")
+    new = attrs.evolve(booking(5), guest_external_id="g1")
+    hotel.desk().run(op.sync_pms_data, snapshot=PmsSnapshot(bookings=(changed, new)))
+    found = bookings_of(hotel)
+    assert {found["PMS-0"].guest_id, found["PMS-5"].guest_id} == {known.guest_id}
+    assert found["PMS-5"].room_type_id == hotel.type_id
+
+
+def test_what_is_the_hotels_own_stays(hotel: SmallHotel) -> None:
+    """What a record does not say of a guest or a type is not changed by it."""
+    pms = filled()
+    sync(hotel, pms)
+    guest_id = bookings_of(hotel)["PMS-0"].guest_id
+    own: Any = {"country": "PRT", "vip": True, "attributes": {"card": 7}}
+    hotel.desk().run(op.amend_guest, guest_id=guest_id, last_name="Guest", **own)
+    pms.put(guest(0, last_name="Renamed"), attrs.evolve(TYPE, name="Twin", base_rate=eur(1)))
+    report = sync(hotel, pms)
+    assert (report.guests.updated, report.room_types.updated) == (1, 1)
+    with hotel.desk().reading() as uow:
+        found, kind = uow.guests.get(guest_id), uow.room_types.get(hotel.type_id)
+    assert {name: getattr(found, name) for name in own} == own
+    assert found.last_name == "Renamed"
+    assert (kind.name, kind.base_rate) == ("Double", eur(10_000))
+
+
+def test_a_late_guest_who_is_still_expected_there_is_expected_here(core: HotelCore) -> None:
+    """Only a no-show there is given up: another change of a late booking is just taken over."""
+    clock = FixedClock(NOON)
+    with closing(HotelCore(core.engine, clock=clock)) as moving:
+        hotel = open_hotel(moving, clock, rules=KEEP)
+        hotel.desk().run(op.connect_pms, vendor="scripted", external_hotel_id="H-1")
+        pms = filled()
+        pms.put(booking(0, begins=0))
+        sync(hotel, pms)
+        hotel.close_day()
+        pms.put(attrs.evolve(booking(0, begins=0), adults=2))
+        sync(hotel, pms)
+        late = bookings_of(hotel)["PMS-0"]
+        assert (late.status, late.adults) == (BookingStatus.CONFIRMED, 2)
+
+
+def test_a_sync_is_sold_whatever_the_limit(hotel: SmallHotel) -> None:
+    """The system there is the master: a full night is sold once more, and the entry says why."""
+    pms = filled()
+    pms.put(*(guest(number) for number in range(3, 9)))
+    pms.put(*(booking(number) for number in range(3, 9)))
+    sync(hotel, pms)
+    with hotel.desk().reading() as uow:
+        taken = uow.inventory.nights(booking(0).stay, hotel.type_id)
+        [entry] = uow.audit.page(AuditFilter(operation="sync_pms_data")).items
+    assert [night.committed for night in taken] == [9, 9]
+    assert entry.reason == "taken over from the property management system"
+    assert (entry.resource, entry.business_date) == ("pms_config", TODAY)
+
+
+def test_a_longer_stay_there_is_longer_here_whatever_the_limit(hotel: SmallHotel) -> None:
+    """New nights are sold beyond the limit too, at the prices of the record."""
+    pms = filled()
+    sync(hotel, pms)
+    for _ in range(6):
+        hotel.book(1, begins=3)
+    pms.put(booking(0, nights=3))
+    sync(hotel, pms)
+    changed = bookings_of(hotel)["PMS-0"]
+    assert (changed.stay, changed.total) == (booking(0, nights=3).stay, eur(24_003))
+
+
+def test_a_room_is_recognised_in_a_house_of_any_size(hotel: SmallHotel) -> None:
+    """Rooms are read page by page, and the one after the first thousand is known too."""
+    numbers = [f"N{number:04}" for number in range(1_000)]
+    rooms = hotel.desk().run(op.add_rooms, room_type_id=hotel.type_id, numbers=numbers)
+    pms = ScriptedPms()
+    pms.put(TYPE, attrs.evolve(room(0, RoomCondition.DIRTY), number=numbers[-1]))
+    assert sync(hotel, pms).rooms.created == 1
+    with hotel.desk().reading() as uow:
+        assert uow.rooms.get(rooms[-1].id).condition is RoomCondition.DIRTY
+
+
+def test_a_booking_of_ours_is_adopted_by_its_number(hotel: SmallHotel) -> None:
+    """A booking that we have under the number there is brought in line, not made once more."""
+    ours, _ = hotel.desk().run(
+        op.create_booking_with_folio,
+        guest_id=hotel.guest_id,
+        room_type_id=hotel.type_id,
+        stay=booking(0, nights=1).stay,
+        confirmation_number="PMS-0",
+    )
+    sync(hotel, filled())
+    adopted = bookings_of(hotel)["PMS-0"]
+    assert (adopted.id, adopted.stay) == (ours.id, booking(0).stay)
+    assert len(bookings_of(hotel)) == 3
 
 
 @settings(max_examples=20)
@@ -190,7 +359,9 @@ def test_a_change_of_ours_that_comes_back_changes_nothing(hotel: SmallHotel) -> 
 
 
 def test_there_cancelled_is_cancelled_here_and_costs_nothing(hotel: SmallHotel) -> None:
-    """A cancellation from there frees the nights and charges no fee."""
+    """A cancellation from there frees the nights and charges no fee, whatever the house's terms."""
+    dear = CancellationPolicy(free_days=99, late_fee=Fee(kind=FeeKind.SHARE))
+    hotel.desk().run(op.change_house_rules, rules=HouseRules(cancellation=dear))
     pms = filled()
     sync(hotel, pms)
     pms.put(booking(0, status=RemoteBookingStatus.CANCELLED))
@@ -262,8 +433,10 @@ def test_two_records_there_that_are_one_here_are_refused(
     sync(hotel, pms)
     before = hotel.rows()
     pms.put(again)
-    with pytest.raises(PmsFailure, match="two records there"):
+    kind = {RemoteRoomType: "room_type", RemoteRoom: "room", RemoteBooking: "booking"}[type(again)]
+    with pytest.raises(PmsFailure) as refused:
         sync(hotel, pms)
+    assert str(refused.value) == f"scripted: two records there are one {kind} here"
     assert hotel.rows() == before
 
 
@@ -283,9 +456,37 @@ def test_a_bad_record_takes_nothing_over(hotel: SmallHotel) -> None:
     """A booking whose guest was never sent stops the sync before anything of it is kept."""
     before = hotel.rows()
     snapshot = attrs.evolve(fetch(filled()), guests=())
-    with pytest.raises(PmsFailure, match="never sent"):
+    with pytest.raises(PmsFailure) as refused:
         hotel.desk().run(op.sync_pms_data, snapshot=snapshot)
+    assert str(refused.value) == "scripted: a record names a guest that was never sent"
     assert hotel.rows() == before
+
+
+def test_a_room_never_changes_its_type_by_a_message(hotel: SmallHotel) -> None:
+    """A room that is of another type there stops the sync."""
+    pms = filled()
+    sync(hotel, pms)
+    suite = RemoteRoomType(external_id="t2", code="STE", name="Suite", base_rate=eur(30_000))
+    pms.put(suite, attrs.evolve(room(0), room_type_external_id="t2"))
+    with pytest.raises(PmsFailure) as refused:
+        sync(hotel, pms)
+    assert str(refused.value) == "scripted: a room there has another type than here"
+
+
+def test_nobody_comes_as_a_guest_who_was_anonymised(hotel: SmallHotel) -> None:
+    """A booking that names a guest who was erased here stops the sync, and is named."""
+    pms = filled()
+    pms.put(guest(7))
+    sync(hotel, pms)
+    with hotel.desk().reading() as uow:
+        page = uow.guests.page(GuestFilter(last_name="Guest"), limit=10)
+    [erased] = [found for found in page.items if found.first_name == "7"]
+    hotel.desk().run(op.anonymise_guest, guest_id=erased.id)
+    pms.put(attrs.evolve(booking(0), guest_external_id="g7"))
+    with pytest.raises(
+        PmsFailure, match=r"^scripted: booking b0 cannot be taken over: .*anonymised"
+    ):
+        sync(hotel, pms)
 
 
 def test_a_record_that_rewrites_the_past_is_named(hotel: SmallHotel) -> None:
@@ -317,11 +518,22 @@ def test_async_adapters_give_the_same_snapshot() -> None:
 
 def test_a_hotel_has_one_connection(hotel: SmallHotel) -> None:
     """A second connection is refused until the first is removed, and its mappings go with it."""
-    desk = hotel.desk()
+    desk, heard = hotel.desk(), hearing(hotel.core)
     with pytest.raises(AlreadyExists):
         desk.run(op.connect_pms, vendor="other", external_hotel_id="H-2")
     sync(hotel, filled())
-    desk.run(op.disconnect_pms)
+    heard.clear()
+    gone = desk.run(op.disconnect_pms)
+    again = desk.run(
+        op.connect_pms, vendor="other", external_hotel_id="H-2", attributes={"region": "eu"}
+    )
+    assert (again.vendor, again.external_hotel_id) == ("other", "H-2")
+    assert (again.connected_at, dict(again.attributes)) == (NOON, {"region": "eu"})
+    assert heard == [
+        fact.PmsDisconnected(hotel_id=hotel.hotel_id, config_id=gone.id, vendor="scripted"),
+        fact.PmsConnected(hotel_id=hotel.hotel_id, config_id=again.id, vendor="other"),
+    ]
+    assert desk.run(op.disconnect_pms) == again
     assert hotel.rows()["hc_external_mapping"] == []
     with pytest.raises(NotFound):
         desk.run(op.sync_pms_data, snapshot=PmsSnapshot())

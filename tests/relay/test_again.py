@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Sequence
+from functools import partial
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from sqlalchemy import Engine, update
 
+from hotelcore.errors import InvalidInput
 from hotelcore.events.catalogue import (
     Event,
     HousekeepingTaskCompleted,
@@ -17,6 +19,7 @@ from hotelcore.events.catalogue import (
     RoomStatusChanged,
 )
 from hotelcore.ids import EventId, new_id
+from hotelcore.lists import AuditFilter
 from hotelcore.operations import purge_events, replay_events, retry_dead_letters
 from hotelcore.relay import Relay
 from hotelcore.sql.dead_letters import Retried, keep_buried, resolve, take_retried
@@ -145,6 +148,41 @@ def test_dead_letters_are_chosen_by_subscription_and_event(scene: Scene) -> None
     assert left(house) == {("second", one)}
     assert left(other) == {("first", foreign), ("second", foreign)}
     assert (len(wards["first"].got), len(wards["second"].got)) == (2, 1)
+
+
+def test_a_retry_of_nothing_says_what_to_name(scene: Scene) -> None:
+    """An empty list of events is a mistake: without it, all would be tried again."""
+    with pytest.raises(InvalidInput) as refused:
+        scene.house().desk.run(retry_dead_letters, event_ids=[])
+    assert str(refused.value) == "event_ids: must name at least one event, or be left out"
+
+
+@pytest.mark.parametrize("command", [retry_dead_letters, partial(replay_events, after=0)])
+def test_the_name_of_a_subscription_is_a_short_text(
+    scene: Scene, command: Callable[..., object]
+) -> None:
+    """A name of 100 characters may be one, a longer one is refused by the argument's name."""
+    house = scene.house()
+    with pytest.raises(InvalidInput, match=r"^subscription: "), house.desk.transaction() as uow:
+        command(uow, subscription="x" * 101)
+    with house.desk.transaction() as uow:
+        command(uow, subscription="x" * 100)
+
+
+def test_a_purge_needs_an_instant(scene: Scene) -> None:
+    """A time without a zone is refused by the argument's name."""
+    naive = scene.clock.now().replace(tzinfo=None)
+    with pytest.raises(InvalidInput, match=r"^before: "):
+        scene.house().desk.run(purge_events, before=naive)
+
+
+def test_the_entry_of_a_purge_says_the_business_date(scene: Scene) -> None:
+    """What is done with events is audited under the day that is open."""
+    house = scene.house()
+    house.desk.run(purge_events, before=scene.clock.now())
+    with house.desk.reading() as uow:
+        [entry] = uow.audit.page(AuditFilter(operation="purge_events")).items
+        assert entry.business_date == uow.hotel.business_date
 
 
 def test_a_retry_whose_worker_died_is_tried_again(scene: Scene) -> None:

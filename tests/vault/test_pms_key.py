@@ -22,7 +22,9 @@ from hotelcore import (
     Role,
     Secret,
     TableNames,
+    new_id,
 )
+from hotelcore.domain.sealed import Resealed
 from hotelcore.errors import (
     InvalidInput,
     NoKeys,
@@ -31,8 +33,15 @@ from hotelcore.errors import (
     SealBroken,
     StaleVersion,
 )
+from hotelcore.ids import HotelId
 from hotelcore.lists import AuditFilter
-from hotelcore.operations import change_pms_key, connect_pms, disconnect_pms, reseal_secrets
+from hotelcore.operations import (
+    change_pms_key,
+    connect_pms,
+    disconnect_pms,
+    register_guest,
+    reseal_secrets,
+)
 from hotelcore.relay import Relay
 from hotelcore.sql.pms import PMS_CONFIG
 from hotelcore.unit_of_work import UnitOfWork
@@ -99,6 +108,11 @@ def test_a_key_is_changed_forgotten_and_gone_with_its_connection(core: HotelCore
     desk = desk_of(core, hotel)
     config = desk.run(change_pms_key, api_key=Secret("second"))
     assert config.has_key
+    with desk.reading() as uow:
+        [entry] = uow.audit.page(AuditFilter(operation="change_pms_key")).items
+    [change] = entry.changes
+    assert (change.resource, change.resource_id) == ("pms_config", config.id)
+    assert (change.before, change.after) == ({}, {})  # a key for another: nothing of it is shown
     assert secrets_of(core, [hotel]) == {hotel: "second"}
     config = desk.run(change_pms_key, api_key=None)
     assert not config.has_key
@@ -128,6 +142,40 @@ def test_another_change_leaves_the_key(core: HotelCore) -> None:
 
     desk_of(core, hotel).run(touch)
     assert secrets_of(core, [hotel]) == {hotel: CANARY}
+
+
+def test_a_rotation_takes_no_more_than_it_is_told(database_url: str) -> None:
+    """It stops at its limit and says that there is more, and goes on from there the next time."""
+    with closing(HotelCore(database_url, keys=ring(1))) as older:
+        older.create_schema()
+        hotel = open_house(older, CANARY)
+        for number in range(3):
+            desk_of(older, hotel).run(register_guest, last_name=f"Guest {number}")
+    with closing(HotelCore(database_url, keys=ring(1, 2))) as newer:
+        desk = desk_of(newer, hotel)
+        first = desk.run(reseal_secrets, limit=1)
+        assert first == Resealed(resealed=1, broken=0, more=True)
+        rest = desk.run(reseal_secrets, limit=1_000)
+        assert rest.resealed >= 3
+        assert not rest.more
+        with desk.reading() as uow:
+            entries = uow.audit.page(AuditFilter(operation="reseal_secrets")).items
+            assert {entry.business_date for entry in entries} == {uow.hotel.business_date}
+
+
+@pytest.mark.parametrize("limit", [-1, 0, 1_001])
+def test_a_rotation_is_no_longer_than_a_thousand_values(core: HotelCore, limit: int) -> None:
+    """Another number of values is refused by name."""
+    hotel = open_house(core, CANARY)
+    with pytest.raises(InvalidInput) as refused:
+        desk_of(core, hotel).run(reseal_secrets, limit=limit)
+    assert str(refused.value) == "limit: must be a whole number from 1 to 1000"
+
+
+def test_a_hotel_must_be_registered_before_its_keys_are_renewed(core: HotelCore) -> None:
+    """A hotel that is not registered is told so, although it has nothing to seal."""
+    with pytest.raises(NotFound, match="not registered"):
+        desk_of(core, HotelId(new_id())).run(reseal_secrets)
 
 
 def test_asyncio_has_keys_too(core: HotelCore, database_url: str) -> None:
