@@ -180,6 +180,7 @@ def test_an_ending_is_reported_with_what_it_cost(hotel: SmallHotel, core: HotelC
     hotel.pay(folio.id, 15_000)
     reason = "x" * 500
     hotel.desk().run(op.cancel_booking_with_refund, booking_id=cancelled.id, reason=reason)
+    assert hotel.booking(cancelled.id).cancelled_at == hotel.clock.now()
     held, _ = book(hotel, stay(0, 3), hold_until=hotel.clock.now() + DAY, cancellation=policy)
     hotel.clock.advance(DAY)
     hotel.desk().run(op.expire_holds)
@@ -341,6 +342,7 @@ def test_a_reinstated_booking_holds_its_nights_to_come(
     kept = [night for night in nights_of(hotel, again) if not night.released]
     assert {night.night for night in kept} == spent | to_come
     assert (again.status, again.room_id) == (BookingStatus.CONFIRMED, None)
+    assert (again.cancelled_at, again.no_show_on) == (None, None)
     assert again.total == eur(10_000) * len(kept)
     assert hotel.folio(folio.id).status is FolioStatus.OPEN
     assert counted_units(hotel) == recounted_units(hotel)
