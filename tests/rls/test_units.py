@@ -70,15 +70,15 @@ def sees_its_own(uow: UnitOfWork, hotel: SmallHotel) -> None:
 
 
 def test_every_kind_of_unit_begins_with_its_hotel(two: Two) -> None:
-    """From the unit's first statement on it is shown its hotel's rows, and before that none.
+    """From the unit's first statement on it is shown its hotel's rows.
 
     A reading unit names the hotel with each of its own statements: other SQL is shown nothing.
     """
     for hotel in (two.ours, two.theirs, two.ours):
         hotel.desk.run(sees_its_own, hotel)
         with hotel.desk.transaction() as uow:
-            assert shown(connection_of(uow)) == set()
             sees_its_own(uow, hotel)
+            assert shown(connection_of(uow)) == {hotel.hotel_id}
         with hotel.desk.reading() as uow:
             sees_its_own(uow, hotel)
             assert shown(connection_of(uow)) == set()
@@ -154,7 +154,7 @@ def test_a_new_connection_is_told_too(two: Two, land: Land) -> None:
     """After the server ended the session, the next unit works on another, and sees its own."""
 
     def lost(uow: UnitOfWork) -> None:
-        pid = connection_of(uow).scalar(text("SELECT pg_backend_pid()"))
+        [pid] = asked(run_of(uow), "SELECT pg_backend_pid()")
         land.execute(f"SELECT pg_terminate_backend({pid})")
         uow.guests.get(two.ours.guest_id)
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Callable, Generator, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager, suppress
 from datetime import UTC, datetime
 from typing import Any, TypeAlias
@@ -15,14 +17,17 @@ from psycopg import Connection as Psycopg
 from psycopg import errors
 from psycopg.pq import TransactionStatus
 from psycopg.types.json import Jsonb, set_json_loads
-from sqlalchemy import Connection, Engine, event, text
+from sqlalchemy import Connection, Engine, StaticPool, create_engine, event, select, text
 
-from hotelcore import HotelCore
-from hotelcore.errors import DatabaseFailure
+from hotelcore import AsyncHotelCore, HotelCore
+from hotelcore.errors import DatabaseFailure, InvalidInput
 from hotelcore.lists import GuestFilter
 from hotelcore.operations import register_guest
 from hotelcore.sql.engine import new_engine
 from hotelcore.sql.exchange import exchange
+from hotelcore.sql.guests import GUEST
+from hotelcore.sql.host import statements_of
+from hotelcore.sql.statements import acting_hotel
 from hotelcore.sql.unit_of_work import SqlUnitOfWork
 from hotelcore.testing.faults import Fault, Faults
 from hotelcore.testing.hotels import SampleHotel, open_sample_hotel
@@ -257,6 +262,127 @@ def test_a_savepoint_of_the_hosts_may_be_rolled_back(hotel: SampleHotel) -> None
         register_guest(uow, last_name="Joined")
     with hotel.desk.reading() as uow:
         assert len(uow.guests.page(GuestFilter(last_name="Joined")).items) == 2
+
+
+def test_a_migration_may_change_a_column(hotel: SampleHotel) -> None:
+    """A process goes on that had a text prepared before: at once where it asks, else once more."""
+    guests = select(GUEST.c.last_name).where(GUEST.c.hotel_id == acting_hotel())
+    hotel.desk.run(register_guest, last_name="Wide")
+    for length in (210, 220):
+        with hotel.desk.reading() as uow:
+            assert "Wide" in statements_of(uow).all(guests, lambda row: row[0])
+        with hotel.core.engine.begin() as other:
+            other.execute(text(f"ALTER TABLE hc_guest ALTER last_name TYPE varchar({length})"))
+        with hotel.desk.reading() as uow:
+            assert "Wide" in statements_of(uow).all(guests, lambda row: row[0])
+        hotel.desk.run(lambda uow: statements_of(uow).all(guests, list))
+
+
+def test_copy_is_refused(connection: Connection) -> None:
+    """What would never end to answer ends the connection instead."""
+    with pytest.raises(errors.NotSupportedError):
+        exchange(connection, [("COPY (SELECT 1) TO STDOUT", ())])
+    assert driver_of(connection).closed
+    connection.invalidate()
+
+
+def test_a_text_goes_in_the_sessions_own_encoding(url: str) -> None:
+    """What stands in the text itself, and not only the parameters."""
+    with connected(url, client_encoding="latin1") as connection:
+        assert first(connection, "SELECT 'é' || $1::text", "é") == "éé"
+
+
+# -- one connection, one speaker ----------------------------------------------------------------
+
+
+def test_two_threads_take_turns_on_a_connection(connection: Connection) -> None:
+    """Each gets its own answers, also where one unit of work is shared."""
+
+    def ask(number: int) -> list[Any]:
+        return [first(connection, "SELECT $1::int8", number * 1_000 + n) for n in range(100)]
+
+    with ThreadPoolExecutor(4) as threads:
+        for number, answers in enumerate(threads.map(ask, range(8))):
+            assert answers == [number * 1_000 + n for n in range(100)]
+
+
+def test_two_tasks_take_turns_in_a_unit(url: str, hotel: SampleHotel) -> None:
+    """To gather questions of one reading unit is an obvious thing to write."""
+
+    async def work() -> None:
+        core = AsyncHotelCore(url)
+        async with core.acting_as(hotel.desk.actor).reading() as unit:
+            ask = unit.run(lambda uow: uow.guests.page(GuestFilter()).items)
+            others = [unit.run(lambda uow: uow.guests.page(GuestFilter()).items) for _ in range(9)]
+            assert len(set(await asyncio.gather(ask, *others))) == 1
+        await core.close()
+
+    asyncio.run(work())
+
+
+@pytest.mark.parametrize("moment", ["connect", "checkout"])
+def test_a_transaction_that_a_listener_left_open_is_refused(url: str, moment: str) -> None:
+    """Nobody is let work in another isolation than asked for, and the error says what to do."""
+    with closing(HotelCore(url)) as core:
+        core.create_schema()
+        hotel = open_sample_hotel(core)
+        core.engine.dispose()
+        event.listen(core.engine, moment, lambda driver, *_: driver.execute("SELECT 1"))
+        with pytest.raises(InvalidInput, match="end what a listener begins"):
+            hotel.desk.within(isolation="SERIALIZABLE").run(register_guest, last_name="Never")
+        core.engine.dispose()
+        with pytest.raises(InvalidInput, match="end what a listener begins"):
+            ask_for_guests(hotel)
+
+
+def ask_for_guests(hotel: SampleHotel) -> object:
+    """Read once."""
+    with hotel.desk.reading() as uow:
+        return uow.guests.page(GuestFilter()).items
+
+
+def test_a_unit_within_another_on_one_connection_is_refused(url: str) -> None:
+    """A pool that lends one connection twice lets no unit turn another into a reading one."""
+    with closing(HotelCore(create_engine(url, poolclass=StaticPool))) as core:
+        core.create_schema()
+        hotel = open_sample_hotel(core)
+
+        def outer() -> None:
+            with hotel.desk.transaction() as uow:
+                register_guest(uow, last_name="Outer")
+                ask_for_guests(hotel)
+
+        with pytest.raises(InvalidInput, match="one at a time"):
+            outer()
+        assert "Outer" not in str(ask_for_guests(hotel))
+
+
+def test_a_listener_may_execute_something(hotel: SampleHotel) -> None:
+    """Its statement is part of the unit's transaction, which has begun as it was asked to."""
+    seen: list[str] = []
+
+    @event.listens_for(hotel.core.engine, "before_cursor_execute")
+    def tell(_: object, cursor: Any, *rest: object) -> None:
+        cursor.execute("SHOW transaction_isolation")
+        seen.append(cursor.fetchone()[0])
+
+    hotel.desk.within(isolation="SERIALIZABLE").run(register_guest, last_name="Watched")
+    assert set(seen) == {"serializable"}
+
+
+def test_a_unit_ends_with_the_hosts_transaction(hotel: SampleHotel) -> None:
+    """Whoever ends it inside the block writes nothing behind it, where nobody would commit it."""
+    with hotel.core.engine.connect() as host:
+        host.begin()
+
+        def go_on() -> None:
+            with hotel.desk.joining(host) as uow:
+                host.rollback()
+                register_guest(uow, last_name="Orphan")
+
+        with pytest.raises(InvalidInput, match="ended by somebody else"):
+            go_on()
+    assert "Orphan" not in str(ask_for_guests(hotel))
 
 
 # -- when a transaction begins ------------------------------------------------------------------

@@ -29,12 +29,13 @@ def send(
     *,
     many: bool = False,
     before: Sequence[Message] = (),
+    binary: bool = True,
 ) -> T:
     """Execute a statement and return what ``taking`` makes of its answer.
 
     ``many`` says that ``parameters`` are those of many calls. What stands ``before`` is sent with
-    it, to PostgreSQL alone, and nobody who watches sees that. Raises what SQLAlchemy makes of the
-    driver's errors.
+    it, to PostgreSQL alone, and nobody who watches sees that; ``binary`` says that all columns come
+    as the same values in its binary format. Raises what SQLAlchemy makes of the driver's errors.
     """
     pooled = _usable(connection)
     exchanged = connection.dialect.name == "postgresql"
@@ -45,6 +46,10 @@ def send(
     try:
         if watched or not exchanged:
             cursor = pooled.cursor()
+        if watched and before and before[0][0].startswith("BEGIN"):
+            # A listener may execute something too, which must not begin a transaction of its own.
+            _exchanged(connection, None, "", (), before, True)
+            before = ()
         said = None
         for tell in connection.dispatch.before_cursor_execute:
             text, parameters = tell(connection, cursor, text, parameters, context, many)
@@ -52,7 +57,7 @@ def send(
             connection._log_info(text)
         said = text
         answer = (_exchanged if exchanged else _executed)(
-            connection, cursor, text, parameters if many else (parameters,), before
+            connection, cursor, text, parameters if many else (parameters,), before, binary
         )
         said = None
         if watched:
@@ -85,7 +90,7 @@ def _usable(connection: Connection) -> PoolProxiedConnection:
 # Both ways to a database take the same: `rows` are the parameters of each call.
 
 
-def _executed(_: Connection, cursor: Any, text: str, rows: Sequence[Any], __: object) -> Any:
+def _executed(_: Connection, cursor: Any, text: str, rows: Sequence[Any], *__: object) -> Any:
     """Execute over a cursor, and return it."""
     if len(rows) == 1:
         cursor.execute(text, rows[0])
@@ -95,12 +100,18 @@ def _executed(_: Connection, cursor: Any, text: str, rows: Sequence[Any], __: ob
 
 
 def _exchanged(
-    connection: Connection, _: object, text: str, rows: Sequence[Any], before: Sequence[Message]
+    connection: Connection,
+    _: object,
+    text: str,
+    rows: Sequence[Any],
+    before: Sequence[Message],
+    binary: bool,
 ) -> Any:
     """Exchange messages, and return what is read like a cursor."""
     from hotelcore.sql.exchange import exchange
 
-    answers = exchange(connection, [*before, *((text, row) for row in rows)])[len(before) :]
+    messages = [*before, *((text, row) for row in rows)]
+    answers = exchange(connection, messages, binary=binary)[len(before) :]
     if len(answers) == 1:
         return answers[0]
     return SimpleNamespace(rowcount=sum(answer.rowcount for answer in answers))

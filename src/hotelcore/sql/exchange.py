@@ -11,14 +11,23 @@ gone after it (https://www.postgresql.org/docs/current/protocol-flow.html, "Pipe
 
 from __future__ import annotations
 
-from collections.abc import Generator, Sequence
+import os
+from collections.abc import Callable, Generator, Sequence
+from contextlib import contextmanager
 from itertools import count
 from typing import Any, TypeAlias
+from uuid import uuid4
 
 from attrs import define, field
 from psycopg import generators
 from psycopg.adapt import AdaptersMap, PyFormat, Transformer
-from psycopg.errors import InvalidSqlStatementName, OperationalError, error_from_result
+from psycopg.errors import (
+    FeatureNotSupported,
+    InvalidSqlStatementName,
+    NotSupportedError,
+    OperationalError,
+    error_from_result,
+)
 from psycopg.pq import ExecStatus, Format, TransactionStatus
 from sqlalchemy import Connection
 from sqlalchemy.util.concurrency import await_only
@@ -33,8 +42,10 @@ _MANNERS = "hotelcore_manners"
 _MOST_PREPARED = 300
 # psycopg's number for the format of results that costs less to read:
 # https://www.psycopg.org/psycopg3/docs/basic/params.html#binary-parameters-and-results
-_BINARY = Format.BINARY
+_BINARY, _TEXT = Format.BINARY, Format.TEXT
 _NO_FIELDS = b"\x01{}"  # what stands for an empty object: the version of the format, and its text
+_COPIES = (ExecStatus.COPY_IN, ExecStatus.COPY_OUT, ExecStatus.COPY_BOTH)
+_TOKEN = uuid4().hex[:8]
 _numbers = count(1)
 _Key: TypeAlias = tuple[str, tuple[int, ...]]
 """A statement's text, and the types of its parameters."""
@@ -93,8 +104,14 @@ class _Sending:
 
     pgconn: Any
     known: _Known | None
+    encoding: str
+    results_in: Format
     # Of each result that is to come: whether it says that something was prepared, and what.
-    _coming: list[tuple[_Key, str] | None] = field(factory=list)
+    _coming: list[tuple[_Key, str] | None] = field(init=False, factory=list)
+    # Which results come of something that was prepared earlier.
+    _reused: dict[int, _Key] = field(init=False, factory=dict)
+    # What is prepared here, so that it is not prepared twice.
+    _new: dict[_Key, str] = field(init=False, factory=dict)
 
     def put(self, text: str, values: Sequence[Any], adapting: Any) -> None:
         """Send one message, prepared if it can be."""
@@ -102,10 +119,16 @@ class _Sending:
         name = self._name(key)
         if name is None:
             self.pgconn.send_query_params(
-                text.encode(), values, adapting.types, adapting.formats, _BINARY
+                text.encode(self.encoding),
+                values,
+                adapting.types,
+                adapting.formats,
+                self.results_in,
             )
         else:
-            self.pgconn.send_query_prepared(name.encode(), values, adapting.formats, _BINARY)
+            self.pgconn.send_query_prepared(
+                name.encode(), values, adapting.formats, self.results_in
+            )
         self._coming.append(None)
 
     def _name(self, key: _Key) -> str | None:
@@ -114,24 +137,27 @@ class _Sending:
             return None
         name = known.get(key)
         if name is not None:
+            self._reused[len(coming)] = key
             return name
-        for prepared in coming:
-            if prepared is not None and prepared[0] == key:
-                return prepared[1]
-        if len(known) >= _MOST_PREPARED:
+        name = self._new.get(key)
+        if name is not None:
+            return name
+        if len(known) + len(self._new) >= _MOST_PREPARED:
             return None
-        name = f"hotelcore_{next(_numbers)}"
+        # No other process has it: behind a pooler it may be another's session that is asked.
+        name = f"hotelcore_{_TOKEN}_{os.getpid()}_{next(_numbers)}"
         text, types = key
-        self.pgconn.send_prepare(name.encode(), text.encode(), types)
+        self.pgconn.send_prepare(name.encode(), text.encode(self.encoding), types)
         coming.append((key, name))
+        self._new[key] = name
         return name
 
     def answered(self, results: Sequence[Any]) -> list[Any]:
         """Return the results of the messages, or raise the error of the one that failed."""
         answers = []
-        for result, prepared in zip(results, self._coming, strict=True):
+        for number, (result, prepared) in enumerate(zip(results, self._coming, strict=True)):
             if result.status == ExecStatus.FATAL_ERROR:
-                raise error_from_result(result)
+                raise self._stale(number, error_from_result(result, self.encoding))
             if prepared is None:
                 answers.append(result)
             elif self.known is not None:
@@ -139,38 +165,78 @@ class _Sending:
                 self.known[key] = name
         return answers
 
+    def _stale(self, number: int, error: Exception) -> Exception:
+        """Return the error of a message, and forget what the server no longer executes."""
+        if self.known is not None and isinstance(error, InvalidSqlStatementName):
+            self.known.clear()
+        elif isinstance(error, FeatureNotSupported) and number in self._reused:
+            # A migration changed a column's type: "cached plan must not change result type".
+            if self.known is not None:
+                self.known.pop(self._reused[number], None)
+            return InvalidSqlStatementName("prepared before the tables were changed")
+        return error
 
-def exchange(connection: Connection, messages: Sequence[Message]) -> list[Answer]:
+
+def exchange(
+    connection: Connection, messages: Sequence[Message], *, binary: bool = True
+) -> list[Answer]:
     """Send statements together and return their answers, in their order.
 
-    Raises psycopg's error for the first that fails; those after it were not executed.
+    Not ``binary`` asks for values as texts, which every type has. Raises psycopg's error for the
+    first that fails; those after it were not executed.
     """
     driver: Any = connection.connection.driver_connection
     if connection.in_transaction() and not driver.autocommit:
         _begin_if_idle(connection, messages)
     manners = _Manners.of(connection, driver)
     known = manners.known
-    ready = [_ready(manners.adapting, message) for message in messages]
+    # What reads texts has to ask the connection how the session writes instants.
+    adapting = manners.adapting if binary else driver
+    ready = [_ready(adapting, message) for message in messages]
 
-    def exchanged() -> Sequence[Any]:
-        waiting = driver.wait(exchanging(_Sending(driver.pgconn, known), ready))
-        results: Sequence[Any] = await_only(waiting) if connection.dialect.is_async else waiting
-        return results
+    def exchanged() -> Any:
+        sending = _Sending(driver.pgconn, known, driver.info.encoding, _BINARY if binary else _TEXT)
+        return driver.wait(exchanging(sending, ready))
 
+    # Nobody else may speak meanwhile: a second exchange would take this one's results.
+    if connection.dialect.is_async:
+        results = await_only(_alone(driver, exchanged))
+    else:
+        with driver.lock, _left_whole(driver):
+            try:
+                results = exchanged()
+            except InvalidSqlStatementName:
+                if not _is_idle(driver):
+                    raise
+                results = exchanged()
+    return [Answer(result, each[2]) for result, each in zip(results, ready, strict=True)]
+
+
+async def _alone(driver: Any, exchanged: Callable[[], Any]) -> Any:
+    async with driver.lock:
+        with _left_whole(driver):
+            try:
+                return await exchanged()
+            except InvalidSqlStatementName:
+                if not _is_idle(driver):
+                    raise
+                return await exchanged()
+
+
+def _is_idle(driver: Any) -> bool:
+    """Whether what failed was no part of a longer transaction: no effect, and may be sent again."""
+    idle: bool = driver.pgconn.transaction_status == TransactionStatus.IDLE
+    return idle
+
+
+@contextmanager
+def _left_whole(driver: Any) -> Generator[None]:
+    """Close a connection that is left in the midst of an exchange: it is of no use."""
     try:
-        results = exchanged()
-    except InvalidSqlStatementName:
-        # Somebody had the server forget all it had prepared. What is no part of a longer
-        # transaction had no effect, and may be sent again.
-        if known is not None:
-            known.clear()
-        if driver.pgconn.transaction_status != TransactionStatus.IDLE:
-            raise
-        results = exchanged()
+        yield
     finally:
         if driver.pgconn.pipeline_status:
-            driver.pgconn.finish()  # it was left in the midst of an exchange, and is of no use
-    return [Answer(result, each[2]) for result, each in zip(results, ready, strict=True)]
+            driver.pgconn.finish()
 
 
 @define(eq=False)
@@ -273,6 +339,8 @@ def exchanging(
                 raise OperationalError("the connection is lost")
         elif result.status == ExecStatus.PIPELINE_SYNC:
             break
+        elif result.status in _COPIES:
+            raise NotSupportedError("COPY cannot be used here")  # its results would never end
         else:
             results.append(result)
         ended = result is None

@@ -104,6 +104,7 @@ def _ledger(connection: Any) -> _Ledger:
 def _forgotten(connection: Any) -> _Ledger:
     try:
         ledger: _Ledger = connection.info.pop(_LEDGER, None) or _Ledger()
+        forget_told(connection)
     except NotImplementedError:  # the bare connection with which a dialect looks about at first
         return _Ledger()
     return ledger

@@ -13,7 +13,7 @@ from datetime import timedelta
 from typing import Any
 
 from attrs import define, field, frozen
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection, Transaction, text
 
 from hotelcore.clock import Clock
 from hotelcore.errors import InvalidInput, TransactionTimeout
@@ -110,6 +110,20 @@ def tell_whose_rows(connection: Connection, whose: HotelId | str) -> None:
         tell_again(connection, {_WHOSE: str(whose)})
 
 
+_OPEN = (2, 3)  # libpq's numbers for a transaction that is open, and for one that has failed
+
+
+def _not_alone() -> InvalidInput:
+    remedy = "end what a listener begins there, and let the pool lend it to one at a time"
+    return InvalidInput("engine", f"gave a connection that is not this unit's alone: {remedy}")
+
+
+def _status(connection: Connection) -> int:
+    """Return libpq's number for what goes on on a connection; 0 is nothing."""
+    driver: Any = connection.connection.driver_connection  # psycopg's: SQLAlchemy has no type
+    return int(driver.pgconn.transaction_status)
+
+
 @define
 class Deadline:
     """When a unit of work must be over; `enforce` is called before each of its statements.
@@ -122,9 +136,15 @@ class Deadline:
     ends: float
     whose: HotelId | str
     _told: float = field(init=False, default=float("inf"))
+    _telling: float = field(init=False, default=float("inf"))
     # In which mode to begin PostgreSQL's transaction, until that is done.
     _mode: str = field(init=False, default="")
     _reading: bool = field(init=False, default=False)
+    # The transaction, or the savepoint of a host's, that all of a writing unit belongs to.
+    _within: Transaction | None = field(init=False, default=None)
+    # Whether something was sent already, BEGIN in a writing unit, and whether that was seen done.
+    _sent: bool = field(init=False, default=False)
+    _begun: bool = field(init=False, default=False)
 
     @classmethod
     def start(cls, clock: Clock, limits: Limits, whose: HotelId | str) -> Deadline:
@@ -146,12 +166,17 @@ class Deadline:
         """Have PostgreSQL run each statement in a transaction of its own, which only reads."""
         self._reading = True
 
+    def within(self, transaction: Transaction) -> None:
+        """Refuse every statement from the moment on when this ``transaction`` is over."""
+        self._within = transaction
+
     def begin(self, mode: str) -> None:
         """Have PostgreSQL begin a transaction in some ``mode`` with the first statement.
 
         SQLite has begun by itself; see `hotelcore.sql.engine`.
         """
         self._reading, self._mode = False, mode
+        self._sent = self._begun = False
 
     def enforce(self, connection: Connection) -> Sequence[Message]:
         """Refuse to go on after the end, and return what PostgreSQL is told before a statement.
@@ -160,9 +185,14 @@ class Deadline:
         SQLite's progress handler reads the end by itself; see `hotelcore.sql.engine`.
         """
         self.check()
+        if self._within is not None and not self._within.is_active:
+            raise InvalidInput("uow", "is over: its transaction was ended by somebody else")
         if connection.dialect.name != "postgresql":
             return ()
         if self._reading:
+            if not self._sent and _status(connection) in _OPEN:
+                raise _not_alone()
+            self._sent = True  # from here on a host's listener may have begun one
             return (_telling({**_READ_ONLY, **self._news()}),)
         begins = self._begins(connection)
         known = connection.info.get(_TOLD_BY) is self and self._told - self.left <= _SLACK
@@ -171,6 +201,7 @@ class Deadline:
     def heard(self, connection: Connection) -> None:
         """Note that PostgreSQL was told what `enforce` returned last."""
         connection.info[_TOLD_BY] = self
+        self._told = self._telling
 
     def tell(self, connection: Connection) -> None:
         """Tell PostgreSQL now what it is to be told before the next statement."""
@@ -184,15 +215,18 @@ class Deadline:
         """Return what begins the transaction if the connection is not in it yet."""
         if not self._mode:
             return ()
-        driver: Any = connection.connection.driver_connection  # psycopg's: SQLAlchemy has no type
-        if driver.pgconn.transaction_status:
-            self._mode = ""
+        status = _status(connection)
+        if (status in _OPEN and not self._sent) or (not status and self._begun):
+            raise _not_alone()  # it is not ours, or ours was ended with all that was written
+        if status:
+            self._begun = True
             return ()
+        self._sent = True
         return ((f"BEGIN {self._mode}", ()),)
 
     def _news(self) -> Mapping[str, str]:
         """Return what PostgreSQL is told now, by the names of its settings."""
-        self._told = max(0.001, self.left)
-        told = int(self._told * 1000)
+        self._telling = max(0.001, self.left)
+        told = int(self._telling * 1000)
         wait = min(told, int(self.limits.wait_limit.total_seconds() * 1000))
         return dict(zip(_SETTINGS, map(str, (told, wait, told, self.whose)), strict=True))

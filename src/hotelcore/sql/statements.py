@@ -18,6 +18,7 @@ from sqlalchemy import (
     ColumnElement,
     Connection,
     Insert,
+    NestedTransaction,
     Table,
     Transaction,
     Update,
@@ -229,7 +230,7 @@ class Statements:
         def sent() -> tuple[str, Any]:
             return form.text, [form.parameters({**row, **self._acting}) for row in rows]
 
-        return self._send(sent, lambda cursor: _row_count(cursor, form), many=True)
+        return self._send(sent, form, lambda cursor: _row_count(cursor, form), many=True)
 
     def refuse_if_read_only(self) -> None:
         """Raise `ReadOnly` in a reading unit, where there is nothing to write or to undo."""
@@ -254,7 +255,7 @@ class Statements:
         form = self._form(statement, values)
         # Taken before the deadline is left, since SQLite executes while it is fetched from.
         return self._send(
-            lambda: form.sent({**values, **self._acting}), lambda cursor: taking(cursor, form)
+            lambda: form.sent({**values, **self._acting}), form, lambda cursor: taking(cursor, form)
         )
 
     def _form(self, statement: Executable, values: Parameters) -> Form:
@@ -270,7 +271,12 @@ class Statements:
         return form
 
     def _send(
-        self, sent: Callable[[], tuple[str, Any]], taking: Callable[[Any], T], *, many: bool = False
+        self,
+        sent: Callable[[], tuple[str, Any]],
+        form: Form,
+        taking: Callable[[Any], T],
+        *,
+        many: bool = False,
     ) -> T:
         with translated(self._deadline.limits):
             try:
@@ -278,7 +284,15 @@ class Statements:
             except Exception as error:  # noqa: BLE001  # a column's type may raise any
                 raise StatementError("no parameter", None, None, error) from None
             news = self._deadline.enforce(self._connection)
-            taken = send(self._connection, text, parameters, taking, many=many, before=news)
+            taken = send(
+                self._connection,
+                text,
+                parameters,
+                taking,
+                many=many,
+                before=news,
+                binary=form.binary,
+            )
             if news:
                 self._deadline.heard(self._connection)
             return taken
@@ -333,6 +347,8 @@ def write_next_version(
 
 def undo(connection: Connection, transaction: Transaction) -> None:
     """Roll back; a connection that cannot is thrown away, and its server rolls back itself."""
+    if isinstance(transaction, NestedTransaction) and not transaction.is_active:
+        return  # it went with what is around it
     try:
         transaction.rollback()
     except DBAPIError:

@@ -216,6 +216,7 @@ def _begun(
     with _watched(connection, deadline):
         with translated(deadline.limits):
             transaction = connection.begin()
+        deadline.within(transaction)
         try:
             yield transaction
         except BaseException:
@@ -257,6 +258,7 @@ def _savepoint(connection: Connection, deadline: Deadline) -> Generator[None, No
     with _watched(connection, deadline):
         with translated(limits):
             savepoint = connection.begin_nested()
+            deadline.within(savepoint)
             told_by_host = read_told(connection)
         try:
             with translated(limits):
