@@ -229,7 +229,7 @@ class Statements:
         def sent() -> tuple[str, Any]:
             return form.text, [form.parameters({**row, **self._acting}) for row in rows]
 
-        return self._send(sent, lambda cursor: _row_count(cursor, form), many=True)
+        return self._send(form, sent, _row_count, len(rows))
 
     def refuse_if_read_only(self) -> None:
         """Raise `ReadOnly` in a reading unit, where there is nothing to write or to undo."""
@@ -253,9 +253,7 @@ class Statements:
     def _execute(self, statement: Executable, values: Parameters, taking: _Taking[T]) -> T:
         form = self._form(statement, values)
         # Taken before the deadline is left, since SQLite executes while it is fetched from.
-        return self._send(
-            lambda: form.sent({**values, **self._acting}), lambda cursor: taking(cursor, form)
-        )
+        return self._send(form, lambda: form.sent({**values, **self._acting}), taking)
 
     def _form(self, statement: Executable, values: Parameters) -> Form:
         """Return the form of a statement that may run here and now."""
@@ -270,7 +268,11 @@ class Statements:
         return form
 
     def _send(
-        self, sent: Callable[[], tuple[str, Any]], taking: Callable[[Any], T], *, many: bool = False
+        self,
+        form: Form,
+        sent: Callable[[], tuple[str, Any]],
+        taking: _Taking[T],
+        calls: int = 1,
     ) -> T:
         with translated(self._deadline.limits):
             try:
@@ -278,7 +280,14 @@ class Statements:
             except Exception as error:  # noqa: BLE001  # a column's type may raise any
                 raise StatementError("no parameter", None, None, error) from None
             news = self._deadline.enforce(self._connection)
-            taken = send(self._connection, text, parameters, taking, many=many, before=news)
+            taken = send(
+                self._connection,
+                text,
+                parameters,
+                lambda cursor: taking(cursor, form),
+                many=calls > 1,
+                before=news,
+            )
             if news:
                 self._deadline.heard(self._connection)
             return taken
