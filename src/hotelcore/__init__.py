@@ -9,6 +9,7 @@ runs the operations of `hotelcore.operations` through it. The map of the house:
 ``hotelcore.repositories``  what it asks of storage, one Protocol an aggregate
 ``hotelcore.events``        the facts that are reported, and the bus
 ``hotelcore.sql``           storage in SQLite and PostgreSQL
+``hotelcore.watching``      what is told of statements, units of work and the pool
 ``hotelcore.vault``         secrets, and the keys that seal them
 ``hotelcore.pms``           what an adapter to another system promises
 ``hotelcore.access``        roles, permissions and the policy that joins them

@@ -45,6 +45,7 @@ from hotelcore.subscriptions import Subscriptions
 from hotelcore.tenancy import Actor
 from hotelcore.unit_of_work import UnitOfWork
 from hotelcore.vault import KeyProvider
+from hotelcore.watching import Ending
 
 if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
@@ -89,6 +90,7 @@ class AsyncHotelCore(Core):
             row_security=row_security,
         )
         self.events = AsyncEventBus()
+        self._asking = 0
 
     async def create_schema(self) -> None:
         """Create the tables that are missing; see `HotelCore.create_schema`."""
@@ -135,6 +137,9 @@ class AsyncHotelCore(Core):
         """Close the pooled connections."""
         await self.engine.dispose()
 
+    def _waiting(self) -> int:
+        return self._asking
+
     async def _tell(self, actor: Actor, written: Written) -> None:
         for event in written.events:
             await self.events.emit(event, hotel_id=actor.hotel_id)
@@ -147,12 +152,15 @@ class AsyncHotelCore(Core):
     async def _connection(self, deadline: Deadline) -> AsyncGenerator[AsyncConnection]:
         wait = min(deadline.limits.wait_limit.total_seconds(), max(deadline.left, 0))
         connection = self.engine.connect()
+        self._asking += 1
         try:
             with translated(deadline.limits):
                 async with asyncio.timeout(wait):
                     await connection.start()
         except TimeoutError:
             raise WaitTimeout(wait) from None
+        finally:
+            self._asking -= 1
         async with aclosing(connection):
             if self._unchecked:
                 with translated(deadline.limits):
@@ -194,43 +202,48 @@ class AsyncDesk:
         **kwargs: P.kwargs,
     ) -> R:
         """Run one operation, or a function of your own, as one transaction; see `Desk.run`."""
-        unit, attempt = self._its.unit(), 0
-        while True:
-            attempt, written = attempt + 1, Written()
+        unit = self._its.unit()
 
-            def work(connection: Connection, written: Written = written) -> R:
-                with write(connection, unit, written) as uow:
-                    return perform(uow, self._its.once, operation, args, kwargs)
+        def work(connection: Connection, written: Written) -> R:
+            with write(connection, unit, written) as uow:
+                return perform(uow, self._its.once, operation, args, kwargs)
 
-            try:
-                async with self._core._connection(unit.deadline) as connection:
-                    result = await connection.run_sync(work)
-            except DatabaseBusy:
-                await asyncio.sleep(pause_before_next(attempt, unit.deadline))
-                continue
-            await self._core._tell(self.actor, written)
-            return result
+        with self._its.watched(operation) as watched:
+            while True:
+                written = Written()
+                try:
+                    async with self._core._connection(unit.deadline) as connection:
+                        result = await connection.run_sync(work, written)
+                except DatabaseBusy:
+                    await asyncio.sleep(pause_before_next(watched.attempts, unit.deadline))
+                    watched.attempts += 1
+                    continue
+                break
+        await self._core._tell(self.actor, written)
+        return result
 
     @asynccontextmanager
     async def transaction(self) -> AsyncGenerator[AsyncUnit]:
         """Open a transaction for several steps; see `Desk.transaction`."""
         unit, written = self._its.longer_unit(), Written()
-        async with (
-            self._core._connection(unit.deadline) as connection,
-            _opened(connection, lambda sync: write(sync, unit, written)) as opened,
-        ):
-            yield opened
+        with self._its.watched("transaction"):
+            async with (
+                self._core._connection(unit.deadline) as connection,
+                _opened(connection, lambda sync: write(sync, unit, written)) as opened,
+            ):
+                yield opened
         await self._core._tell(self.actor, written)
 
     @asynccontextmanager
     async def reading(self) -> AsyncGenerator[AsyncUnit]:
         """Open a unit that only reads; see `Desk.reading`."""
         unit = self._its.longer_unit()
-        async with (
-            self._core._connection(unit.deadline) as connection,
-            _opened(connection, lambda sync: read(sync, unit)) as opened,
-        ):
-            yield opened
+        with self._its.watched("reading", well=Ending.READ):
+            async with (
+                self._core._connection(unit.deadline) as connection,
+                _opened(connection, lambda sync: read(sync, unit)) as opened,
+            ):
+                yield opened
 
     @contextmanager
     def joining(self, host: Connection | Session) -> Generator[UnitOfWork]:

@@ -44,6 +44,7 @@ from hotelcore.subscriptions import Subscriptions
 from hotelcore.tenancy import Actor
 from hotelcore.unit_of_work import UnitOfWork
 from hotelcore.vault import KeyProvider
+from hotelcore.watching import Ending
 
 if TYPE_CHECKING:
     from sqlalchemy.orm import Session
@@ -67,7 +68,8 @@ class HotelCore(Core):
     the acting hotel; `RowSecurityMissing` says what is in the way.
 
     ``events`` is the bus on which listeners in this process subscribe; ``subscriptions`` are the
-    inline and durable ones, which a host may make beforehand and hand in. ``policy`` says what each
+    inline and durable ones, which a host may make beforehand and hand in. ``watch`` tells of each
+    statement, each unit of work and the pool (`hotelcore.watching`). ``policy`` says what each
     role may do; by default it is `hotelcore.access.POLICY`. ``keys`` seal what a backup must not
     give away, such as a PMS's key: a `hotelcore.vault.KeyRing`, or a provider of your own. Without
     them nothing can be sealed.
@@ -156,6 +158,9 @@ class HotelCore(Core):
         """Close the pooled connections; the core may be used again."""
         self.engine.dispose()
 
+    def _waiting(self) -> int | None:
+        return self._gate.waiting if self._gate else None
+
     def _tell(self, actor: Actor, written: Written) -> None:
         for event in written.events:
             self.events.emit(event, hotel_id=actor.hotel_id)
@@ -167,8 +172,9 @@ class HotelCore(Core):
         """Open a transaction for the relay's own rows: those of one hotel, or of all."""
         deadline = Deadline.start(self._clock, self._limits, hotel_id or EVERY_HOTEL)
         with (
+            self.watch.unit("relay", hotel_id),
             self._connection(deadline) as connection,
-            serve(connection, self._names, deadline, hotel_id) as run,
+            serve(self.watch, connection, self._names, deadline, hotel_id) as run,
         ):
             yield run
 
@@ -231,21 +237,24 @@ class Desk:
         while the database asks for that and time is left; then its listeners are told. Raises
         what the operation raises, `PermissionDenied`, `WaitTimeout`, `TransactionTimeout`.
         """
-        unit, attempt = self._its.unit(), 0
-        while True:
-            attempt, written = attempt + 1, Written()
-            try:
-                with (
-                    self._core._connection(unit.deadline) as connection,
-                    write(connection, unit, written) as uow,
-                ):
-                    result = perform(uow, self._its.once, operation, args, kwargs)
-            except DatabaseBusy:
-                pause = pause_before_next(attempt, unit.deadline)
-                time.sleep(pause)  # noqa: TID251  # nothing is held between two attempts
-                continue
-            self._core._tell(self.actor, written)
-            return result
+        unit = self._its.unit()
+        with self._its.watched(operation) as watched:
+            while True:
+                written = Written()
+                try:
+                    with (
+                        self._core._connection(unit.deadline) as connection,
+                        write(connection, unit, written) as uow,
+                    ):
+                        result = perform(uow, self._its.once, operation, args, kwargs)
+                except DatabaseBusy:
+                    pause = pause_before_next(watched.attempts, unit.deadline)
+                    time.sleep(pause)  # noqa: TID251  # nothing is held between two attempts
+                    watched.attempts += 1
+                    continue
+                break
+        self._core._tell(self.actor, written)
+        return result
 
     @contextmanager
     def transaction(self) -> Generator[UnitOfWork]:
@@ -256,6 +265,7 @@ class Desk:
         """
         unit, written = self._its.longer_unit(), Written()
         with (
+            self._its.watched("transaction"),
             self._core._connection(unit.deadline) as connection,
             write(connection, unit, written) as uow,
         ):
@@ -266,7 +276,11 @@ class Desk:
     def reading(self) -> Generator[UnitOfWork]:
         """Open a unit that only reads, each statement for itself; writing raises `ReadOnly`."""
         unit = self._its.longer_unit()
-        with self._core._connection(unit.deadline) as connection, read(connection, unit) as uow:
+        with (
+            self._its.watched("reading", well=Ending.READ),
+            self._core._connection(unit.deadline) as connection,
+            read(connection, unit) as uow,
+        ):
             yield uow
 
     @contextmanager

@@ -22,7 +22,7 @@ from hotelcore.clock import Clock, SystemClock
 from hotelcore.errors import InvalidInput, TransactionTimeout
 from hotelcore.events.trace import Trace
 from hotelcore.ids import IdSource
-from hotelcore.sql.engine import prepare
+from hotelcore.sql.engine import place_of, pool_use, prepare
 from hotelcore.sql.joining import after_commit
 from hotelcore.sql.limits import Deadline, Limits
 from hotelcore.sql.role_check import check_row_security
@@ -41,6 +41,7 @@ from hotelcore.tenancy import Actor
 from hotelcore.text import clean_text
 from hotelcore.unit_of_work import UnitOfWork
 from hotelcore.vault import KeyProvider
+from hotelcore.watching import Ending, PoolUse, Watch, WatchedUnit, Work
 
 if TYPE_CHECKING:
     from sqlalchemy.orm import Session
@@ -74,6 +75,10 @@ class Terms:
         deadline = Deadline.start(self.commission.clock, self.limits, hotel_id)
         return Unit(self.commission, self.names, deadline, self.receipt)
 
+    def watched(self, work: Work, *, well: Ending = Ending.COMMITTED) -> WatchedUnit:
+        """Measure a unit of work around the body, for whoever watches; see `Watch.unit`."""
+        return self.commission.watch.unit(work, self.commission.actor.hotel_id, well=well)
+
     def under_key(self, key: str) -> Terms:
         """Give the same terms under an idempotency key."""
         return attrs.evolve(self, once=Once(clean_text("idempotency_key", key, most=200)))
@@ -100,7 +105,14 @@ def pause_before_next(attempt: int, deadline: Deadline) -> float:
 
 
 class Core:
-    """What both cores hold, and the connections and transactions of neither."""
+    """What both cores hold, and the connections and transactions of neither.
+
+    ``watch`` tells of statements, units of work and the pool; see `hotelcore.watching`.
+    """
+
+    def _waiting(self) -> int | None:
+        """Count the units that wait for a connection; None where nobody can tell."""
+        raise NotImplementedError
 
     def _tell_now(self, actor: Actor, written: Written) -> None:
         """Tell this process's listeners what the host has committed."""
@@ -132,6 +144,7 @@ class Core:
         self._unchecked = row_security
         prepare(engine)
         self._sync_engine = engine
+        self.watch = Watch(self._clock, place_of(engine), self._pool_use)
         self._ids = IdSource(self._clock)
         self._policy = _instance("policy", POLICY if policy is None else policy, Policy)
         self.subscriptions = _instance(
@@ -145,6 +158,9 @@ class Core:
         """What each role may do in the units of work of this core."""
         return self._policy
 
+    def _pool_use(self) -> PoolUse | None:
+        return pool_use(self._sync_engine, self._waiting())
+
     def _terms(self, actor: Actor, trace: Trace) -> Terms:
         _instance("actor", actor, Actor)
         commission = Commission(
@@ -153,6 +169,7 @@ class Core:
             clock=self._clock,
             new_id=self._ids.next_id,
             subscriptions=self.subscriptions,
+            watch=self.watch,
             trace=trace,
             keys=self._keys,
         )
@@ -187,6 +204,7 @@ def joining(core: Core, terms: Terms, host: Connection | Session) -> Generator[U
         with translated(terms.limits):
             core._check(connection)
     written, actor = Written(), terms.commission.actor
-    with joined(connection, terms.longer_unit(), written) as uow:
+    unit = terms.longer_unit()
+    with terms.watched("joining", well=Ending.JOINED), joined(connection, unit, written) as uow:
         yield uow
     after_commit(connection, partial(core._tell_now, actor, written))

@@ -4,25 +4,22 @@ from __future__ import annotations
 
 import logging
 import warnings
-from collections.abc import Callable, Iterator, Mapping
-from functools import partial
-from inspect import isasyncgenfunction, iscoroutinefunction, isgeneratorfunction
+from collections.abc import Callable, Mapping
 from threading import Lock
 from types import AsyncGeneratorType, CoroutineType, GeneratorType
 from typing import Any, ClassVar, TypeAlias, TypeVar
 from uuid import UUID
 
 from attrs import Factory, field, frozen
-from blinker import ANY, Signal
 
 from hotelcore.errors import InvalidInput
 from hotelcore.events.catalogue import CATALOGUE, Event
 from hotelcore.ids import HotelId
+from hotelcore.signals import Announcement, check_runs, name_of
 from hotelcore.tenancy import same_hotel
 
 __all__ = [
     "MANY",
-    "Announcement",
     "Listeners",
     "Outcome",
     "Roster",
@@ -32,7 +29,6 @@ __all__ = [
 _log = logging.getLogger("hotelcore.events")
 
 E = TypeVar("E", bound=Event)
-Receiver = TypeVar("Receiver", bound=Callable[..., Any])  # Any: as blinker itself declares it
 # Listeners of different events share a table, so their argument is open here.
 AnyListener: TypeAlias = Callable[[Any], object]
 
@@ -65,7 +61,7 @@ class Outcome:
 
 
 def _successes(roster: Roster) -> tuple[Outcome, ...]:
-    return tuple(Outcome(listener=_name_of(listener)) for listener in roster.listeners)
+    return tuple(Outcome(listener=name_of(listener)) for listener in roster.listeners)
 
 
 @frozen
@@ -93,38 +89,6 @@ class Roster:
         return Roster(tuple(listener for listener, outcome in each if not outcome.ok))
 
 
-def _name_of(listener: AnyListener) -> str:
-    """Return the name that the code gives a listener: its repr may show a guest's data."""
-    function = _innermost(listener)
-    named = function if hasattr(function, "__qualname__") else type(function)
-    places = (getattr(named, "__module__", None), getattr(named, "__qualname__", None))
-    return ".".join(place for place in places if isinstance(place, str))
-
-
-# -- what can listen ----------------------------------------------------------------------------
-
-
-def _innermost(function: object) -> object:
-    while isinstance(function, partial):
-        function = function.func
-    return function
-
-
-def _check_runs(field: str, function: object, *, awaits: bool) -> None:
-    """Refuse what a call would not run to its end: a generator and, unless awaited, ``async def``.
-
-    A `partial` and an object's ``__call__`` are looked into.
-    """
-    if not callable(function):
-        raise InvalidInput(field, "must be a function")
-    innermost = _innermost(function)
-    for form in (innermost, type(innermost).__call__):
-        if isgeneratorfunction(form) or isasyncgenfunction(form):
-            raise InvalidInput(field, "must not be a generator, which nobody would run")
-        if iscoroutinefunction(form) and not awaits:
-            raise InvalidInput(field, "must be a plain function: nobody would await an async one")
-
-
 def refuse_unstarted(result: object) -> None:
     """Raise `InvalidInput` where a call gave back work that nobody will do.
 
@@ -136,65 +100,6 @@ def refuse_unstarted(result: object) -> None:
     elif not isinstance(result, AsyncGeneratorType):
         return
     raise InvalidInput("listener", "gave back a coroutine or generator, which nobody would run")
-
-
-# -- signals ------------------------------------------------------------------------------------
-
-
-class _InOrder(set[Any]):  # Any: blinker's keys are of several types
-    """What blinker asks for where receivers are to be called in the order of connection."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self._keys: dict[Any, None] = {}  # Any: as above
-
-    def add(self, key: object) -> None:
-        super().add(key)
-        self._keys[key] = None
-
-    def discard(self, key: object) -> None:
-        super().discard(key)
-        self._keys.pop(key, None)
-
-    def __iter__(self) -> Iterator[Any]:  # Any: as above
-        return iter(self._keys)
-
-    def copy(self) -> _InOrder:
-        return self | ()
-
-    def __or__(self, more: Any) -> _InOrder:  # Any: blinker adds one of its sets to another
-        both = _InOrder()
-        for key in (*self, *more):
-            both.add(key)
-        return both
-
-
-class Announcement(Signal):
-    """A signal of blinker whose receivers are kept, called in order of connection, and isolated.
-
-    A receiver is called with the bus and with the facts as keywords: ``receiver(bus, **facts)``.
-    """
-
-    set_class = _InOrder
-
-    def connect(self, receiver: Receiver, sender: object = ANY, weak: bool = False) -> Receiver:
-        """Call ``receiver`` with every announcement, or with those of the bus ``sender``.
-
-        Other than blinker's own it is kept unless ``weak``. Raises `InvalidInput` for an async
-        function or a generator, which would never run.
-        """
-        _check_runs("receiver", receiver, awaits=False)
-        return super().connect(receiver, sender, weak)
-
-    def announce(self, bus: object, **facts: object) -> None:
-        """Tell every receiver. One that fails is logged; it stops no other and is not announced."""
-        if self.is_muted:
-            return
-        for receiver in self.receivers_for(bus):
-            try:
-                receiver(bus, **facts)
-            except Exception as error:  # noqa: BLE001  # isolation: any fault stays inside
-                _log.error("receiver of a bus's signal failed: %s", _class_of(error))
 
 
 # -- the table ----------------------------------------------------------------------------------
@@ -237,7 +142,7 @@ class Listeners:
         return len(self._roster(kind).listeners)
 
     def _subscribe(self, kind: type[Event], listener: AnyListener) -> None:
-        _check_runs("listener", listener, awaits=self._awaits)
+        check_runs("listener", listener, awaits=self._awaits)
         with self._lock:
             there = self._roster(kind).listeners
             if listener in there:
@@ -271,6 +176,6 @@ class Listeners:
     def _failed(self, event: Event, listener: AnyListener, error: Exception) -> None:
         # The exception's own text may hold personal data of the host's, so only its class is named.
         _log.error(
-            "listener %s of %s failed: %s", _name_of(listener), event.wire_name, _class_of(error)
+            "listener %s of %s failed: %s", name_of(listener), event.wire_name, _class_of(error)
         )
         self.error.announce(self, event=event, listener=listener, error=error)

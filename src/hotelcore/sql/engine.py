@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import sqlite3
 import threading
+from collections import deque
 from collections.abc import Generator
 from contextlib import contextmanager
 from typing import Any
@@ -24,6 +25,7 @@ from hotelcore.sql.driver import no_rows, send
 from hotelcore.sql.joining import watch_commits
 from hotelcore.sql.limits import Deadline
 from hotelcore.sql.schema import TableNames
+from hotelcore.watching import Database, PoolUse
 
 __all__ = [
     "DEADLINE",
@@ -33,7 +35,9 @@ __all__ = [
     "for_driver",
     "new_engine",
     "parsed_url",
+    "place_of",
     "places_for",
+    "pool_use",
     "prepare",
     "put_names",
 ]
@@ -76,22 +80,36 @@ class Gate:
 
     def __init__(self, places: int) -> None:
         self._places = threading.BoundedSemaphore(places)
+        self._queue: deque[Deadline] = deque()  # its append and pop need no lock
 
     @classmethod
     def of(cls, engine: Engine) -> Gate:
         """Make the gate of an engine that `new_engine` made."""
         return cls(places_for(engine.url))
 
+    @property
+    def waiting(self) -> int:
+        """How many units wait for a place."""
+        return len(self._queue)
+
     @contextmanager
     def entered(self, deadline: Deadline) -> Generator[None]:
         """Hold one place for the body; `WaitTimeout` if none comes free in time."""
-        wait = min(deadline.limits.wait_limit.total_seconds(), max(deadline.left, 0))
-        if not self._places.acquire(timeout=wait):
-            raise WaitTimeout(wait)
+        if not self._places.acquire(blocking=False):
+            self._wait(deadline)
         try:
             yield
         finally:
             self._places.release()
+
+    def _wait(self, deadline: Deadline) -> None:
+        wait = min(deadline.limits.wait_limit.total_seconds(), max(deadline.left, 0))
+        self._queue.append(deadline)
+        try:
+            if not self._places.acquire(timeout=wait):
+                raise WaitTimeout(wait)
+        finally:
+            self._queue.pop()
 
 
 def parsed_url(database: str | URL) -> URL:
@@ -157,6 +175,24 @@ def places_for(url: URL) -> int:
     """Return how many connections an engine of ours may have open at once."""
     in_memory = url.get_backend_name() == "sqlite" and url.database in (None, "", ":memory:")
     return 1 if in_memory else _POOL_SIZE
+
+
+def place_of(engine: Engine) -> Database:
+    """Return where an engine's statements go, for whoever watches; never the path of a file."""
+    url, system = engine.url, engine.dialect.name
+    if system == "sqlite":
+        return Database(system=system)
+    return Database(system=system, host=url.host, port=url.port, name=url.database)
+
+
+def pool_use(engine: Engine, waiting: int | None) -> PoolUse | None:
+    """Return how the connections of an engine are used; None for a pool that does not count."""
+    pool = engine.pool
+    if not isinstance(pool, QueuePool):
+        return None
+    beyond = pool._max_overflow  # -1 is without bound
+    most = None if beyond < 0 else pool.size() + beyond
+    return PoolUse(in_use=pool.checkedout(), idle=pool.checkedin(), waiting=waiting, most=most)
 
 
 def prepare(engine: Engine) -> None:

@@ -85,6 +85,7 @@ class _Shape:
     """What all statements share that are built from the same parts."""
 
     compiled: SQLCompiler
+    _tables: tuple[str, ...] | None = field(init=False, default=None)
     _read: Build[AnyRow] | None = field(init=False, default=None)
     _entities: dict[Entity[Any], Build[Any]] = field(init=False, factory=dict)
 
@@ -106,6 +107,15 @@ class _Shape:
             self._read = self._reader(rows)
         read = self._read
         return lambda row: build(read(row))
+
+    @property
+    def tables(self) -> tuple[str, ...]:
+        """The names of its tables, the one that it changes first."""
+        if self._tables is None:
+            parts = iterate(self.compiled.statement) if self.compiled.statement is not None else ()
+            named = (part.name for part in parts if isinstance(part, Table))
+            self._tables = tuple(dict.fromkeys(named))
+        return self._tables
 
     def _processors(self, rows: Described) -> list[Processor | None]:
         columns, dialect = self.compiled._result_columns, self.compiled.dialect
@@ -176,6 +186,17 @@ class Form:
     def builder(self, build: Build[T], rows: Described) -> Build[T]:
         """Return what makes a ``T`` of each of a driver's ``rows``."""
         return self._shape.builder(build, rows)
+
+    @property
+    def verb(self) -> str:
+        """``INSERT``, ``UPDATE`` or ``DELETE``, and ``SELECT`` for whatever changes nothing."""
+        statement = self._shape.compiled.statement
+        return statement.__visit_name__.upper() if isinstance(statement, UpdateBase) else "SELECT"
+
+    @property
+    def tables(self) -> tuple[str, ...]:
+        """The library's own names of its tables, the one that it changes first."""
+        return self._shape.tables
 
 
 @define(eq=False)

@@ -230,7 +230,7 @@ class Statements:
         def sent() -> tuple[str, Any]:
             return form.text, [form.parameters({**row, **self._acting}) for row in rows]
 
-        return self._send(sent, form, lambda cursor: _row_count(cursor, form), many=True)
+        return self._send(form, sent, _row_count, len(rows))
 
     def refuse_if_read_only(self) -> None:
         """Raise `ReadOnly` in a reading unit, where there is nothing to write or to undo."""
@@ -254,9 +254,7 @@ class Statements:
     def _execute(self, statement: Executable, values: Parameters, taking: _Taking[T]) -> T:
         form = self._form(statement, values)
         # Taken before the deadline is left, since SQLite executes while it is fetched from.
-        return self._send(
-            lambda: form.sent({**values, **self._acting}), form, lambda cursor: taking(cursor, form)
-        )
+        return self._send(form, lambda: form.sent({**values, **self._acting}), taking)
 
     def _form(self, statement: Executable, values: Parameters) -> Form:
         """Return the form of a statement that may run here and now."""
@@ -272,11 +270,10 @@ class Statements:
 
     def _send(
         self,
-        sent: Callable[[], tuple[str, Any]],
         form: Form,
-        taking: Callable[[Any], T],
-        *,
-        many: bool = False,
+        sent: Callable[[], tuple[str, Any]],
+        taking: _Taking[T],
+        calls: int = 1,
     ) -> T:
         with translated(self._deadline.limits):
             try:
@@ -288,8 +285,8 @@ class Statements:
                 self._connection,
                 text,
                 parameters,
-                taking,
-                many=many,
+                lambda cursor: taking(cursor, form),
+                many=calls > 1,
                 before=news,
                 binary=form.binary,
             )

@@ -29,6 +29,8 @@ from hotelcore.sql.schema import TableNames
 from hotelcore.sql.statements import Statements, undo
 from hotelcore.sql.translation import translated
 from hotelcore.sql.unit_of_work import Commission, Refusals, SqlUnitOfWork
+from hotelcore.sql.watched import statements_under
+from hotelcore.watching import Watch
 
 __all__ = [
     "Once",
@@ -89,7 +91,8 @@ class Unit:
     def _statements(
         self, connection: Connection, deadline: Deadline, *, read_only: bool
     ) -> Statements:
-        return Statements(
+        return statements_under(
+            self.commission.watch,
             connection,
             self.commission.actor.hotel_id,
             deadline,
@@ -148,11 +151,15 @@ class Unit:
 
 @contextmanager
 def serve(
-    connection: Connection, names: TableNames, deadline: Deadline, hotel_id: HotelId | None
+    watch: Watch,
+    connection: Connection,
+    names: TableNames,
+    deadline: Deadline,
+    hotel_id: HotelId | None,
 ) -> Generator[Statements]:
     """Open a transaction for the relay's own rows: those of one hotel, or of all of them."""
     with _begun(connection, deadline, _READ_COMMITTED) as transaction:
-        yield Statements(connection, hotel_id, deadline, read_only=False, names=names)
+        yield statements_under(watch, connection, hotel_id, deadline, read_only=False, names=names)
         with translated(deadline.limits):
             transaction.commit()
 

@@ -48,6 +48,7 @@ from hotelcore.subscriptions import Subscriptions
 from hotelcore.tenancy import Actor, same_hotel
 from hotelcore.text import clean_text
 from hotelcore.vault import KeyProvider
+from hotelcore.watching import Watch
 
 __all__ = ["Commission", "Refusals", "SqlUnitOfWork"]
 
@@ -58,13 +59,14 @@ _NUMBER_LENGTH = 10
 
 @frozen(kw_only=True)
 class Commission:
-    """On whose behalf a unit of work runs, and what tells it the time and gives it ids."""
+    """On whose behalf a unit of work runs, who watches, what tells the time and gives ids."""
 
     actor: Actor
     policy: Policy
     clock: Clock
     new_id: Callable[[], UUID]
     subscriptions: Subscriptions
+    watch: Watch
     trace: Trace = Trace()
     keys: KeyProvider | None = None
 
