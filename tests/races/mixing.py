@@ -97,7 +97,7 @@ class Tally:
     done: Counter[str] = field(factory=Counter)
     again: Counter[str] = field(factory=Counter)
     refusals: Counter[str] = field(factory=Counter)
-    seconds: list[float] = field(factory=list)
+    seconds: list[tuple[float, str]] = field(factory=list)
     _lock: Lock = field(init=False, factory=Lock)
 
     def add(self, name: str, attempts: int, seconds: float, refusal: str | None) -> None:
@@ -105,7 +105,7 @@ class Tally:
         with self._lock:
             self.calls += 1
             self.attempts += attempts
-            self.seconds.append(seconds)
+            self.seconds.append((seconds, name))
             if attempts > 1:
                 self.again[name] += attempts - 1
             if refusal is None:
@@ -123,17 +123,17 @@ class Tally:
         """How many executions there were beyond one for each call."""
         return self.attempts - self.calls
 
-    def quantile(self, part: float) -> float:
-        """Return the seconds that a ``part`` of all calls did not pass."""
-        return sorted(self.seconds)[int((len(self.seconds) - 1) * part)]
+    def quantile(self, part: float) -> str:
+        """Show the time that a ``part`` of all calls did not pass, and what took that long."""
+        seconds, name = sorted(self.seconds)[int((len(self.seconds) - 1) * part)]
+        return f"{1_000 * seconds:.0f} ms ({name})"
 
     def __str__(self) -> str:
-        times = [f"{1_000 * self.quantile(part):.0f}" for part in (0.5, 0.99, 1)]
         return (
             f"{self.calls:,} calls of {len(self.done)} operations and {self.reads:,} readings; "
             f"done {self.done.total():,}; refusals: {_listed(self.refusals)}; "
             f"retries {self.retries:,} ({self.retries / self.calls:.2%}): {_listed(self.again)}; "
-            f"p50 {times[0]} ms, p99 {times[1]} ms, max {times[2]} ms"
+            f"p50 {self.quantile(0.5)}, p99 {self.quantile(0.99)}, max {self.quantile(1)}"
         )
 
 
