@@ -6,10 +6,13 @@ import asyncio
 import sys
 from collections.abc import AsyncGenerator, Callable, Generator
 from contextlib import (
+    AbstractAsyncContextManager,
     AbstractContextManager,
+    AsyncExitStack,
     aclosing,
     asynccontextmanager,
     contextmanager,
+    nullcontext,
 )
 from datetime import timedelta
 from typing import TYPE_CHECKING, Concatenate, ParamSpec, TypeVar
@@ -30,6 +33,7 @@ from hotelcore.events.trace import Trace
 from hotelcore.ids import HotelId
 from hotelcore.sql.audit_verifying import verify
 from hotelcore.sql.creation import create_schema
+from hotelcore.sql.engine import places_for
 from hotelcore.sql.limits import Deadline, Limits
 from hotelcore.sql.proofs import Proofs, prove, snapshot
 from hotelcore.sql.schema import TableNames
@@ -89,6 +93,8 @@ class AsyncHotelCore(Core):
             row_security=row_security,
         )
         self.events = AsyncEventBus()
+        self._is_hosts = self.engine is database
+        self._gate = self._new_gate()
 
     async def create_schema(self) -> None:
         """Create the tables that are missing; see `HotelCore.create_schema`."""
@@ -134,6 +140,8 @@ class AsyncHotelCore(Core):
     async def close(self) -> None:
         """Close the pooled connections."""
         await self.engine.dispose()
+        # Like the pool it belongs to the event loop that it was first waited for in.
+        self._gate = self._new_gate()
 
     async def _tell(self, actor: Actor, written: Written) -> None:
         for event in written.events:
@@ -147,17 +155,29 @@ class AsyncHotelCore(Core):
     async def _connection(self, deadline: Deadline) -> AsyncGenerator[AsyncConnection]:
         wait = min(deadline.limits.wait_limit.total_seconds(), max(deadline.left, 0))
         connection = self.engine.connect()
-        try:
-            with translated(deadline.limits):
-                async with asyncio.timeout(wait):
-                    await connection.start()
-        except TimeoutError:
-            raise WaitTimeout(wait) from None
-        async with aclosing(connection):
-            if self._unchecked:
+        async with AsyncExitStack() as place:
+            try:
                 with translated(deadline.limits):
-                    await connection.run_sync(self._check)
-            yield connection
+                    async with asyncio.timeout(wait):
+                        await place.enter_async_context(self._gate)
+                        await connection.start()
+            except TimeoutError:
+                raise WaitTimeout(wait) from None
+            async with aclosing(connection):
+                if self._unchecked:
+                    with translated(deadline.limits):
+                        await connection.run_sync(self._check)
+                yield connection
+
+    def _new_gate(self) -> AbstractAsyncContextManager[object]:
+        """Let units in in the order of asking, which a pool does not; a host's is the host's own.
+
+        A pool lays a free connection down, and a task that goes from one unit straight to the next
+        takes it again before a waiting one is told.
+        """
+        if self._is_hosts:
+            return nullcontext()
+        return asyncio.Semaphore(places_for(self.engine.url))
 
 
 @frozen
