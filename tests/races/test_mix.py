@@ -32,8 +32,9 @@ _NIGHT = 100
 _SET_UP = 4
 _MOST_RETRIES = 0.01
 """Which part of the calls may be begun again because the database asks for it."""
-# 32 writers stand in SQLite's one queue, which is not one of first come, first served.
-_PATIENCE = timedelta(minutes=5)
+# Longer than a unit may take by default: this is about what never ends, not about the machine. All
+# writers stand in SQLite's one queue, which is not one of first come, first served.
+_PATIENCE = {"sqlite": timedelta(minutes=5), "postgresql": timedelta(seconds=30)}
 
 
 @pytest.fixture
@@ -59,10 +60,9 @@ def houses(database_url: str, tally: Tally) -> Generator[Sequence[House]]:
 
 
 def patient(hotel: SmallHotel) -> Desk:
-    """Give the handle of a hotel; it waits long where all writers stand in one queue."""
-    if hotel.core.engine.dialect.name == "sqlite":
-        return hotel.desk.within(wait_limit=_PATIENCE, time_limit=_PATIENCE)
-    return hotel.desk
+    """Give the handle of a hotel, for units that wait and take as long as this database needs."""
+    patience = _PATIENCE[hotel.core.engine.dialect.name]
+    return hotel.desk.within(wait_limit=patience, time_limit=patience)
 
 
 @pytest.fixture
