@@ -15,6 +15,7 @@ from threading import Lock
 from typing import Concatenate, Generic, ParamSpec, TypeAlias, TypeVar
 
 from attrs import define, field
+from sqlalchemy import Engine, text
 
 from hotelcore.core import Desk
 from hotelcore.errors import InvalidInput, NotFound, Refused, StaleVersion
@@ -29,6 +30,7 @@ from hotelcore.ids import (
     TaskId,
 )
 from hotelcore.unit_of_work import UnitOfWork
+from tests.hindrances import linger
 from tests.small_hotel import TODAY, SmallHotel
 
 __all__ = [
@@ -38,6 +40,7 @@ __all__ = [
     "Shelf",
     "Step",
     "Tally",
+    "deadlocks",
     "mix",
     "numbers",
     "one_of",
@@ -247,3 +250,27 @@ def mix(threads: int, numbers: Iterator[int], step: Callable[[int], None]) -> No
         working = [pool.submit(work) for _ in range(threads)]
     for worker in working:
         worker.result()
+
+
+_OTHERS = text(
+    "SELECT count(*) FROM pg_stat_activity"
+    " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+)
+_DEADLOCKS = text("SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()")
+_SECONDS = 30
+
+
+def deadlocks(onlooker: Engine) -> int:
+    """Return how many deadlocks the server ended; the sessions that know of them are closed.
+
+    A session tells its figures at the latest when it goes.
+    """
+    if onlooker.dialect.name == "sqlite":
+        return 0
+    with onlooker.connect() as connection:
+        for _ in range(int(_SECONDS / 0.01)):
+            if not connection.execute(_OTHERS).scalar_one():
+                break
+            linger(0.01)
+        found: int = connection.execute(_DEADLOCKS).scalar_one()
+    return found
