@@ -96,6 +96,28 @@ def test_a_room_is_given_to_one_of_many_bookings(
     verdict(record, winners=1, refusals={"RoomTaken": RIVALS - 1})
 
 
+def test_who_wants_anothers_room_waits_for_nobody(
+    hotel: SmallHotel, rivals: Track, record: Record
+) -> None:
+    """Of 16 pairs whose bookings want each other's rooms all are refused, and none deadlocks."""
+    house = with_a_type(hotel, rooms=RIVALS)
+    bookings = [house.booked(nights=2)[0] for _ in house.rooms]
+    for booking, room in zip(bookings, house.rooms, strict=True):
+        house.desk.run(assign_room, booking_id=booking.id, room_id=room.id)
+
+    def wish_of(number: int) -> Call:
+        wanted = house.rooms[number ^ 1]
+        return lambda: house.desk.run(
+            assign_room, booking_id=bookings[number].id, room_id=wanted.id
+        )
+
+    with books_in_order(hotel, commands=0):
+        for _ in range(ROUNDS):
+            record.add(rivals.run([wish_of(number) for number in range(RIVALS)]))
+    # PostgreSQL ends a deadlock after a second, which is the longest that a call may take.
+    verdict(record, winners=0, refusals={"RoomTaken": RIVALS})
+
+
 @pytest.mark.parametrize("left", [1, 3])
 def test_the_last_units_of_a_type_are_sold_once_each(
     hotel: SmallHotel, rivals: Track, record: Record, left: int
