@@ -182,7 +182,7 @@ class House:
 
         try:
             result = self.desk.run(attempted)
-        except EXPECTED as error:
+        except Exception as error:
             refusal = type(error).__name__
             raise
         finally:
