@@ -380,6 +380,29 @@ def test_a_wait_for_a_connection_ends_at_its_limit(hotel: SmallHotel) -> None:
     asyncio.run(work())
 
 
+def test_who_waits_for_a_connection_is_not_overtaken() -> None:
+    """Tasks that want one connection again and again get it about equally often, in every loop."""
+    core, turns, tasks = AsyncHotelCore("sqlite+aiosqlite://"), 200, 8
+    actor = Actor(hotel_id=HotelId(new_id()), subject="ana", role=Role.ADMIN)
+
+    async def work() -> None:
+        await core.create_schema()
+        desk, left = core.acting_as(actor), iter(range(turns))
+        await desk.run(
+            register_hotel, name="Sea", time_zone="UTC", currency="EUR", business_date=TODAY
+        )
+
+        async def take_turns() -> int:
+            return len([await desk.run(register_guest, last_name="Next") for _ in left])
+
+        taken = await asyncio.gather(*(take_turns() for _ in range(tasks)))
+        assert min(taken) >= turns / tasks / 4
+        await core.close()
+
+    asyncio.run(work())
+    asyncio.run(work())
+
+
 def test_a_unit_that_takes_too_long_is_stopped(hotel: SmallHotel) -> None:
     """Short statements without end, and a sleep between two, end at the time limit."""
 

@@ -10,9 +10,11 @@ import json
 import subprocess
 import sys
 from collections.abc import Generator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
+from threading import Event as Flag
 from typing import IO
 
 import attrs
@@ -20,7 +22,7 @@ import pytest
 
 from hotelcore import Money
 from hotelcore.domain.bookings import Booking, BookingStatus
-from hotelcore.domain.folios import FolioLine
+from hotelcore.domain.folios import Folio, FolioLine
 from hotelcore.domain.rooms import RoomCondition
 from hotelcore.operations import (
     add_room_type,
@@ -29,14 +31,19 @@ from hotelcore.operations import (
     bulk_update_room_status,
     check_in_guest,
     check_out_guest,
+    close_business_day,
+    post_charge_to_folio,
     record_payment,
     refund_payment,
     register_guest,
 )
+from tests.hindrances import LONG
 from tests.races.racing import RIVALS, ROUNDS, Attempt, Call, Record, Track, verdict
 from tests.small_hotel import DAY, PRICE, TODAY, SmallHotel, row_counts
 
 pytestmark = pytest.mark.race
+
+_DESKS, _DAYS = 8, 3
 
 
 @contextmanager
@@ -87,6 +94,28 @@ def test_a_room_is_given_to_one_of_many_bookings(
             assert winner.room_id == wanted.id
             house.desk.run(assign_room, booking_id=winner.id, room_id=homes[winner.id])
     verdict(record, winners=1, refusals={"RoomTaken": RIVALS - 1})
+
+
+def test_who_wants_anothers_room_waits_for_nobody(
+    hotel: SmallHotel, rivals: Track, record: Record
+) -> None:
+    """Of 16 pairs whose bookings want each other's rooms all are refused, and none deadlocks."""
+    house = with_a_type(hotel, rooms=RIVALS)
+    bookings = [house.booked(nights=2)[0] for _ in house.rooms]
+    for booking, room in zip(bookings, house.rooms, strict=True):
+        house.desk.run(assign_room, booking_id=booking.id, room_id=room.id)
+
+    def wish_of(number: int) -> Call:
+        wanted = house.rooms[number ^ 1]
+        return lambda: house.desk.run(
+            assign_room, booking_id=bookings[number].id, room_id=wanted.id
+        )
+
+    with books_in_order(hotel, commands=0):
+        for _ in range(ROUNDS):
+            record.add(rivals.run([wish_of(number) for number in range(RIVALS)]))
+    # PostgreSQL ends a deadlock after a second, which is the longest that a call may take.
+    verdict(record, winners=0, refusals={"RoomTaken": RIVALS})
 
 
 @pytest.mark.parametrize("left", [1, 3])
@@ -155,6 +184,31 @@ def test_an_idempotency_key_has_one_effect(
             assert len({attempt.result for attempt in attempts}) == 1
     assert row_counts(hotel.core.engine)["hc_guest"] == 1 + ROUNDS
     verdict(record, winners=RIVALS, refusals={})
+
+
+def test_a_day_closes_while_nobody_pauses(hotel: SmallHotel) -> None:
+    """Threads that charge one after the other do not keep the night audit waiting for ever."""
+    desk, closed = hotel.desk.within(wait_limit=LONG, time_limit=LONG), Flag()
+    folios = [hotel.booked(arrival=TODAY + (_DAYS + n) * DAY)[1] for n in range(_DESKS)]
+
+    def charge(folio: Folio) -> int:
+        charges = 0
+        while not closed.is_set():
+            desk.run(post_charge_to_folio, folio_id=folio.id, code="bar", amount=PRICE)
+            charges += 1
+        return charges
+
+    with ThreadPoolExecutor(_DESKS) as threads:
+        charging = [threads.submit(charge, folio) for folio in folios]
+        try:
+            for number in range(_DAYS):
+                desk.run(close_business_day, business_date=TODAY + number * DAY)
+        finally:
+            closed.set()
+    charges = sum(worker.result() for worker in charging)
+    # A hotel, its room type, its rooms and a guest were commands too.
+    proofs = hotel.core.prove(hotel.hotel_id, commands=4 + _DESKS + _DAYS + charges)
+    assert proofs.ok, proofs
 
 
 # -- processes ----------------------------------------------------------------------------------

@@ -6,10 +6,13 @@ import asyncio
 import sys
 from collections.abc import AsyncGenerator, Callable, Generator
 from contextlib import (
+    AbstractAsyncContextManager,
     AbstractContextManager,
+    AsyncExitStack,
     aclosing,
     asynccontextmanager,
     contextmanager,
+    nullcontext,
 )
 from datetime import timedelta
 from typing import TYPE_CHECKING, Concatenate, ParamSpec, TypeVar
@@ -30,6 +33,7 @@ from hotelcore.events.trace import Trace
 from hotelcore.ids import HotelId
 from hotelcore.sql.audit_verifying import verify
 from hotelcore.sql.creation import create_schema
+from hotelcore.sql.engine import places_for
 from hotelcore.sql.limits import Deadline, Limits
 from hotelcore.sql.proofs import Proofs, prove, snapshot
 from hotelcore.sql.schema import TableNames
@@ -91,6 +95,8 @@ class AsyncHotelCore(Core):
         )
         self.events = AsyncEventBus()
         self._asking = 0
+        self._is_hosts = self.engine is database
+        self._gate = self._new_gate()
 
     async def create_schema(self) -> None:
         """Create the tables that are missing; see `HotelCore.create_schema`."""
@@ -136,6 +142,8 @@ class AsyncHotelCore(Core):
     async def close(self) -> None:
         """Close the pooled connections."""
         await self.engine.dispose()
+        # Like the pool it belongs to the event loop that it was first waited for in.
+        self._gate = self._new_gate()
 
     def _waiting(self) -> int:
         return self._asking
@@ -153,19 +161,31 @@ class AsyncHotelCore(Core):
         wait = min(deadline.limits.wait_limit.total_seconds(), max(deadline.left, 0))
         connection = self.engine.connect()
         self._asking += 1
-        try:
-            with translated(deadline.limits):
-                async with asyncio.timeout(wait):
-                    await connection.start()
-        except TimeoutError:
-            raise WaitTimeout(wait) from None
-        finally:
-            self._asking -= 1
-        async with aclosing(connection):
-            if self._unchecked:
+        async with AsyncExitStack() as place:
+            try:
                 with translated(deadline.limits):
-                    await connection.run_sync(self._check)
-            yield connection
+                    async with asyncio.timeout(wait):
+                        await place.enter_async_context(self._gate)
+                        await connection.start()
+            except TimeoutError:
+                raise WaitTimeout(wait) from None
+            finally:
+                self._asking -= 1
+            async with aclosing(connection):
+                if self._unchecked:
+                    with translated(deadline.limits):
+                        await connection.run_sync(self._check)
+                yield connection
+
+    def _new_gate(self) -> AbstractAsyncContextManager[object]:
+        """Let units in in the order of asking, which a pool does not; a host's is the host's own.
+
+        A pool lays a free connection down, and a task that goes from one unit straight to the next
+        takes it again before a waiting one is told.
+        """
+        if self._is_hosts:
+            return nullcontext()
+        return asyncio.Semaphore(places_for(self.engine.url))
 
 
 @frozen

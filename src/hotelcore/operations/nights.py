@@ -222,9 +222,14 @@ def give_room(
         changing = [n for n in coming if n.room_type_id != room.room_type_id]
         changed = [_restated(n, room.room_type_id, released=False) for n in changing]
         moves = _given_back(changing) + _taken(changed)
+        has_room = any(night.room_id for night in coming)
+        if has_room:
+            # Two who want each other's room would each wait for what the other is letting go. The
+            # counters come before room nights, so here one of them waits, and lets go of nothing.
+            lock_counters(uow, [*coming, *changed])
         _move_counters(uow, booking, moves, force=force)
         uow.bookings.put_nights(changed)
-        if any(night.room_id for night in coming):
+        if has_room:
             uow.room_nights.release(booking.id, from_night=coming[0].night)
         uow.room_nights.hold(room.id, booking.id, [night.night for night in coming])
 

@@ -75,12 +75,15 @@ _TRIES = 100
 class Gate:
     """Lets as many units in as the pool has connections, each waiting no longer than its limit.
 
-    A pool's own timeout is one for all; a unit's wait limit is its own.
+    A pool's own timeout is one for all; a unit's wait limit is its own. Who leaves hands the place
+    to whoever has waited longest: were it only laid down, a thread that goes from one unit straight
+    to the next would take it again and again before a waiting one is awake.
     """
 
     def __init__(self, places: int) -> None:
-        self._places = threading.BoundedSemaphore(places)
-        self._queue: deque[Deadline] = deque()  # its append and pop need no lock
+        self._free = places
+        self._waiting: deque[threading.Event] = deque()
+        self._lock = threading.Lock()
 
     @classmethod
     def of(cls, engine: Engine) -> Gate:
@@ -90,26 +93,48 @@ class Gate:
     @property
     def waiting(self) -> int:
         """How many units wait for a place."""
-        return len(self._queue)
+        return len(self._waiting)
 
     @contextmanager
     def entered(self, deadline: Deadline) -> Generator[None]:
         """Hold one place for the body; `WaitTimeout` if none comes free in time."""
-        if not self._places.acquire(blocking=False):
-            self._wait(deadline)
+        wait = min(deadline.limits.wait_limit.total_seconds(), max(deadline.left, 0))
+        if not self._enter(wait):
+            raise WaitTimeout(wait)
         try:
             yield
         finally:
-            self._places.release()
+            self._leave()
 
-    def _wait(self, deadline: Deadline) -> None:
-        wait = min(deadline.limits.wait_limit.total_seconds(), max(deadline.left, 0))
-        self._queue.append(deadline)
+    def _enter(self, wait: float) -> bool:
+        """Take a place, if one is free or comes free in time."""
+        with self._lock:
+            if self._free:  # nobody waits then
+                self._free -= 1
+                return True
+            turn = threading.Event()
+            self._waiting.append(turn)
         try:
-            if not self._places.acquire(timeout=wait):
-                raise WaitTimeout(wait)
-        finally:
-            self._queue.pop()
+            return turn.wait(wait) or not self._given_up(turn)
+        except BaseException:  # the program is being stopped
+            if not self._given_up(turn):
+                self._leave()
+            raise
+
+    def _given_up(self, turn: threading.Event) -> bool:
+        """Wait no longer; False if the place came at the last moment."""
+        with self._lock:
+            if turn.is_set():
+                return False
+            self._waiting.remove(turn)
+            return True
+
+    def _leave(self) -> None:
+        with self._lock:
+            if self._waiting:
+                self._waiting.popleft().set()
+            else:
+                self._free += 1
 
 
 def parsed_url(database: str | URL) -> URL:

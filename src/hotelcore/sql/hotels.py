@@ -120,10 +120,16 @@ class SqlHotels:
 
     def current(self) -> Hotel:
         """Return the acting hotel, in a writing unit kept as it is until the unit ends."""
-        return self._known or self._read(_CURRENT if self._run.read_only else _SHARED)
+        if self._known is not None:
+            return self._known
+        if self._run.read_only:
+            return self._read(_CURRENT)
+        self._run.queue(alone=False)
+        return self._read(_SHARED)
 
     def lock(self) -> Hotel:
         """Return the acting hotel and keep every other command of it waiting."""
+        self._run.queue(alone=True)
         return self._read(_LOCKED)
 
     def update(self, hotel: Hotel) -> Hotel:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Generator, Mapping, Sequence
 from contextlib import contextmanager
+from hashlib import blake2b
 from typing import Any, Protocol, TypeAlias, TypeVar
 from uuid import UUID
 
@@ -36,7 +37,7 @@ from sqlalchemy.sql.dml import UpdateBase
 from hotelcore.errors import InvalidInput, ReadOnly, StaleVersion
 from hotelcore.ids import HotelId
 from hotelcore.sql.binding import for_every_hotel
-from hotelcore.sql.driver import send
+from hotelcore.sql.driver import Message, send
 from hotelcore.sql.forms import AnyRow, Form, Parameters, forms_of
 from hotelcore.sql.judge import ACTING_HOTEL, ActingHotel
 from hotelcore.sql.limits import Deadline
@@ -139,6 +140,20 @@ def _row_of(table: Table) -> dict[str, BindParameter[Any]]:
     }
 
 
+# Locks of PostgreSQL's on a number, by whether they are had alone; they queue up in one line:
+# https://www.postgresql.org/docs/current/explicit-locking.html#ADVISORY-LOCKS
+_QUEUE = {
+    False: "SELECT pg_advisory_xact_lock_shared($1)",
+    True: "SELECT pg_advisory_xact_lock($1)",
+}
+
+
+def _place_of(hotel_id: HotelId) -> int:
+    """Return the number that a hotel's queue has among all such locks of the database."""
+    digest = blake2b(hotel_id.bytes, digest_size=8, person=b"hotelcore").digest()
+    return int.from_bytes(digest, signed=True)
+
+
 class Statements:
     """Runs statements for one hotel on one connection until one deadline.
 
@@ -166,6 +181,7 @@ class Statements:
         self.read_only = read_only
         self.may_write = not read_only
         self.over = False
+        self._ahead: tuple[Message, ...] = ()
 
     @property
     def dialect(self) -> str:
@@ -232,6 +248,15 @@ class Statements:
 
         return self._send(form, sent, _row_count, len(rows))
 
+    def queue(self, *, alone: bool) -> None:
+        """Stand in the hotel's queue with the next statement, and keep the place until the commit.
+
+        Who wants to be ``alone`` waits for those before, and keeps those behind waiting. A lock of
+        PostgreSQL's on a row is no queue: those who share it let others join while somebody waits
+        to have it alone, who in a busy hotel would wait for ever. SQLite has one writer anyway.
+        """
+        self._ahead = ((_QUEUE[alone], (_place_of(self.hotel_id),)),)
+
     def refuse_if_read_only(self) -> None:
         """Raise `ReadOnly` in a reading unit, where there is nothing to write or to undo."""
         if self.read_only:
@@ -281,13 +306,14 @@ class Statements:
             except Exception as error:  # noqa: BLE001  # a column's type may raise any
                 raise StatementError("no parameter", None, None, error) from None
             news = self._deadline.enforce(self._connection)
+            before, self._ahead = (*news, *self._ahead), ()
             taken = send(
                 self._connection,
                 text,
                 parameters,
                 lambda cursor: taking(cursor, form),
                 many=calls > 1,
-                before=news,
+                before=before,
                 binary=form.binary,
             )
             if news:
