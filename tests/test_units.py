@@ -9,7 +9,7 @@ import sys
 from collections import Counter
 from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import closing, suppress
 from functools import partial
 from threading import Barrier, Event
 from typing import Any
@@ -17,12 +17,14 @@ from uuid import UUID
 
 import attrs
 import pytest
+from attrs import define
 from hypothesis import given
 from hypothesis import strategies as st
-from sqlalchemy import Uuid, bindparam, text
+from sqlalchemy import Uuid, bindparam, event, text
 
 from hotelcore import Actor, HotelCore, Permission, Role, new_id
 from hotelcore.access import POLICY
+from hotelcore.clock import SystemClock
 from hotelcore.domain.audit import AuditLogEntry
 from hotelcore.domain.guests import Guest
 from hotelcore.domain.hotels import OverdueDeparture
@@ -37,6 +39,7 @@ from hotelcore.errors import (
     PermissionDenied,
     ReadOnly,
     TenantMismatch,
+    TransactionTimeout,
     UnitAborted,
 )
 from hotelcore.events.catalogue import RoomStatusChanged
@@ -474,6 +477,38 @@ def test_a_permission_is_asked_again_inside_a_command(hotel: SmallHotel) -> None
 
     with nothing_kept(hotel.core.engine, refusals=1), pytest.raises(PermissionDenied):
         hotel.acting(Role.RECEPTION).run(smuggle)
+
+
+@define
+class Leaping(SystemClock):
+    """A clock that somebody can move."""
+
+    ahead: float = 0.0
+
+    def monotonic(self) -> float:
+        """Return the real seconds, and those that it was moved by."""
+        return SystemClock.monotonic(self) + self.ahead
+
+
+def test_a_session_that_ended_with_the_time_limit_is_told_so(postgresql_url: str) -> None:
+    """The server ends it at the same moment, and who is slow meets that before the limit."""
+    clock = Leaping()
+    with closing(HotelCore(postgresql_url, clock=clock)) as core:
+        core.create_schema()
+        hotel = open_hotel(core)
+
+        def be_late() -> None:
+            with hotel.desk.transaction() as uow:
+                uow.guests.get(hotel.guest_id)
+                end_other_sessions(postgresql_url)
+                event.listen(core.engine, "before_cursor_execute", leap)
+                uow.guests.get(hotel.guest_id)
+
+        def leap(*_: object) -> None:
+            clock.ahead = 1_000
+
+        with pytest.raises(TransactionTimeout):
+            be_late()
 
 
 def test_a_lost_connection_is_told_in_our_words(postgresql_url: str) -> None:

@@ -34,7 +34,7 @@ from sqlalchemy.exc import DBAPIError, StatementError
 from sqlalchemy.sql.base import Executable
 from sqlalchemy.sql.dml import UpdateBase
 
-from hotelcore.errors import InvalidInput, ReadOnly, StaleVersion
+from hotelcore.errors import DatabaseFailure, InvalidInput, ReadOnly, StaleVersion
 from hotelcore.ids import HotelId
 from hotelcore.sql.binding import for_every_hotel
 from hotelcore.sql.driver import Message, send
@@ -300,25 +300,38 @@ class Statements:
         taking: _Taking[T],
         calls: int = 1,
     ) -> T:
-        with translated(self._deadline.limits):
-            try:
-                text, parameters = sent()
-            except Exception as error:  # noqa: BLE001  # a column's type may raise any
-                raise StatementError("no parameter", None, None, error) from None
-            news = self._deadline.enforce(self._connection)
-            before, self._ahead = (*news, *self._ahead), ()
-            taken = send(
-                self._connection,
-                text,
-                parameters,
-                lambda cursor: taking(cursor, form),
-                many=calls > 1,
-                before=before,
-                binary=form.binary,
-            )
-            if news:
-                self._deadline.heard(self._connection)
-            return taken
+        try:
+            with translated(self._deadline.limits):
+                return self._exchanged(form, sent, taking, calls)
+        except DatabaseFailure:
+            self._deadline.check()  # the server ends the session of a unit whose time is over
+            raise
+
+    def _exchanged(
+        self,
+        form: Form,
+        sent: Callable[[], tuple[str, Any]],
+        taking: _Taking[T],
+        calls: int,
+    ) -> T:
+        try:
+            text, parameters = sent()
+        except Exception as error:  # noqa: BLE001  # a column's type may raise any
+            raise StatementError("no parameter", None, None, error) from None
+        news = self._deadline.enforce(self._connection)
+        before, self._ahead = (*news, *self._ahead), ()
+        taken = send(
+            self._connection,
+            text,
+            parameters,
+            lambda cursor: taking(cursor, form),
+            many=calls > 1,
+            before=before,
+            binary=form.binary,
+        )
+        if news:
+            self._deadline.heard(self._connection)
+        return taken
 
 
 def _as_it_is(row: AnyRow) -> AnyRow:
