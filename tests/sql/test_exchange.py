@@ -108,8 +108,9 @@ def test_rows_are_those_of_a_cursor(
     values = [(Jsonb(row[0]), *row[1:]) for row in rows]
     answers = exchange(session, [(sql.format("$1", "$2", "$3", "$4"), each) for each in values])
     cursor = driver_of(session).cursor()
+    same: Any = sql.format(*["%s"] * 4)  # psycopg's type is that of a literal
     for answer, each in zip(answers, values, strict=True):
-        expected = cursor.execute(sql.format(*["%s"] * 4), each).fetchall()
+        expected = cursor.execute(same, each).fetchall()
         assert answer.fetchall() == expected == answer.fetchmany(2)
         assert answer.rowcount == 1
         assert [name for name, _ in answer.description] == ["jsonb", "timestamptz", "text", "uuid"]
