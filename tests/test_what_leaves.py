@@ -150,6 +150,7 @@ ALLOWED = {
     "relay/bell.py": "listens for a signal, which carries nothing",
     "transports/redis.py": "sends to Redis",
     "sql/exchange.py": "is how the seam speaks to PostgreSQL",
+    "sql/index_use.py": "reads what the database has counted of its indexes",
     "testing/faulty_psycopg.py": "is a driver",
     "testing/faulty_sqlite.py": "is a driver",
     "testing/machine/places.py": "empties a database of the tests",
