@@ -169,7 +169,7 @@ def _write_all(
     run.write(
         _INSERT_ALL[run.dialect],
         events=rows,
-        keys=[*{event.key for _, event in events}],
+        keys=list(dict.fromkeys(event.key for _, event in events)),
         occurred_at=at,
         correlation_id=trace.correlation_id,
         traceparent=trace.traceparent,
