@@ -84,6 +84,7 @@ class HillAdapter:
         return "HillAdapter()"
 
     def test_connection(self) -> None:
+        """Ask for a page, which a system that is away does not give."""
         self.page("guests", None, 0)
 
     def sync_rooms(self) -> RemoteRooms:

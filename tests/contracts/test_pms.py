@@ -61,6 +61,7 @@ class Chatty(HillAdapter):
     """Answers the question whether it is connected."""
 
     def test_connection(self) -> None:
+        """Answer where the promise is to return nothing."""
         super().test_connection()
         return cast("None", True)
 

@@ -40,6 +40,7 @@ def test_any_failure_says_which_promise_broke() -> None:
     class Kept:
         @promise("It holds.")
         def test_it(self, error: Exception) -> None:
+            """Break the promise in the way that is given."""
             raise error
 
     for error, seen in (

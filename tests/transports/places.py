@@ -132,6 +132,7 @@ def place_on(kind: str) -> Place:
         missing = f"no {kind} broker at {address.hostname}:{address.port}: {variable} names another"
     if os.environ.get("CI") == "true":
         pytest.fail(missing)
+    # A developer without this broker still runs the rest; in CI, above, it is a failure.
     pytest.skip(missing)
 
 
