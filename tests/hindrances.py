@@ -54,6 +54,8 @@ def sessions_in_transaction(engine: Engine) -> list[str]:
         states = text(
             "SELECT state FROM pg_stat_activity WHERE datname = current_database()"
             " AND pid <> pg_backend_pid() AND xact_start IS NOT NULL"
+            # An idle session has none, but starts one for a moment to hear of changed tables.
+            " AND backend_type = 'client backend' AND state <> 'idle'"
         )
         return list(connection.execute(states).scalars())
 

@@ -115,7 +115,12 @@ def test_other_types_are_left_to_the_function(hint: Any) -> None:
 def test_what_is_given_by_position_is_left_alone() -> None:
     """Arguments by position and those without a declared type arrive unchecked."""
     assert taking(str)("no number", value="x") == "x"
-    assert checked(lambda *given, **named: (given, named))("x", a=1) == (("x",), {"a": 1})
+
+    @checked
+    def give_back(*given: object, **named: object) -> object:
+        return given, named
+
+    assert give_back("x", a=1) == (("x",), {"a": 1})
 
 
 def test_what_only_a_type_checker_knows_is_not_checked() -> None:

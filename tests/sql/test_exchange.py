@@ -17,7 +17,7 @@ from psycopg import Connection as Psycopg
 from psycopg import errors
 from psycopg.pq import TransactionStatus
 from psycopg.types.json import Jsonb, set_json_loads
-from sqlalchemy import Connection, Engine, StaticPool, create_engine, event, select, text
+from sqlalchemy import Connection, Engine, StaticPool, create_engine, event, make_url, select, text
 
 from hotelcore import AsyncHotelCore, HotelCore
 from hotelcore.errors import DatabaseFailure, InvalidInput
@@ -48,8 +48,7 @@ def url(postgresql_server: Engine) -> Iterator[str]:
 @contextmanager
 def connected(url: str, **parameters: str) -> Generator[Connection]:
     """Lend a connection whose session has some settings."""
-    options = "?" + "&".join(f"{name}={value}" for name, value in parameters.items())
-    engine = new_engine(url + options if parameters else url)
+    engine = new_engine(make_url(url).update_query_dict(parameters))
     try:
         with engine.connect() as connection:
             yield connection

@@ -73,6 +73,11 @@ class Place:
         url = changes.pop("url", self.url)
         return _ADAPTERS[self.kind](url, name=self.name, **{**_OPTIONS[self.kind], **changes})
 
+    def unhurried_transport(self, **changes: object) -> Transport:
+        """Return a transport that gives nothing out twice only because the machine is busy."""
+        timed = "redeliver_after" in _OPTIONS[self.kind]
+        return self.transport(**changes, **({"redeliver_after": 60.0} if timed else {}))
+
     @contextmanager
     def another_way(self) -> Generator[tuple[Proxy, str]]:
         """Give a proxy before this broker, and the URL that leads through it."""

@@ -40,12 +40,18 @@ def sender(place: Place) -> Generator[Transport]:
 
 
 @pytest.fixture
-def arrived(place: Place) -> Generator[Queue[Envelope]]:
+def unhurried(place: Place) -> Generator[Transport]:
+    """Return a transport whose consumers get an event once, however busy the machine is."""
+    with place.unhurried_transport() as transport:
+        yield transport
+
+
+@pytest.fixture
+def arrived(unhurried: Transport) -> Queue[Envelope]:
     """Return where the events end up of one consumer that takes one at a time."""
     queue = Queue[Envelope]()
-    with place.transport() as transport:
-        transport.consume(queue.put, group=DESK, concurrency=1)
-        yield queue
+    unhurried.consume(queue.put, group=DESK, concurrency=1)
+    return queue
 
 
 def taken(arrived: Queue[Envelope], count: int) -> list[Envelope]:
@@ -93,7 +99,7 @@ def test_a_group_shares_and_groups_do_not(place: Place) -> None:
     """Two consumers of one group get each event once between them, another group gets all."""
     desk, board = Queue[Envelope](), Queue[Envelope]()
     groups = {"groups": GROUPS} if place.kind == "jobs" else {}
-    with place.transport(**groups) as transport:
+    with place.unhurried_transport(**groups) as transport:
         for queue, group in (desk, DESK), (desk, DESK), (board, BOARD):
             transport.consume(queue.put, group=group)
         batch = stored(40)
@@ -104,22 +110,22 @@ def test_a_group_shares_and_groups_do_not(place: Place) -> None:
 
 
 @pytest.mark.parametrize("place", ["nats", "redis"], indirect=True)
-def test_a_new_group_begins_with_the_oldest_event(place: Place, sender: Transport) -> None:
+def test_a_new_group_begins_with_the_oldest_event(place: Place, unhurried: Transport) -> None:
     """A broker that keeps events gives a group also those from before its first consumer."""
     batch, arrived = stored(5), Queue[Envelope]()
-    sender.send(batch)
-    sender.consume(arrived.put, group=DESK, concurrency=1)
+    unhurried.send(batch)
+    unhurried.consume(arrived.put, group=DESK, concurrency=1)
     assert taken(arrived, 5) == batch
 
 
 @pytest.mark.parametrize("place", ["rabbit"], indirect=True)
-def test_an_event_that_no_queue_takes_is_refused(place: Place, sender: Transport) -> None:
+def test_an_event_that_no_queue_takes_is_refused(place: Place, unhurried: Transport) -> None:
     """An exchange without a queue would drop the events, so sending says what is missing."""
     batch, arrived = stored(5), Queue[Envelope]()
     with pytest.raises(TransportFailure, match="start a consumer"):
-        sender.send(batch)
-    sender.consume(arrived.put, group=DESK, concurrency=1)
-    sender.send(batch)
+        unhurried.send(batch)
+    unhurried.consume(arrived.put, group=DESK, concurrency=1)
+    unhurried.send(batch)
     assert taken(arrived, 5) == batch
 
 

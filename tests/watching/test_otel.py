@@ -15,7 +15,7 @@ from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.trace import SpanKind, StatusCode
-from sqlalchemy import make_url
+from sqlalchemy import URL, make_url
 
 from hotelcore import HotelCore, Role
 from hotelcore.clock import FixedClock
@@ -74,6 +74,11 @@ def observed(database_url: str) -> Generator[Observed]:
     tracing.shutdown()
 
 
+def host_of(url: URL) -> object:
+    """Return the address of the tests' server, or the directory of its socket."""
+    return url.host or url.query["host"]
+
+
 def place(hotel: SmallHotel) -> dict[str, object]:
     """Return the attributes by which the conventions name the database of a hotel."""
     url = make_url(hotel.core.engine.url)
@@ -82,7 +87,7 @@ def place(hotel: SmallHotel) -> dict[str, object]:
     return {
         "db.system.name": "postgresql",
         "db.namespace": url.database,
-        "server.address": url.host,
+        "server.address": host_of(url),
     }
 
 
@@ -207,7 +212,7 @@ def test_the_pool_is_observed(observed: Observed) -> None:
     assert (most.value, waiting.value) == (15, 0)
     expected = "sqlite"
     if engine.dialect.name == "postgresql":
-        expected = f"{engine.url.host}:{engine.url.port or 5432}/{engine.url.database}"
+        expected = f"{host_of(engine.url)}:{engine.url.port or 5432}/{engine.url.database}"
     assert most.attributes["db.client.connection.pool.name"] == expected
 
 

@@ -502,10 +502,24 @@ def test_the_database_is_named(sqlite_url: str, postgresql_url: str) -> None:
     with closing(HotelCore(sqlite_url)) as core:
         assert core.watch.database == Database(system="sqlite")
     with closing(HotelCore(postgresql_url)) as core:
-        url, database = core.engine.url, core.watch.database
-    assert (database.system, database.host, database.port, database.name) == (
-        "postgresql",
-        url.host,
-        url.port,
-        url.database,
-    )
+        assert core.watch.database.name == core.engine.url.database
+
+
+@pytest.mark.parametrize(
+    ("url", "host", "port"),
+    [
+        ("postgresql://db.example/hotel", "db.example", None),
+        ("postgresql://db.example:6432/hotel", "db.example", 6432),
+        ("postgresql:///hotel?host=/run/postgresql", "/run/postgresql", None),
+        ("postgresql:///hotel?host=a&host=b", None, None),
+        ("postgresql:///hotel", None, None),
+    ],
+)
+def test_the_server_is_named_as_the_url_has_it(
+    url: str, host: str | None, port: int | None
+) -> None:
+    """An address or a socket's directory; of several servers none, as it may be any of them."""
+    with closing(HotelCore(url)) as core:
+        assert core.watch.database == Database(
+            system="postgresql", host=host, port=port, name="hotel"
+        )

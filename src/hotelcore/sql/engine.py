@@ -207,7 +207,10 @@ def place_of(engine: Engine) -> Database:
     url, system = engine.url, engine.dialect.name
     if system == "sqlite":
         return Database(system=system)
-    return Database(system=system, host=url.host, port=url.port, name=url.database)
+    # A socket's directory stands behind the question mark, where a URL has no place for it.
+    host = url.host or url.query.get("host")
+    alone = host if isinstance(host, str) else None  # of several servers nobody knows which
+    return Database(system=system, host=alone, port=url.port, name=url.database)
 
 
 def pool_use(engine: Engine, waiting: int | None) -> PoolUse | None:

@@ -47,7 +47,8 @@ Work: TypeAlias = Callable[..., Any] | str  # units run functions of any signatu
 class Database:
     """Where the statements go: ``system`` is ``sqlite`` or ``postgresql``.
 
-    The others are PostgreSQL's, as the URL has them, and None where it does not say.
+    The others are PostgreSQL's, as the URL has them, and None where it does not say. ``host`` is
+    the directory of its socket where the server has one instead of an address.
     """
 
     system: str
