@@ -36,7 +36,7 @@ def install(session: nox.Session, *groups: str) -> None:
 def run_tests(session: nox.Session, *, thorough: bool = True) -> None:
     """Run all tests, or those that the arguments behind `--` choose.
 
-    Not thorough means with few generated examples and without the races and the long proofs: that
+    Not thorough means with few generated examples and without the races and what takes long: that
     tells whether the code works with another Python, and the rest was shown on the first one.
     """
     if session.posargs:

@@ -2,6 +2,7 @@
 
 Fixtures
     `database_url`     a fresh, empty database; the test runs once on SQLite, once on PostgreSQL
+    `schema_url`       the same with all tables in it
     `sqlite_url`       a fresh SQLite file
     `postgresql_url`   a fresh PostgreSQL database
     `shared_data`      the folder of real data sets beside the checkout
@@ -17,13 +18,14 @@ Environment
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, Phase, settings
-from sqlalchemy import Engine
+from sqlalchemy import Engine, make_url
 
 from tests.postgres_server import SERVER_VARIABLE, administration, embedded_server, fresh_database
 from tests.records import show_records
@@ -128,3 +130,43 @@ def database_url(request: pytest.FixtureRequest) -> str:
     """Return the URL of an empty database of each kind in turn."""
     url: str = request.getfixturevalue(f"{request.param}_url")
     return url
+
+
+@pytest.fixture(scope="session")
+def postgresql_schema(postgresql_server: Engine) -> Iterator[str]:
+    """Return the name of a PostgreSQL database to copy, which takes less time than its tables."""
+    with fresh_database(postgresql_server) as url:
+        _create_schema(url)
+        name = make_url(url).database
+        assert name is not None
+        yield name
+
+
+@pytest.fixture(scope="session")
+def sqlite_schema(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a SQLite file to copy."""
+    file = tmp_path_factory.mktemp("schema") / "hotel.db"
+    _create_schema(f"sqlite:///{file}")
+    return file
+
+
+def _create_schema(url: str) -> None:
+    # Here, since the plugin's tests look at what an empty test imports.
+    from hotelcore import HotelCore
+
+    with closing(HotelCore(url)) as core:
+        core.create_schema()
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def schema_url(request: pytest.FixtureRequest) -> Iterator[str]:
+    """Return the URL of a fresh database with all tables, of each kind in turn."""
+    if request.param == "sqlite":
+        url: str = request.getfixturevalue("sqlite_url")
+        file: Path = request.getfixturevalue("sqlite_schema")
+        shutil.copyfile(file, str(make_url(url).database))
+        yield url
+    else:
+        server: Engine = request.getfixturevalue("postgresql_server")
+        with fresh_database(server, request.getfixturevalue("postgresql_schema")) as url:
+            yield url

@@ -72,11 +72,14 @@ def administration(url: str) -> Engine:
 
 
 @contextmanager
-def fresh_database(server: Engine) -> Generator[str]:
-    """Create an empty database, yield its SQLAlchemy URL and drop it, whoever is still in it."""
+def fresh_database(server: Engine, template: str = "template1") -> Generator[str]:
+    """Create a database, yield its SQLAlchemy URL and drop it, whoever is still in it.
+
+    It holds what the one named ``template`` holds, which by default is nothing.
+    """
     name = f"hotelcore_test_{uuid.uuid4().hex}"
     with server.connect() as connection:
-        connection.execute(text(f"CREATE DATABASE {name}"))
+        connection.execute(text(f"CREATE DATABASE {name} TEMPLATE {template}"))
     try:
         yield server.url.set(database=name).render_as_string(hide_password=False)
     finally:

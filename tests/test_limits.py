@@ -42,6 +42,8 @@ from tests.hindrances import (
 )
 from tests.small_hotel import TODAY, SmallHotel, nothing_kept, open_hotel, shared_core
 
+pytestmark = pytest.mark.long
+
 
 @pytest.fixture(scope="module", params=["sqlite", "postgresql"])
 def core(request: pytest.FixtureRequest) -> Generator[HotelCore]:

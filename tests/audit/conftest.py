@@ -15,9 +15,9 @@ KEYS = KeyRing({1: os.urandom(32), 2: os.urandom(32)})
 
 
 @pytest.fixture
-def core(database_url: str) -> Iterator[HotelCore]:
+def core(schema_url: str) -> Iterator[HotelCore]:
     """Return a core with keys over a database with tables, on SQLite and PostgreSQL in turn."""
-    core = HotelCore(database_url, keys=KEYS)
+    core = HotelCore(schema_url, keys=KEYS)
     core.create_schema()
     yield core
     core.close()

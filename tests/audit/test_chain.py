@@ -88,12 +88,12 @@ def test_a_head_is_for_its_hotel(core: HotelCore, hotel: SmallHotel) -> None:
         core.verify_audit(HotelId(new_id()))
 
 
-def test_asyncio_verifies_alike(database_url: str) -> None:
+def test_asyncio_verifies_alike(schema_url: str) -> None:
     """What an asyncio core wrote it verifies, and so does a synchronous one."""
     actor = Actor(hotel_id=HotelId(new_id()), subject="root", role=Role.ADMIN)
 
     async def work() -> AuditReport:
-        core = AsyncHotelCore(database_url, keys=KEYS)
+        core = AsyncHotelCore(schema_url, keys=KEYS)
         await core.create_schema()
         desk = core.acting_as(actor)
         await desk.run(
@@ -113,7 +113,7 @@ def test_asyncio_verifies_alike(database_url: str) -> None:
         return report
 
     report = asyncio.run(work())
-    core = HotelCore(database_url, keys=KEYS)
+    core = HotelCore(schema_url, keys=KEYS)
     assert core.verify_audit(actor.hotel_id) == report
     core.close()
     assert (report.ok, report.entries) == (True, 5)
@@ -122,9 +122,9 @@ def test_asyncio_verifies_alike(database_url: str) -> None:
 # -- with and without keys ----------------------------------------------------------------------
 
 
-def test_a_log_from_before_the_keys_is_covered_by_a_head(database_url: str) -> None:
+def test_a_log_from_before_the_keys_is_covered_by_a_head(schema_url: str) -> None:
     """Entries under no key are a problem, unless a head that was exported stands for them."""
-    keyless = HotelCore(database_url)
+    keyless = HotelCore(schema_url)
     keyless.create_schema()
     hotel = open_hotel(keyless)
     head = keyless.verify_audit(hotel.hotel_id).head
@@ -149,10 +149,10 @@ def test_a_log_from_before_the_keys_is_covered_by_a_head(database_url: str) -> N
     keyless.close()
 
 
-def test_a_log_goes_on_under_a_new_key(database_url: str) -> None:
+def test_a_log_goes_on_under_a_new_key(schema_url: str) -> None:
     """Entries of both keys verify while both are in the ring, and not without the older."""
     older, newer = os.urandom(32), os.urandom(32)
-    core = HotelCore(database_url, keys=KeyRing({1: older}))
+    core = HotelCore(schema_url, keys=KeyRing({1: older}))
     core.create_schema()
     hotel = open_hotel(core)
     entries = core.verify_audit(hotel.hotel_id).entries

@@ -120,12 +120,12 @@ def ledger(hotel: SmallHotel) -> list[tuple[object, ...]]:
 @settings(max_examples=10)
 @given(first=names, last=names, later=names, crowd=st.integers(0, 40), keyed=st.booleans())
 def test_no_byte_of_an_erased_guest_is_left(
-    database_url: str, first: str, last: str, later: str, crowd: int, keyed: bool
+    schema_url: str, first: str, last: str, later: str, crowd: int, keyed: bool
 ) -> None:
     """Not in a row, an index, a free page, the log or the journal, whoever stayed before."""
     phone = "+49 " + str(new_id().int)[:20]
     words = [*marks(first, last, later), phone.encode(), phone_key(phone).encode()]
-    with closing(HotelCore(database_url, keys=KEYS if keyed else None)) as core:
+    with closing(HotelCore(schema_url, keys=KEYS if keyed else None)) as core:
         core.create_schema()
         hotel = open_hotel(core, rooms=2)
         others = [
@@ -141,21 +141,21 @@ def test_no_byte_of_an_erased_guest_is_left(
             assert uow.guests.get(guest_id).anonymised_at is not None
         if core.engine.dialect.name == "postgresql":
             assert left_in_rows(core.engine, words) == []
-    if database_url.startswith("sqlite"):
-        assert left_in_files(database_url, words) == []
+    if schema_url.startswith("sqlite"):
+        assert left_in_files(schema_url, words) == []
 
 
-def test_the_search_finds_who_was_not_erased(database_url: str) -> None:
+def test_the_search_finds_who_was_not_erased(schema_url: str) -> None:
     """A guest who is still known is in the file, or in the rows, by every word."""
     name = "Zoë Núñez"
     words = [name.encode(), name_key(name).encode()]
-    with closing(HotelCore(database_url, keys=KEYS)) as core:
+    with closing(HotelCore(schema_url, keys=KEYS)) as core:
         core.create_schema()
         open_hotel(core).desk.run(op.register_guest, last_name=name)
         if core.engine.dialect.name == "postgresql":
             assert left_in_rows(core.engine, words) == words
-    if database_url.startswith("sqlite"):
-        assert left_in_files(database_url, words) == words
+    if schema_url.startswith("sqlite"):
+        assert left_in_files(schema_url, words) == words
 
 
 def test_erasing_changes_no_figure(hotel: SmallHotel) -> None:
@@ -215,9 +215,9 @@ def test_without_the_key_nothing_of_a_guest_is_shown(hotel: SmallHotel) -> None:
         assert shown[1].before == {"last_name": HIDDEN, "email": HIDDEN}
 
 
-def test_a_guest_from_before_the_keys_gets_one(database_url: str) -> None:
+def test_a_guest_from_before_the_keys_gets_one(schema_url: str) -> None:
     """What was written without keys stays hidden; the next change is sealed."""
-    with closing(HotelCore(database_url)) as keyless:
+    with closing(HotelCore(schema_url)) as keyless:
         keyless.create_schema()
         hotel = open_hotel(keyless)
         core = HotelCore(keyless.engine, keys=KEYS)

@@ -159,11 +159,11 @@ def test_a_joined_refusal_is_the_hosts_to_keep(hotel: SmallHotel) -> None:
     assert refused(hotel) == []
 
 
-def test_asyncio_tells_refusals_too(database_url: str, hotel: SmallHotel) -> None:
+def test_asyncio_tells_refusals_too(schema_url: str, hotel: SmallHotel) -> None:
     """Run, opened for writing, opened for reading: each refusal is in the log."""
 
     async def work() -> None:
-        core = AsyncHotelCore(database_url)
+        core = AsyncHotelCore(schema_url)
         desk = core.acting_as(Actor(hotel_id=hotel.hotel_id, subject="s", role=Role.STAFF))
         with suppress(PermissionDenied):
             await desk.run(op.register_guest, last_name="Never")

@@ -31,9 +31,9 @@ def _key(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def hotel(database_url: str) -> Iterator[SmallHotel]:
+def hotel(schema_url: str) -> Iterator[SmallHotel]:
     """Return a hotel whose log is under the key of the environment."""
-    with closing(HotelCore(database_url, keys=KeyRing({1: MATERIAL}))) as core:
+    with closing(HotelCore(schema_url, keys=KeyRing({1: MATERIAL}))) as core:
         core.create_schema()
         yield open_hotel(core)
 
@@ -45,26 +45,26 @@ def exported(url: str, file: Path) -> list[dict[str, object]]:
 
 
 def test_whole_logs_verify(
-    hotel: SmallHotel, database_url: str, capsys: pytest.CaptureFixture[str]
+    hotel: SmallHotel, schema_url: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Every hotel is verified, or the one that is asked for."""
     other = open_hotel(hotel.core)
-    assert main(["audit", "verify", "--database", database_url, "--json"]) == 0
+    assert main(["audit", "verify", "--database", schema_url, "--json"]) == 0
     document = json.loads(capsys.readouterr().out)
     assert document["ok"]
     found = {each["head"]["hotel_id"]: each["entries"] for each in document["hotels"]}
     assert found == {str(hotel.hotel_id): 4, str(other.hotel_id): 4}
-    asked = ["audit", "verify", "--database", database_url, "--hotel", str(other.hotel_id)]
+    asked = ["audit", "verify", "--database", schema_url, "--hotel", str(other.hotel_id)]
     assert main(asked) == 0
     assert capsys.readouterr().out == f"{other.hotel_id}  4 entries: whole\n"
 
 
 def test_an_export_can_be_checked_without_the_library(
-    hotel: SmallHotel, database_url: str, tmp_path: Path
+    hotel: SmallHotel, schema_url: str, tmp_path: Path
 ) -> None:
     """Each mac is the HMAC of the mac before it and the entry, as the guide says."""
     hotel.desk.run(op.register_guest, last_name="Zoë Núñez")
-    *entries, last = exported(database_url, tmp_path / "log")
+    *entries, last = exported(schema_url, tmp_path / "log")
     mac, secret = bytes(32), Key(1, MATERIAL).derived("hotelcore/audit")
     for entry in entries:
         told = entry.pop("mac")
@@ -80,7 +80,7 @@ def test_an_export_can_be_checked_without_the_library(
 
 
 def test_a_tampered_log_fails(
-    hotel: SmallHotel, database_url: str, capsys: pytest.CaptureFixture[str], tmp_path: Path
+    hotel: SmallHotel, schema_url: str, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
     """The place and the kind are told, and an export is made all the same."""
     with hotel.core.engine.begin() as connection:
@@ -89,10 +89,10 @@ def test_a_tampered_log_fails(
         connection.execute(
             update(AUDIT_LOG).where(AUDIT_LOG.c.sequence == 2).values(subject="nobody")
         )
-    assert main(["audit", "verify", "--database", database_url]) == 1
+    assert main(["audit", "verify", "--database", schema_url]) == 1
     assert "  at 2: broken\n" in capsys.readouterr().out
     file = tmp_path / "log"
-    assert main(["audit", "export", "--database", database_url, "--output", str(file)]) == 1
+    assert main(["audit", "export", "--database", schema_url, "--output", str(file)]) == 1
     assert len(file.read_text().splitlines()) == 5
     assert "1 problems" in capsys.readouterr().err
 
@@ -100,7 +100,7 @@ def test_a_tampered_log_fails(
 @pytest.mark.parametrize("kept_as", ["export", "document"])
 def test_a_kept_head_shows_what_was_cut_off(
     hotel: SmallHotel,
-    database_url: str,
+    schema_url: str,
     capsys: pytest.CaptureFixture[str],
     tmp_path: Path,
     kept_as: str,
@@ -108,11 +108,11 @@ def test_a_kept_head_shows_what_was_cut_off(
     """Heads are taken from an export or from the document of a verification."""
     file = tmp_path / "kept"
     if kept_as == "export":
-        exported(database_url, file)
+        exported(schema_url, file)
     else:
-        main(["audit", "verify", "--database", database_url, "--json"])
+        main(["audit", "verify", "--database", schema_url, "--json"])
         file.write_text(capsys.readouterr().out)
-    command = ["audit", "verify", "--database", database_url, "--head", str(file)]
+    command = ["audit", "verify", "--database", schema_url, "--head", str(file)]
     hotel.desk.run(op.register_guest, last_name="Later")
     assert main(command) == 0
     with hotel.core.engine.begin() as connection:
@@ -127,13 +127,13 @@ def test_a_kept_head_shows_what_was_cut_off(
 
 
 def test_a_file_without_heads_is_refused(
-    hotel: SmallHotel, database_url: str, capsys: pytest.CaptureFixture[str], tmp_path: Path
+    hotel: SmallHotel, schema_url: str, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
     """What is no file of ours, or is not there, gets a plain word."""
     file = tmp_path / "kept"
     for content in (None, "hello", "[1]", '{"head": {}}', '{"hotels": 1}'):
         if content is not None:
             file.write_text(content)
-        command = ["audit", "verify", "--database", database_url, "--head", str(file)]
+        command = ["audit", "verify", "--database", schema_url, "--head", str(file)]
         assert main(command) == 1
         assert "must be a file that hotelcore audit wrote" in capsys.readouterr().err

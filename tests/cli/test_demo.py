@@ -17,6 +17,8 @@ from hotelcore.cli import demo, main
 from hotelcore.cli.demo.refusals import Refusal
 from hotelcore.cli.demo.report import Story
 
+pytestmark = pytest.mark.long
+
 FEW = ("--rooms", "20", "--days", "3")
 LIMIT = 240  # seconds; far beyond what any of these takes
 ESCAPE = "\x1b"

@@ -56,9 +56,9 @@ class Refusing:
 
 
 @pytest.fixture
-def core(database_url: str) -> Iterator[HotelCore]:
+def core(schema_url: str) -> Iterator[HotelCore]:
     """Return a core over a database of each kind."""
-    with core_at(database_url) as core:
+    with core_at(schema_url) as core:
         yield core
 
 
@@ -69,9 +69,9 @@ def hotel(core: HotelCore) -> Hotel:
 
 
 @pytest.fixture
-def asked(database_url: str, capsys: pytest.CaptureFixture[str]) -> Asked:
+def asked(schema_url: str, capsys: pytest.CaptureFixture[str]) -> Asked:
     """Return what asks the command for documents of this database."""
-    return Asked(database_url, capsys)
+    return Asked(schema_url, capsys)
 
 
 @frozen
@@ -285,11 +285,11 @@ def test_a_replay_has_events_handled_again(hotel: Hotel, core: HotelCore, asked:
     ],
 )
 def test_a_purge_deletes_what_is_older(
-    database_url: str, asked: Asked, when: str, kept: list[int]
+    schema_url: str, asked: Asked, when: str, kept: list[int]
 ) -> None:
     """What happened before the date or the instant is deleted, but never a record's last event."""
     clock = FixedClock(NEW_YEAR)
-    with core_at(database_url, clock) as core:
+    with core_at(schema_url, clock) as core:
         hotel, room = Hotel.opened(core), new_id()
         for _ in range(4):
             hotel.report(room)
@@ -303,10 +303,10 @@ def test_a_purge_deletes_what_is_older(
         }
 
 
-def test_a_purge_by_days_counts_from_now(database_url: str, asked: Asked) -> None:
+def test_a_purge_by_days_counts_from_now(schema_url: str, asked: Asked) -> None:
     """``--older-than`` keeps what happened within so many days, and leaves other hotels alone."""
     clock = FixedClock(SystemClock().now() - 10 * DAY)
-    with core_at(database_url, clock) as core:
+    with core_at(schema_url, clock) as core:
         hotel, other, room = Hotel.opened(core), Hotel.opened(core), new_id()
         for _ in range(3):
             hotel.report(room)
@@ -536,13 +536,13 @@ def test_every_change_is_audited_in_each_hotel(hotel: Hotel, asked: Asked) -> No
 
 
 def test_tables_under_other_names_are_found(
-    database_url: str, asked: Asked, capsys: pytest.CaptureFixture[str]
+    schema_url: str, asked: Asked, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """``--prefix`` and ``--schema`` say how the tables are called; without them there are none."""
-    schema = "inn" if database_url.startswith("postgresql") else None
+    schema = "inn" if schema_url.startswith("postgresql") else None
     names = TableNames(prefix="inn_", schema=schema)
     options = ["--prefix", "inn_", *(["--schema", "inn"] if schema else [])]
-    with closing(HotelCore(database_url, names=names)) as core:
+    with closing(HotelCore(schema_url, names=names)) as core:
         if schema:
             with core.engine.begin() as connection:
                 connection.execute(CreateSchema("inn"))
@@ -552,16 +552,16 @@ def test_tables_under_other_names_are_found(
         [event] = asked.per_hotel("list", "--key", room, *options)[str(hotel.hotel_id)]["events"]
         assert event["payload"]["roomId"] == str(room)
         assert asked.document("backlog", *options)["total"]["waiting"] == 1
-    assert main(["events", "list", "--database", database_url]) == 1
+    assert main(["events", "list", "--database", schema_url]) == 1
     assert "has no tables of hotelcore" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("action", ["list", "dead", "retry", "backlog"])
 def test_a_hotel_that_is_not_there_is_named_in_one_line(
-    action: str, hotel: Hotel, database_url: str, capsys: pytest.CaptureFixture[str]
+    action: str, hotel: Hotel, schema_url: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """An id that belongs to no hotel is refused before anything is done."""
-    arguments = [action, "--database", database_url, "--hotel", str(new_id())]
+    arguments = [action, "--database", schema_url, "--hotel", str(new_id())]
     assert main(["events", *arguments]) == 1
     out, err = capsys.readouterr()
     assert out == ""

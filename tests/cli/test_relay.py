@@ -23,6 +23,8 @@ from hotelcore.sql.inbox import INBOX
 from hotelcore.transports.jobs import JobTransport
 from tests.cli.event_hotels import Hotel, core_at
 
+pytestmark = pytest.mark.long
+
 PROGRAM = (sys.executable, "-W", "error", "-m", "hotelcore", "relay")
 LIMIT = 120  # seconds; far beyond what any of these takes
 
@@ -50,9 +52,9 @@ HOST = """
 
 
 @pytest.fixture
-def hotel(database_url: str) -> Iterator[Hotel]:
+def hotel(schema_url: str) -> Iterator[Hotel]:
     """Return a hotel in a database of each kind."""
-    with core_at(database_url) as core:
+    with core_at(schema_url) as core:
         yield Hotel.opened(core)
 
 
@@ -129,14 +131,14 @@ def told_to_end(process: subprocess.Popen[str], by: signal.Signals) -> None:
 # -- what it does -----------------------------------------------------------------------------
 
 
-def test_once_handles_everything_that_is_due(hotel: Hotel, database_url: str, place: Path) -> None:
+def test_once_handles_everything_that_is_due(hotel: Hotel, schema_url: str, place: Path) -> None:
     """With ``--once`` every event of every hotel is numbered and handled when the process ends."""
     hotels = [hotel, *(Hotel.opened(hotel.core) for _ in range(2))]
     for each in hotels:
         rooms = [new_id() for _ in range(3)]
         each.report(*rooms)
         each.report(*rooms[:2], rooms[0])
-    done = ran(place, database_url, "--app", "front_desk:core", "--once", "--batch", "4")
+    done = ran(place, schema_url, "--app", "front_desk:core", "--once", "--batch", "4")
     assert done.returncode == 0, done.stderr
     assert done.stdout.splitlines()[0].startswith("relay: serves the durable subscriptions board")
     assert done.stdout.splitlines()[1:] == ["relay: nothing is due any more"]
@@ -148,9 +150,9 @@ def test_once_handles_everything_that_is_due(hotel: Hotel, database_url: str, pl
         assert len(each.rows(GUEST)) == len(events)
 
 
-def test_it_goes_on_serving_what_comes_later(hotel: Hotel, database_url: str, place: Path) -> None:
+def test_it_goes_on_serving_what_comes_later(hotel: Hotel, schema_url: str, place: Path) -> None:
     """What is reported while the process runs is handled, without anybody starting it again."""
-    with pipes(place), running(place, database_url) as process:
+    with pipes(place), running(place, schema_url) as process:
         hotel.report(new_id())
         assert (place / "in-hand").read_text() == "an event"
         told_to_end(process, signal.SIGTERM)
@@ -159,11 +161,11 @@ def test_it_goes_on_serving_what_comes_later(hotel: Hotel, database_url: str, pl
     assert len(hotel.rows(GUEST)) == 1
 
 
-def test_a_relay_without_an_app_only_numbers(hotel: Hotel, database_url: str, place: Path) -> None:
+def test_a_relay_without_an_app_only_numbers(hotel: Hotel, schema_url: str, place: Path) -> None:
     """Without an app the events get their positions, and nobody is told."""
     rooms = [new_id() for _ in range(3)]
     hotel.report(*rooms)
-    done = ran(place, database_url, "--database", database_url, "--once")
+    done = ran(place, schema_url, "--database", schema_url, "--once")
     assert done.returncode == 0, done.stderr
     assert done.stdout.startswith("relay: serves no subscription on ")
     assert sorted(event.position for event in hotel.events()) == [1, 2, 3]
@@ -171,20 +173,20 @@ def test_a_relay_without_an_app_only_numbers(hotel: Hotel, database_url: str, pl
 
 
 def test_a_relay_without_an_app_never_numbers_past_a_subscription(
-    hotel: Hotel, database_url: str, place: Path, capsys: pytest.CaptureFixture[str]
+    hotel: Hotel, schema_url: str, place: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Where a subscription has lanes, a relay that would not tell it of events refuses to start."""
     room = new_id()
     hotel.report(room)
-    assert ran(place, database_url, "--app", "front_desk:core", "--once").returncode == 0
+    assert ran(place, schema_url, "--app", "front_desk:core", "--once").returncode == 0
     hotel.report(room)
-    assert main(["relay", "--database", database_url, "--once"]) == 1
+    assert main(["relay", "--database", schema_url, "--once"]) == 1
     assert "hotelcore: app: is needed here" in capsys.readouterr().err
     assert [event.position for event in hotel.events()] == [1, None]
 
 
 def test_a_transport_gets_every_event(
-    hotel: Hotel, database_url: str, postgresql_url: str, place: Path
+    hotel: Hotel, schema_url: str, postgresql_url: str, place: Path
 ) -> None:
     """With ``--transport`` each event is brought to the broker, and the feed says so."""
     hotel.report(*(new_id() for _ in range(5)))
@@ -192,7 +194,7 @@ def test_a_transport_gets_every_event(
     broker = f"procrastinate+{address}"
     with JobTransport(broker) as transport:
         transport.create_tables()
-    done = ran(place, database_url, "--database", database_url, "--transport", broker, "--once")
+    done = ran(place, schema_url, "--database", schema_url, "--transport", broker, "--once")
     assert done.returncode == 0, done.stderr
     assert ", and sends to procrastinate;" in done.stdout
     with psycopg.connect(address) as connection:
@@ -211,13 +213,13 @@ signals = pytest.mark.parametrize("by", [signal.SIGTERM, signal.SIGINT])
 
 @signals
 def test_a_signal_lets_what_is_in_hand_be_finished(
-    by: signal.Signals, hotel: Hotel, database_url: str, place: Path
+    by: signal.Signals, hotel: Hotel, schema_url: str, place: Path
 ) -> None:
     """A handler that runs when the signal comes keeps its effect; what is left comes next time."""
     room = new_id()
     for _ in range(3):
         hotel.report(room)
-    with in_hand(place, database_url, "--workers", "1") as process:
+    with in_hand(place, schema_url, "--workers", "1") as process:
         told_to_end(process, by)
         (place / "go-on").write_text("")
         out, err = process.communicate(timeout=LIMIT)
@@ -226,18 +228,18 @@ def test_a_signal_lets_what_is_in_hand_be_finished(
     [lane] = hotel.rows(INBOX)
     assert lane.token is None
     assert lane.handled == len(hotel.rows(GUEST)) >= 1
-    assert ran(place, database_url, "--app", "front_desk:core", "--once").returncode == 0
+    assert ran(place, schema_url, "--app", "front_desk:core", "--once").returncode == 0
     [lane] = hotel.rows(INBOX)
     assert (lane.handled, lane.due_at, len(hotel.rows(GUEST))) == (3, None, 3)
 
 
 @signals
 def test_a_second_signal_ends_it_at_once(
-    by: signal.Signals, hotel: Hotel, database_url: str, place: Path
+    by: signal.Signals, hotel: Hotel, schema_url: str, place: Path
 ) -> None:
     """Whoever insists does not wait for a handler; the event stays leased and unhandled."""
     hotel.report(new_id())
-    with in_hand(place, database_url) as process:
+    with in_hand(place, schema_url) as process:
         told_to_end(process, signal.SIGTERM)
         process.send_signal(by)
         assert process.wait(LIMIT) == -by
@@ -249,11 +251,11 @@ def test_a_second_signal_ends_it_at_once(
 
 @signals
 def test_a_signal_interrupts_a_run_that_would_end_by_itself(
-    by: signal.Signals, hotel: Hotel, database_url: str, place: Path
+    by: signal.Signals, hotel: Hotel, schema_url: str, place: Path
 ) -> None:
     """With ``--once`` the exit code says that not everything was done; what was, stays done."""
     hotel.report(new_id())
-    with in_hand(place, database_url, "--once") as process:
+    with in_hand(place, schema_url, "--once") as process:
         told_to_end(process, by)
         (place / "go-on").write_text("")
         out, err = process.communicate(timeout=LIMIT)

@@ -23,6 +23,8 @@ from hotelcore.cli import main
 from hotelcore.cli.replay.rows import agendas, read_rows, rooms_needed
 from tests.cli.demand import MONTHS, gzip_file, plain_file, stay
 
+pytestmark = pytest.mark.long
+
 DAY = timedelta(days=1)
 Cells = Mapping[str, str]
 Report = dict[str, Any]  # What a program reads from the command is JSON.

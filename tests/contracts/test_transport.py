@@ -19,6 +19,8 @@ from tests.contracts.breaking import Case, broken_promise, cases_of
 from tests.transports.conftest import place
 from tests.transports.places import GROUPS, Place
 
+pytestmark = pytest.mark.long
+
 __all__ = ["place"]  # the fixture
 
 SECRET = "open-sesame"

@@ -49,9 +49,9 @@ UNCHANGED = Taken(created=0, updated=0, unchanged=0)
 
 
 @pytest.fixture
-def core(database_url: str) -> Iterator[HotelCore]:
+def core(schema_url: str) -> Iterator[HotelCore]:
     """Return a core over a fresh database of each kind."""
-    core = HotelCore(database_url, clock=FixedClock(NOON))
+    core = HotelCore(schema_url, clock=FixedClock(NOON))
     core.create_schema()
     yield core
     core.close()

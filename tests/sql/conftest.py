@@ -14,9 +14,9 @@ from tests.sql.house import House, new_house
 
 
 @pytest.fixture
-def database(database_url: str) -> Iterator[Engine]:
+def database(schema_url: str) -> Iterator[Engine]:
     """Return an engine on a fresh database with all tables, SQLite and PostgreSQL in turn."""
-    engine = new_engine(database_url)
+    engine = new_engine(schema_url)
     with engine.connect() as connection:
         create_schema(connection, TableNames())
     yield engine

@@ -69,9 +69,9 @@ class Minutes(TypeDecorator[int]):
 
 
 @pytest.fixture
-def hotels(database_url: str) -> Iterator[tuple[SampleHotel, SampleHotel]]:
+def hotels(schema_url: str) -> Iterator[tuple[SampleHotel, SampleHotel]]:
     """Return two hotels of one database that has the host's table too."""
-    core = HotelCore(database_url, clock=FixedClock(NOON))
+    core = HotelCore(schema_url, clock=FixedClock(NOON))
     core.create_schema()
     METADATA.create_all(core.engine)
     yield open_sample_hotel(core), open_sample_hotel(core)

@@ -93,9 +93,9 @@ def carried_out(hotel: SmallHotel, host: Connection, steps: Sequence[Step]) -> i
 
 
 @pytest.fixture
-def engine(database_url: str) -> Iterator[Engine]:
+def engine(schema_url: str) -> Iterator[Engine]:
     """Return the host's engine on a database with a table of its own."""
-    engine = create_engine(database_url)
+    engine = create_engine(schema_url)
     with engine.begin() as connection:
         connection.execute(text("CREATE TABLE newsletter (email VARCHAR(99) PRIMARY KEY)"))
     yield engine
@@ -354,10 +354,10 @@ def test_the_hosts_transaction_keeps_its_own_limits(postgresql_url: str, fails: 
 
 
 def test_only_a_connection_of_the_same_engine_is_joined(
-    database_url: str, engine: Engine, hotel: SmallHotel
+    schema_url: str, engine: Engine, hotel: SmallHotel
 ) -> None:
     """Another engine's connection is another database for all we know, so it is refused."""
-    other = create_engine(database_url)
+    other = create_engine(schema_url)
     with other.begin() as host, pytest.raises(InvalidInput, match="this core's engine"):
         hotel.desk().joining(host).__enter__()
     other.dispose()
@@ -371,15 +371,15 @@ def test_a_connection_without_a_transaction_is_not_joined(
         hotel.desk().joining(host).__enter__()
 
 
-def test_an_async_session_is_joined_within_run_sync(database_url: str) -> None:
+def test_an_async_session_is_joined_within_run_sync(schema_url: str) -> None:
     """The host's asyncio session lends its sync side; its rollback takes our part with it."""
 
     async def work() -> None:
         clock = FixedClock(NOON)
-        sync_core = HotelCore(database_url, clock=clock)
+        sync_core = HotelCore(schema_url, clock=clock)
         sync_core.create_schema()
         hotel = open_hotel(sync_core, clock, rooms=1)
-        core = AsyncHotelCore(database_url, clock=clock)
+        core = AsyncHotelCore(schema_url, clock=clock)
         actor = Actor(hotel_id=hotel.hotel_id, subject="ana", role=Role.ADMIN)
 
         def join(session: Session) -> Booking:

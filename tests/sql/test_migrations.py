@@ -32,6 +32,8 @@ from hotelcore.sql.upgrading import Database, check, current, not_ours, upgrade
 from tests.sql.described import described
 from tests.sql.units import together
 
+pytestmark = pytest.mark.long
+
 INN = TableNames(prefix="inn_")
 SCHEMA = TableNames(schema="hotel")
 

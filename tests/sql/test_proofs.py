@@ -96,9 +96,9 @@ def charged(desk: Desk, folio_id: FolioId) -> FolioLine:
 
 
 @pytest.fixture
-def house(database_url: str) -> Iterator[Worked]:
+def house(schema_url: str) -> Iterator[Worked]:
     """Return a hotel that has something to prove, in each kind of database."""
-    core = HotelCore(database_url)
+    core = HotelCore(schema_url)
     core.create_schema()
     yield worked(core)
     core.close()
@@ -314,9 +314,9 @@ def test_the_proofs_see_one_moment_and_stop_nobody(house: Worked) -> None:
     assert core.prove(house.hotel.hotel_id) != before
 
 
-def test_the_proofs_know_the_hosts_table_names(database_url: str) -> None:
+def test_the_proofs_know_the_hosts_table_names(schema_url: str) -> None:
     """Under another prefix the same hand-written statements find the host's tables."""
-    core = HotelCore(database_url, names=TableNames(prefix="desk_"))
+    core = HotelCore(schema_url, names=TableNames(prefix="desk_"))
     core.create_schema()
     assert worked(core).proofs().ok
     core.close()

@@ -26,6 +26,8 @@ from hotelcore.transports.jobs import JobTransport
 from tests.events.strategies import envelopes
 from tests.transports.places import GROUPS, Place, stored
 
+pytestmark = pytest.mark.long
+
 DESK, BOARD = GROUPS
 
 PATIENCE = 20.0

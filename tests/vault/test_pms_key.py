@@ -55,17 +55,17 @@ _c = PMS_CONFIG.c
 
 
 @pytest.fixture
-def core(database_url: str) -> Generator[HotelCore]:
+def core(schema_url: str) -> Generator[HotelCore]:
     """Return a core with keys over an empty database."""
-    with closing(HotelCore(database_url, keys=ring(1, 2))) as core:
+    with closing(HotelCore(schema_url, keys=ring(1, 2))) as core:
         core.create_schema()
         yield core
 
 
 @pytest.fixture
-def keyless(database_url: str) -> Generator[HotelCore]:
+def keyless(schema_url: str) -> Generator[HotelCore]:
     """Return a core without keys over an empty database."""
-    with closing(HotelCore(database_url)) as core:
+    with closing(HotelCore(schema_url)) as core:
         core.create_schema()
         yield core
 
@@ -144,14 +144,14 @@ def test_another_change_leaves_the_key(core: HotelCore) -> None:
     assert secrets_of(core, [hotel]) == {hotel: CANARY}
 
 
-def test_a_rotation_takes_no_more_than_it_is_told(database_url: str) -> None:
+def test_a_rotation_takes_no_more_than_it_is_told(schema_url: str) -> None:
     """It stops at its limit and says that there is more, and goes on from there the next time."""
-    with closing(HotelCore(database_url, keys=ring(1))) as older:
+    with closing(HotelCore(schema_url, keys=ring(1))) as older:
         older.create_schema()
         hotel = open_house(older, CANARY)
         for number in range(3):
             desk_of(older, hotel).run(register_guest, last_name=f"Guest {number}")
-    with closing(HotelCore(database_url, keys=ring(1, 2))) as newer:
+    with closing(HotelCore(schema_url, keys=ring(1, 2))) as newer:
         desk = desk_of(newer, hotel)
         first = desk.run(reseal_secrets, limit=1)
         assert first == Resealed(resealed=1, broken=0, more=True)
@@ -178,7 +178,7 @@ def test_a_hotel_must_be_registered_before_its_keys_are_renewed(core: HotelCore)
         desk_of(core, HotelId(new_id())).run(reseal_secrets)
 
 
-def test_asyncio_has_keys_too(core: HotelCore, database_url: str) -> None:
+def test_asyncio_has_keys_too(core: HotelCore, schema_url: str) -> None:
     """A key that one core sealed is opened by an asynchronous one with the same ring."""
     hotel = open_house(core, CANARY)
 
@@ -186,7 +186,7 @@ def test_asyncio_has_keys_too(core: HotelCore, database_url: str) -> None:
         return uow.pms.api_key().reveal()
 
     async def opened() -> str:
-        other = AsyncHotelCore(database_url, keys=ring(1, 2))
+        other = AsyncHotelCore(schema_url, keys=ring(1, 2))
         try:
             desk = other.acting_as(desk_of(core, hotel).actor)
             return await desk.run(revealed)
@@ -215,14 +215,14 @@ def test_without_keys_no_key_is_taken(keyless: HotelCore) -> None:
     assert desk.run(change_pms_key, api_key=None).version == 2
 
 
-def test_without_keys_a_sealed_key_stays_shut(core: HotelCore, database_url: str) -> None:
+def test_without_keys_a_sealed_key_stays_shut(core: HotelCore, schema_url: str) -> None:
     """A core without keys, or with others, says so; with the right ones it opens again."""
     hotel = open_house(core, CANARY)
-    with closing(HotelCore(database_url)) as other, pytest.raises(NoKeys):
+    with closing(HotelCore(schema_url)) as other, pytest.raises(NoKeys):
         secrets_of(other, [hotel])
-    with closing(HotelCore(database_url, keys=ring(1, 3))) as other, pytest.raises(SealBroken):
+    with closing(HotelCore(schema_url, keys=ring(1, 3))) as other, pytest.raises(SealBroken):
         secrets_of(other, [hotel])
-    with closing(HotelCore(database_url, keys=ring(2, 3))) as other:
+    with closing(HotelCore(schema_url, keys=ring(2, 3))) as other:
         assert secrets_of(other, [hotel]) == {hotel: CANARY}
 
 
@@ -251,10 +251,10 @@ def _opens(core: HotelCore, hotel: Any, envelope: bytes) -> bool:  # Any: a hote
     return True
 
 
-def test_a_renamed_table_still_opens(database_url: str) -> None:
+def test_a_renamed_table_still_opens(schema_url: str) -> None:
     """The place has the library's own names, so an envelope outlives another prefix."""
     names = TableNames(prefix="inn_")
-    with closing(HotelCore(database_url, keys=ring(1), names=names)) as core:
+    with closing(HotelCore(schema_url, keys=ring(1), names=names)) as core:
         core.create_schema()
         hotel = open_house(core, CANARY)
         with core.engine.connect() as connection:
@@ -304,10 +304,10 @@ def everything_stored(engine: Engine) -> bytes:
 
 
 def test_no_sink_of_a_whole_life_shows_a_key(
-    database_url: str, caplog: pytest.LogCaptureFixture
+    schema_url: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Neither database, debug log, events, audit nor results show it, whatever is done with it."""
-    engine = create_engine(database_url, echo="debug")
+    engine = create_engine(schema_url, echo="debug")
     told: list[object] = []
     with caplog.at_level(logging.DEBUG), closing(HotelCore(engine, keys=ring(1))) as core:
         core.create_schema()
@@ -332,11 +332,9 @@ def test_no_sink_of_a_whole_life_shows_a_key(
         assert all(form not in repr(vars(record)) for record in caplog.records)
 
 
-def test_a_failing_database_shows_no_key(
-    database_url: str, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_a_failing_database_shows_no_key(schema_url: str, caplog: pytest.LogCaptureFixture) -> None:
     """No error, traceback with locals, debug log or pickle of a failed statement shows it."""
-    engine = create_engine(database_url, echo="debug")
+    engine = create_engine(schema_url, echo="debug")
     with closing(HotelCore(engine, keys=ring(1))) as core, caplog.at_level(logging.DEBUG):
         core.create_schema()
         hotel = open_house(core, CANARY)

@@ -101,16 +101,16 @@ def opened(url: str, *, hotels: int) -> Generator[Estate]:
 
 
 @pytest.fixture
-def many(database_url: str) -> Generator[Estate]:
+def many(schema_url: str) -> Generator[Estate]:
     """Return an estate of many hotels, in a database of each kind."""
-    with opened(database_url, hotels=24) as estate:
+    with opened(schema_url, hotels=24) as estate:
         yield estate
 
 
 @pytest.fixture
-def few(database_url: str) -> Generator[Estate]:
+def few(schema_url: str) -> Generator[Estate]:
     """Return an estate of three hotels, in a database of each kind."""
-    with opened(database_url, hotels=3) as estate:
+    with opened(schema_url, hotels=3) as estate:
         yield estate
 
 
@@ -226,9 +226,9 @@ def test_what_stands_behind_a_broken_value_comes_along(few: Estate) -> None:
     assert begun == 1 + 3
 
 
-def test_a_hotel_comes_along_in_short_transactions(database_url: str) -> None:
+def test_a_hotel_comes_along_in_short_transactions(schema_url: str) -> None:
     """At most ``limit`` values are sealed anew at a time, and the last time says that it was."""
-    with opened(database_url, hotels=1) as estate:
+    with opened(schema_url, hotels=1) as estate:
         [hotel] = estate.hotels
         names = {f"Guest {number}" for number in range(7)}
         for name in names:
@@ -288,10 +288,10 @@ class Command:
 
 @pytest.fixture
 def command(
-    database_url: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    schema_url: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> Command:
     """Return the command over this database."""
-    return Command(database_url, capsys, monkeypatch)
+    return Command(schema_url, capsys, monkeypatch)
 
 
 def states(document: Document) -> dict[int, tuple[int, str]]:

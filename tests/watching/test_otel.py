@@ -60,12 +60,12 @@ class Observed:
 
 
 @pytest.fixture
-def observed(database_url: str) -> Generator[Observed]:
+def observed(schema_url: str) -> Generator[Observed]:
     """Return a hotel under OpenTelemetry, on SQLite and PostgreSQL in turn."""
     spans, metrics, tracing = InMemorySpanExporter(), InMemoryMetricReader(), TracerProvider()
     tracing.add_span_processor(SimpleSpanProcessor(spans))
     metering = MeterProvider([metrics])
-    with closing(HotelCore(database_url, clock=FixedClock(NOON))) as core:
+    with closing(HotelCore(schema_url, clock=FixedClock(NOON))) as core:
         core.create_schema()
         hotel = open_hotel(core)
         instrument(core.watch, tracer_provider=tracing, meter_provider=metering)

@@ -34,10 +34,10 @@ class Scraped:
 
 
 @pytest.fixture
-def scraped(database_url: str) -> Generator[Scraped]:
+def scraped(schema_url: str) -> Generator[Scraped]:
     """Return a hotel under Prometheus, on SQLite and PostgreSQL in turn."""
     registry = CollectorRegistry()
-    with closing(HotelCore(database_url)) as core:
+    with closing(HotelCore(schema_url)) as core:
         core.create_schema()
         hotel = open_hotel(core)
         instrument(core.watch, registry=registry)
