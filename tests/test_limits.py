@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import socket
-import time
 from collections.abc import Generator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from datetime import timedelta
 from threading import Event
 
@@ -14,6 +13,7 @@ import pytest
 from sqlalchemy import create_engine, event
 
 from hotelcore import Actor, HotelCore, Role, new_id
+from hotelcore.clock import FixedClock
 from hotelcore.domain.rooms import RoomCondition
 from hotelcore.errors import (
     DatabaseBusy,
@@ -40,6 +40,7 @@ from tests.hindrances import (
     sessions_in_transaction,
     slow_database,
 )
+from tests.operations.small_hotel import NOON
 from tests.small_hotel import TODAY, SmallHotel, nothing_kept, open_hotel, shared_core
 
 pytestmark = pytest.mark.long
@@ -356,18 +357,20 @@ def test_a_stuck_host_keeps_no_session_open(hotel: SmallHotel) -> None:
 
 
 def test_a_unit_that_is_always_busy_ends_at_its_limit(hotel: SmallHotel) -> None:
-    """All attempts of a unit share one time limit."""
+    """All attempts of a unit share one time limit: two of 20 s are more than 30 s."""
+    clock, attempts = FixedClock(NOON), iter(range(2))
 
     def busy(uow: UnitOfWork) -> None:
+        next(attempts)
         register_guest(uow, last_name="Again")
+        clock.advance(timedelta(seconds=20))
         raise DatabaseBusy
 
-    desk = hotel.desk.within(time_limit=SHORT)
-    begun = time.monotonic()
-    with nothing_kept(hotel.core.engine), pytest.raises(TransactionTimeout):
-        desk.run(busy)
-    # It gives up early when the next pause would be too long, and never late.
-    assert time.monotonic() - begun <= SHORT.total_seconds() + GRACE
+    with closing(HotelCore(hotel.core.engine.url, clock=clock)) as core:
+        desk = core.acting_as(hotel.desk.actor).within(time_limit=timedelta(seconds=30))
+        with nothing_kept(hotel.core.engine), pytest.raises(TransactionTimeout):
+            desk.run(busy)
+    assert list(attempts) == []
     everything_works(hotel)
 
 
