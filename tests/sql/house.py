@@ -52,9 +52,11 @@ class House:
         with self.engine.connect() as connection, connection.begin():
             limits = Limits(wait_limit=timedelta(seconds=20), time_limit=timedelta(seconds=60))
             deadline = Deadline.start(SystemClock(), limits, self.hotel_id)
-            yield Statements(
+            run = Statements(
                 connection, self.hotel_id, deadline, read_only=False, names=TableNames()
             )
+            yield run
+            run.flush()
 
     @contextmanager
     def reading(self) -> Iterator[Statements]:

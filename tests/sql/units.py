@@ -58,7 +58,7 @@ class Unit:
         self.room_nights = SqlRoomNights(run)
         self.bookings = SqlBookings(run)
         self.tasks = SqlHousekeeping(run)
-        self.savepoint = run._connection.begin_nested
+        self.savepoint = run.savepoint
 
 
 @contextmanager

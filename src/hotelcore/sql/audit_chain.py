@@ -12,6 +12,7 @@ from hashlib import sha256
 from uuid import UUID
 
 import attrs
+from attrs import frozen
 from sqlalchemy import (
     BigInteger,
     Column,
@@ -30,7 +31,7 @@ from hotelcore.sql.audit import AUDIT_LOG
 from hotelcore.sql.statements import Statements, acting_hotel, insert_into
 from hotelcore.vault import Key, KeyProvider
 
-__all__ = ["AUDIT_HEAD", "BEGINNING", "add_entries", "add_head", "mac_of"]
+__all__ = ["AUDIT_HEAD", "BEGINNING", "Head", "add_entries", "add_head", "lock_head", "mac_of"]
 
 BEGINNING = bytes(32)
 """What stands where the first entry's predecessor would have its mac."""
@@ -61,6 +62,14 @@ _LOCK_HEAD = select(_c.sequence, _c.mac).where(_c.hotel_id == acting_hotel()).wi
 _INSERT = insert_into(AUDIT_LOG)
 
 
+@frozen
+class Head:
+    """The end of a hotel's log: the number and the mac of its last entry."""
+
+    sequence: int
+    mac: bytes
+
+
 def add_head(run: Statements) -> None:
     """Begin the audit log of the acting hotel."""
     run.write(_ADD_HEAD, sequence=0, mac=BEGINNING)
@@ -74,23 +83,25 @@ def mac_of(key: Key | None, previous: bytes, content: dict[str, wire.Json]) -> b
     return hmac.digest(key.derived(_PURPOSE), message, "sha256")
 
 
-def add_entries(
-    run: Statements, keys: KeyProvider | None, entries: Sequence[AuditLogEntry]
-) -> None:
-    """Add entries at the end of the acting hotel's log, in their order; all in one go.
+def lock_head(run: Statements) -> Head:
+    """Lock the end of the acting hotel's log, and return it.
 
-    Other units of the hotel wait from here on until the transaction ends, so this comes last in
+    Other units of the hotel wait from here on until the transaction ends, so this comes late in
     it. Raises `NotFound` if the hotel is not registered.
     """
-    if not entries:
-        return
     head = run.first(_LOCK_HEAD, tuple)
     if head is None:
         raise NotFound("hotel", run.hotel_id)
-    sequence, mac = head
-    key = None if keys is None else keys.current()
+    return Head(*head)
+
+
+def add_entries(
+    run: Statements, keys: KeyProvider | None, head: Head, entries: Sequence[AuditLogEntry]
+) -> None:
+    """Add entries behind the locked ``head`` of the acting hotel's log, in their order."""
+    key, mac = None if keys is None else keys.current(), head.mac
     rows: list[dict[str, object]] = []
-    for number, entry in enumerate(entries, start=sequence + 1):
+    for number, entry in enumerate(entries, start=head.sequence + 1):
         content = _content(attrs.evolve(entry, sequence=number), key)
         mac = mac_of(key, mac, content)
         rows.append(_row(entry, content, mac))

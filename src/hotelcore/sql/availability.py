@@ -246,7 +246,9 @@ class SqlInventory:
             raise SoldOut(room_type_id, tuple(full))
         if full:
             self._run.write(_FORCED, of_type=room_type_id, nights=full)
-        self._run.write(change, of_type=room_type_id, nights=list(nights))
+        # The rows are locked and have room, or are forced: nothing is left that could refuse it.
+        row = {"of_type": room_type_id, "nights": list(nights)}
+        self._run.write_with_next(change, [row], len(nights))
 
     def _move(self, change: Update, room_type_id: RoomTypeId, nights: Collection[date]) -> None:
         if not nights:
@@ -271,7 +273,8 @@ class SqlInventory:
         empty = self._empty(room_type_id)
         missing = sorted(set(nights).difference(row.night for row in stored))
         made = [self._untouched(empty, night) for night in missing]
-        self._run.write_many(_INSERT, [attrs.asdict(row, filter=_is_counter) for row in made])
+        rows = [attrs.asdict(row, filter=_is_counter) for row in made]
+        self._run.write_with_next(_INSERT, rows, len(rows))
         return sorted([*stored, *made], key=lambda row: row.night)
 
     def _lock_type(self, room_type_id: RoomTypeId) -> None:

@@ -360,11 +360,15 @@ class SqlBookings:
 
     def add(self, booking: Booking, nights: Sequence[BookingNight]) -> None:
         """Store a new booking with its nights."""
+        row = {"id": booking.id, "version": booking.version, **_values(booking)}
         try:
-            self._run.write(_INSERT, id=booking.id, version=booking.version, **_values(booking))
+            if nights:
+                self._run.write_with_next(_INSERT, [row], 1)
+                self.put_nights(nights)
+            else:
+                self._run.write(_INSERT, **row)
         except UniqueViolation:
             raise _already_taken(booking) from None
-        self.put_nights(nights)
 
     def get(self, booking_id: BookingId) -> Booking:
         """Return one booking."""

@@ -14,7 +14,7 @@ from typing import Any, TypeAlias, TypeVar
 from sqlalchemy import Connection
 from sqlalchemy.pool import PoolProxiedConnection
 
-__all__ = ["Message", "no_rows", "send"]
+__all__ = ["Message", "is_watched", "no_rows", "send"]
 
 T = TypeVar("T")
 Message: TypeAlias = tuple[str, Sequence[Any]]
@@ -29,17 +29,19 @@ def send(
     *,
     many: bool = False,
     before: Sequence[Message] = (),
+    after: Sequence[Message] = (),
     binary: bool = True,
 ) -> T:
     """Execute a statement and return what ``taking`` makes of its answer.
 
-    ``many`` says that ``parameters`` are those of many calls. What stands ``before`` is sent with
-    it, to PostgreSQL alone, and nobody who watches sees that; ``binary`` says that all columns come
-    as the same values in its binary format. Raises what SQLAlchemy makes of the driver's errors.
+    ``many`` says that ``parameters`` are those of many calls. What stands ``before`` and ``after``
+    is sent with it, to PostgreSQL alone, and nobody who watches sees that; ``binary`` says that all
+    columns come as the same values in its binary format. Raises what SQLAlchemy makes of the
+    driver's errors.
     """
     pooled = _usable(connection)
     exchanged = connection.dialect.name == "postgresql"
-    watched = connection.dispatch.before_cursor_execute or connection.dispatch.after_cursor_execute
+    watched = is_watched(connection)
     context = SimpleNamespace(execution_options={}, compiled=None)
     cursor: Any = None
     said: str | None = ""
@@ -48,7 +50,7 @@ def send(
             cursor = pooled.cursor()
         if watched and before and before[0][0].startswith("BEGIN"):
             # A listener may execute something too, which must not begin a transaction of its own.
-            _exchanged(connection, None, "", (), before, True)
+            _exchanged(connection, None, "", (), before, (), True)
             before = ()
         said = None
         for tell in connection.dispatch.before_cursor_execute:
@@ -57,7 +59,7 @@ def send(
             connection._log_info(text)
         said = text
         answer = (_exchanged if exchanged else _executed)(
-            connection, cursor, text, parameters if many else (parameters,), before, binary
+            connection, cursor, text, parameters if many else (parameters,), before, after, binary
         )
         said = None
         if watched:
@@ -73,6 +75,12 @@ def send(
     if cursor is not None:
         connection._safe_close_cursor(cursor)
     return taken
+
+
+def is_watched(connection: Connection) -> bool:
+    """Tell whether somebody listens to SQLAlchemy's events around a cursor."""
+    listening = connection.dispatch
+    return bool(listening.before_cursor_execute or listening.after_cursor_execute)
 
 
 def no_rows(_: Any) -> None:
@@ -105,13 +113,14 @@ def _exchanged(
     text: str,
     rows: Sequence[Any],
     before: Sequence[Message],
+    after: Sequence[Message],
     binary: bool,
 ) -> Any:
     """Exchange messages, and return what is read like a cursor."""
     from hotelcore.sql.exchange import exchange
 
-    messages = [*before, *((text, row) for row in rows)]
-    answers = exchange(connection, messages, binary=binary)[len(before) :]
+    messages = [*before, *((text, row) for row in rows), *after]
+    answers = exchange(connection, messages, binary=binary)[len(before) :][: len(rows)]
     if len(answers) == 1:
         return answers[0]
     return SimpleNamespace(rowcount=sum(answer.rowcount for answer in answers))

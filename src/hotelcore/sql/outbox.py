@@ -26,14 +26,12 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 
 from hotelcore import wire
-from hotelcore.errors import DatabaseBusy
 from hotelcore.events.catalogue import Event, payload
 from hotelcore.events.envelope import Envelope
 from hotelcore.events.trace import Trace
 from hotelcore.ids import EventId, HotelId
 from hotelcore.sql import schema
 from hotelcore.sql.statements import INSERTS, AnyRow, Statements, acting_hotel, insert_into
-from hotelcore.sql.translation import UniqueViolation
 
 __all__ = ["OUTBOX", "envelope_of", "write_events"]
 
@@ -139,21 +137,19 @@ def write_events(
 ) -> None:
     """Store the events of a unit of work, in the order in which they were emitted.
 
-    Two units that report on one record at the same time draw the same number; the later one is
-    asked to run again (`DatabaseBusy`).
+    They go with the next statement. Before that the end of the hotel's audit log is locked, or two
+    units that report on one record at the same time would draw the same number.
     """
-    try:
-        if len(events) > 1 and run.dialect in _INSERT_ALL:
-            _write_all(run, events, at, trace)
-        else:
-            run.write_many(_INSERT, [_row(id, event, at, trace) for id, event in events])
-    except UniqueViolation:
-        raise DatabaseBusy from None
+    if len(events) > 1 and run.dialect in _INSERT_ALL:
+        run.write_with_next(_INSERT_ALL[run.dialect], [_all_of(events, at, trace)], len(events))
+    elif events:
+        rows = [_row(id, event, at, trace) for id, event in events]
+        run.write_with_next(_INSERT, rows, len(rows))
 
 
-def _write_all(
-    run: Statements, events: Sequence[tuple[EventId, Event]], at: datetime, trace: Trace
-) -> None:
+def _all_of(
+    events: Sequence[tuple[EventId, Event]], at: datetime, trace: Trace
+) -> dict[str, object]:
     rows = [
         {
             "order": order,
@@ -166,14 +162,13 @@ def _write_all(
         }
         for order, (id, event) in enumerate(events)
     ]
-    run.write(
-        _INSERT_ALL[run.dialect],
-        events=rows,
-        keys=list(dict.fromkeys(event.key for _, event in events)),
-        occurred_at=at,
-        correlation_id=trace.correlation_id,
-        traceparent=trace.traceparent,
-    )
+    return {
+        "events": rows,
+        "keys": list(dict.fromkeys(event.key for _, event in events)),
+        "occurred_at": at,
+        "correlation_id": trace.correlation_id,
+        "traceparent": trace.traceparent,
+    }
 
 
 def _row(id: EventId, event: Event, at: datetime, trace: Trace) -> dict[str, object]:

@@ -8,12 +8,13 @@ change without touching a repository.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Generator, Mapping, Sequence
+from collections.abc import Callable, Collection, Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from hashlib import blake2b
 from typing import Any, Protocol, TypeAlias, TypeVar
 from uuid import UUID
 
+from attrs import frozen
 from sqlalchemy import (
     BindParameter,
     ColumnElement,
@@ -34,10 +35,10 @@ from sqlalchemy.exc import DBAPIError, StatementError
 from sqlalchemy.sql.base import Executable
 from sqlalchemy.sql.dml import UpdateBase
 
-from hotelcore.errors import DatabaseFailure, InvalidInput, ReadOnly, StaleVersion
+from hotelcore.errors import DatabaseFailure, InvalidInput, ReadOnly, StaleVersion, UnitAborted
 from hotelcore.ids import HotelId
 from hotelcore.sql.binding import for_every_hotel
-from hotelcore.sql.driver import Message, send
+from hotelcore.sql.driver import Message, is_watched, send
 from hotelcore.sql.forms import AnyRow, Form, Parameters, forms_of
 from hotelcore.sql.judge import ACTING_HOTEL, ActingHotel
 from hotelcore.sql.limits import Deadline
@@ -154,12 +155,35 @@ def _place_of(hotel_id: HotelId) -> int:
     return int.from_bytes(digest, signed=True)
 
 
+@frozen
+class _Waiting:
+    """A statement that goes with the next one."""
+
+    form: Form
+    text: str
+    parameters: Sequence[Any]  # those of each call
+    number: int
+
+    @property
+    def calls(self) -> int:
+        return len(self.parameters)
+
+    @property
+    def sent(self) -> tuple[str, Any]:
+        return self.text, self.parameters if self.calls > 1 else self.parameters[0]
+
+    @property
+    def messages(self) -> Iterator[Message]:
+        return ((self.text, each) for each in self.parameters)
+
+
 class Statements:
     """Runs statements for one hotel on one connection until one deadline.
 
     ``may_write`` says whether rows may be changed at the moment: never in a reading unit, and in a
-    writing one only by the commands, since what they do is permitted and audited. ``over`` is set
-    when the unit has ended, which nothing outlives. A statement must be bound to the hotel, or
+    writing one only by the commands, since what they do is permitted and audited. ``alone`` says
+    that nobody else uses the connection meanwhile. ``over`` is set when the unit has ended, which
+    nothing outlives. A statement must be bound to the hotel, or
     `UnboundStatement` is raised; without a hotel, as in the relay, it must be declared to serve
     every hotel instead.
     """
@@ -180,8 +204,15 @@ class Statements:
         self._deadline = deadline
         self.read_only = read_only
         self.may_write = not read_only
+        self.alone = True
         self.over = False
-        self._ahead: tuple[Message, ...] = ()
+        # Whether the transaction was committed already, with the last statement.
+        self.committed = False
+        self._ahead: list[Message] = []
+        self._waiting: list[_Waiting] = []
+        # Whether some of that was sent, and nobody knows what became of it.
+        self._lost = False
+        self._behind: tuple[Message, ...] = ()
 
     @property
     def dialect(self) -> str:
@@ -242,11 +273,46 @@ class Statements:
         if len(rows) == 1:
             return self.write(statement, **rows[0])
         form = self._form(statement, rows[0])
+        return self._send(form, lambda: self._sent(form, rows), _row_count, len(rows))
 
-        def sent() -> tuple[str, Any]:
-            return form.text, [form.parameters({**row, **self._acting}) for row in rows]
+    def write_with_next(
+        self, statement: UpdateBase, rows: Sequence[Parameters], number: int
+    ) -> None:
+        """Run a statement together with the next one, once for each of ``rows``.
 
-        return self._send(form, sent, _row_count, len(rows))
+        It must change a ``number`` of rows and cannot be refused but by a fault of ours, since its
+        failure is the next one's. Both go to PostgreSQL in one exchange, unless somebody else uses
+        the connection, or listens to it.
+        """
+        if not self._exchanges:
+            self.write_many(statement, rows)
+        elif rows:
+            form = self._form(statement, rows[0])
+            with translated(self._deadline.limits):
+                text, parameters = _converted(lambda: self._sent(form, rows))
+            self._waiting.append(_Waiting(form, text, parameters, number))
+
+    def flush(self) -> None:
+        """Send what waits for a next statement, where none comes."""
+        self._refuse_if_lost()
+        if self._waiting:
+            *self._waiting, last = self._waiting
+            self._send(last.form, lambda: last.sent, _row_count, last.calls)
+
+    def commit_with_next(self) -> None:
+        """Commit the transaction in one exchange with the next statement, where there is one.
+
+        `committed` tells afterwards whether that was so.
+        """
+        if self._exchanges and not self._connection.dispatch.commit:
+            self._behind = (("COMMIT", ()),)
+
+    @property
+    def _exchanges(self) -> bool:
+        """Whether several statements may go together: a listener is told of each in its turn."""
+        connection = self._connection
+        seen = is_watched(connection) or connection._echo
+        return self.alone and self.dialect == "postgresql" and not seen
 
     def queue(self, *, alone: bool) -> None:
         """Stand in the hotel's queue with the next statement, and keep the place until the commit.
@@ -255,7 +321,7 @@ class Statements:
         PostgreSQL's on a row is no queue: those who share it let others join while somebody waits
         to have it alone, who in a busy hotel would wait for ever. SQLite has one writer anyway.
         """
-        self._ahead = ((_QUEUE[alone], (_place_of(self.hotel_id),)),)
+        self._ahead.append((_QUEUE[alone], (_place_of(self.hotel_id),)))
 
     def refuse_if_read_only(self) -> None:
         """Raise `ReadOnly` in a reading unit, where there is nothing to write or to undo."""
@@ -265,14 +331,17 @@ class Statements:
     @contextmanager
     def savepoint(self) -> Generator[None]:
         """Run the body so that its failure undoes what it wrote, and that alone."""
+        self.flush()
         with translated(self._deadline.limits):
             self._deadline.tell(self._connection)
             savepoint = self._connection.begin_nested()
         try:
             yield
+            self.flush()
             with translated(self._deadline.limits):
                 savepoint.commit()
         except BaseException:
+            self._waiting, self._lost = [], False
             undo(self._connection, savepoint)
             raise
 
@@ -285,6 +354,7 @@ class Statements:
         """Return the form of a statement that may run here and now."""
         if self.over:
             raise InvalidInput("uow", "is over: its handle was left")
+        self._refuse_if_lost()
         form = self._forms.of(statement, acting=bool(self._acting))
         if form.writes and not self.may_write:
             self.refuse_if_read_only()
@@ -292,6 +362,10 @@ class Statements:
         if "hotel_id" in values:
             raise InvalidInput("hotel_id", "is no parameter: the seam alone gives the acting hotel")
         return form
+
+    def _refuse_if_lost(self) -> None:
+        if self._lost:
+            raise UnitAborted
 
     def _send(
         self,
@@ -314,12 +388,12 @@ class Statements:
         taking: _Taking[T],
         calls: int,
     ) -> T:
-        try:
-            text, parameters = sent()
-        except Exception as error:  # noqa: BLE001  # a column's type may raise any
-            raise StatementError("no parameter", None, None, error) from None
+        text, parameters = _converted(sent)
         news = self._deadline.enforce(self._connection)
-        before, self._ahead = (*news, *self._ahead), ()
+        waiting, self._waiting = self._waiting, []
+        messages = (message for each in waiting for message in each.messages)
+        before, self._ahead = (*news, *self._ahead, *messages), []
+        self._lost = bool(waiting)
         taken = send(
             self._connection,
             text,
@@ -327,11 +401,29 @@ class Statements:
             lambda cursor: taking(cursor, form),
             many=calls > 1,
             before=before,
+            after=self._behind,
             binary=form.binary,
         )
+        self._lost = False
+        self.committed = bool(self._behind)
         if news:
             self._deadline.heard(self._connection)
         return taken
+
+    def _sent(self, form: Form, rows: Sequence[Parameters]) -> tuple[str, list[Any]]:
+        """Return the text and the parameters of each call, as the driver takes them."""
+        if len(rows) == 1:
+            text, parameters = form.sent({**rows[0], **self._acting})
+            return text, [parameters]
+        return form.text, [form.parameters({**row, **self._acting}) for row in rows]
+
+
+def _converted(sent: Callable[[], T]) -> T:
+    """Return what a driver is given; raise SQLAlchemy's error for what a column does not take."""
+    try:
+        return sent()
+    except Exception as error:  # noqa: BLE001  # a column's type may raise any
+        raise StatementError("no parameter", None, None, error) from None
 
 
 def _as_it_is(row: AnyRow) -> AnyRow:

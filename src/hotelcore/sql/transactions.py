@@ -21,7 +21,7 @@ from hotelcore.errors import DatabaseBusy, InvalidInput, NotFound
 from hotelcore.events.catalogue import Event
 from hotelcore.ids import HotelId
 from hotelcore.operations.declaring import permission_of
-from hotelcore.sql.audit_chain import add_entries
+from hotelcore.sql.audit_chain import add_entries, lock_head
 from hotelcore.sql.engine import DEADLINE
 from hotelcore.sql.idempotency import claim, settle
 from hotelcore.sql.limits import Deadline, read_told, tell_again
@@ -101,15 +101,11 @@ class Unit:
         )
 
     def finish(self, uow: SqlUnitOfWork) -> tuple[Event, ...]:
-        """Store what the unit has to say at its end, and return the events for their listeners.
-
-        The audit entries come last: with them others of the hotel wait until the commit.
-        """
-        events = uow.flush()
+        """Do what belongs to the unit's end, and return the events for their listeners."""
+        events = uow.tell_inline()
         if self.receipt is not None:
             with uow.own_writing() as run:
                 self.receipt(run)
-        uow.add_to_audit()
         return events
 
     @contextmanager
@@ -140,7 +136,7 @@ class Unit:
         try:
             with opening(connection, deadline):
                 run = self._statements(connection, deadline, read_only=False)
-                add_entries(run, self.commission.keys, entries)
+                add_entries(run, self.commission.keys, lock_head(run), entries)
         except NotFound:
             pass  # a hotel that is not registered has no log
         except Exception as failure:  # noqa: BLE001  # the caller is told of the refusal itself
@@ -159,7 +155,9 @@ def serve(
 ) -> Generator[Statements]:
     """Open a transaction for the relay's own rows: those of one hotel, or of all of them."""
     with _begun(connection, deadline, _READ_COMMITTED) as transaction:
-        yield statements_under(watch, connection, hotel_id, deadline, read_only=False, names=names)
+        run = statements_under(watch, connection, hotel_id, deadline, read_only=False, names=names)
+        yield run
+        run.flush()
         with translated(deadline.limits):
             transaction.commit()
 
@@ -187,9 +185,10 @@ def write(
     ):
         yield uow
         written.events = unit.finish(uow)
-        unit.deadline.check()
+        if not uow.store(commit=True):
+            unit.deadline.check()
         with translated(limits):
-            transaction.commit()
+            transaction.commit()  # asks nothing of a server that has committed
 
 
 @contextmanager
@@ -254,8 +253,10 @@ def joined(
         _savepoint(connection, unit.deadline),
         unit.over(connection, read_only=False) as uow,
     ):
+        uow.shares_its_connection()
         yield uow
         written.events = unit.finish(uow)
+        uow.store(commit=False)
 
 
 @contextmanager

@@ -27,7 +27,7 @@ from hotelcore.events.catalogue import CATALOGUE, Event
 from hotelcore.events.trace import Trace
 from hotelcore.ids import AuditEntryId, EventId, HotelId
 from hotelcore.sql.audit import SqlAuditLog
-from hotelcore.sql.audit_chain import add_entries
+from hotelcore.sql.audit_chain import add_entries, lock_head
 from hotelcore.sql.availability import SqlInventory
 from hotelcore.sql.bookings import SqlBookings, SqlRoomKeys
 from hotelcore.sql.business_day import SqlBusinessDays
@@ -302,6 +302,10 @@ class SqlUnitOfWork:
 
     # -- the end of the transaction -----------------------------------------------------------
 
+    def shares_its_connection(self) -> None:
+        """Have every statement reach the database at once: others may look there meanwhile."""
+        self._run.alone = False
+
     @contextmanager
     def own_writing(self) -> Generator[Statements]:
         """Lend the statements for what the unit itself stores beside its commands."""
@@ -313,31 +317,35 @@ class SqlUnitOfWork:
         finally:
             self._run.may_write = False
 
-    def flush(self) -> tuple[Event, ...]:
-        """Tell the inline subscriptions, store the events, and return these.
+    def tell_inline(self) -> tuple[Event, ...]:
+        """Tell the inline subscriptions, and return the events, theirs too.
 
         Raises `UnitAborted` if a command failed and the host went on as if nothing had happened.
         """
-        self._tell_inline()
-        self._refuse_if_aborted()
-        events = [(EventId(self.new_id()), event) for event in self._events]
-        with self.own_writing() as run:
-            write_events(run, events, at=self._now, trace=self._commission.trace)
-        return tuple(self._events)
-
-    def add_to_audit(self) -> None:
-        """Store the audit entries, those of what was refused too, in the order of their ids.
-
-        The hotel's log is locked from here on, so nothing that waits for anybody may come after.
-        """
-        entries = sorted([*self._entries, *self._refusals.entries], key=attrgetter("id"))
-        self._refusals.entries.clear()
-        with self.own_writing() as run:
-            add_entries(run, self._commission.keys, entries)
-
-    def _tell_inline(self) -> None:
         # The list grows while it is read, by what the handlers themselves cause.
         for event in self._events:
             for handler in self._commission.subscriptions.inline_of(event):
                 self._refuse_if_aborted()
                 handler(self, event)
+        self._refuse_if_aborted()
+        return tuple(self._events)
+
+    def store(self, *, commit: bool) -> bool:
+        """Store the events and the audit entries, those of what was refused too.
+
+        The hotel's log is locked from here on, so nothing that waits for anybody may come after.
+        Returns whether the transaction was committed with that, as one may have asked for.
+        """
+        entries = sorted([*self._entries, *self._refusals.entries], key=attrgetter("id"))
+        self._refusals.entries.clear()
+        if not entries:  # nor an event then, as each is a command's
+            self._run.flush()
+            return False
+        events = [(EventId(self.new_id()), event) for event in self._events]
+        with self.own_writing() as run:
+            head = lock_head(run)
+            write_events(run, events, at=self._now, trace=self._commission.trace)
+            if commit:
+                run.commit_with_next()
+            add_entries(run, self._commission.keys, head, entries)
+        return run.committed

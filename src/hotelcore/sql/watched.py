@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from datetime import datetime
 from typing import Any, TypeVar
 
 from sqlalchemy import Connection
@@ -52,7 +53,7 @@ class WatchedStatements(Statements):
         taking: Callable[[Any, Form], T],
         calls: int = 1,
     ) -> T:
-        cursor, error, clock = _Counting(), None, self.watch.clock
+        cursor, error, clock, with_it = _Counting(), None, self.watch.clock, self._waiting
         at, began = clock.now(), clock.monotonic()
         try:
             return super()._send(
@@ -62,17 +63,25 @@ class WatchedStatements(Statements):
             error = type(failure).__name__
             raise
         finally:
-            ran = StatementRan(
-                verb=form.verb,
-                tables=form.tables,
-                at=at,
-                seconds=clock.monotonic() - began,
-                rows=cursor.rows,
-                calls=calls,
-                error=error,
-                hotel_id=self._acting.get(ACTING_HOTEL),
-            )
-            self.watch.statement_ran.announce(self.watch, statement=ran)
+            seconds = clock.monotonic() - began
+            for each in with_it:
+                self._tell(each.form, at, seconds, 0 if error else each.number, each.calls, error)
+            self._tell(form, at, seconds, cursor.rows, calls, error)
+
+    def _tell(
+        self, form: Form, at: datetime, seconds: float, rows: int, calls: int, error: str | None
+    ) -> None:
+        ran = StatementRan(
+            verb=form.verb,
+            tables=form.tables,
+            at=at,
+            seconds=seconds,
+            rows=rows,
+            calls=calls,
+            error=error,
+            hotel_id=self._acting.get(ACTING_HOTEL),
+        )
+        self.watch.statement_ran.announce(self.watch, statement=ran)
 
 
 class _Counting:

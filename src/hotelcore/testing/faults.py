@@ -65,8 +65,9 @@ class Faults:
 
     Counted are ``connect``, ``cursor``, ``execute``, ``executemany``, ``fetchone``, ``fetchmany``,
     ``fetchall``, ``commit``, ``rollback`` and ``close`` of cursors, ``exchange`` (statements that
-    go to PostgreSQL together) and ``disconnect`` (the close of a connection), of all connections
-    and threads together. To close a connection lets go of it also when it fails, as drivers do.
+    go to PostgreSQL together; a ``commit`` if the last of them is one) and ``disconnect`` (the
+    close of a connection), of all connections and threads together. To close a connection lets go
+    of it also when it fails, as drivers do.
     """
 
     def __init__(self) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 
 import psycopg
 from psycopg import errors, generators
+from psycopg.pq import TransactionStatus
 
 from hotelcore.sql.exchange import exchanging
 from hotelcore.testing.faults import Faults, Opening
@@ -64,11 +65,16 @@ class FaultyConnection(psycopg.Connection[Any]):
         wait = super().wait
         if getattr(gen, "gi_code", None) is not exchanging.__code__:
             return wait(gen, *args, **kwargs)
-        return self.faults.through("exchange", lambda: wait(gen, *args, **kwargs), self)
+        last = gen.gi_frame.f_locals["ready"][-1][0]
+        name = "commit" if last == "COMMIT" else "exchange"
+        return self.faults.through(name, lambda: wait(gen, *args, **kwargs), self)
 
     def commit(self) -> None:
-        """Commit, or fail."""
-        self.faults.through("commit", super().commit, self)
+        """Commit, or fail; what an exchange has committed already is not counted again."""
+        if self.pgconn.transaction_status == TransactionStatus.IDLE:
+            super().commit()
+        else:
+            self.faults.through("commit", super().commit, self)
 
     def rollback(self) -> None:
         """Roll back, or fail."""

@@ -1,0 +1,212 @@
+"""What is written with the next statement is written as if it had been sent at once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing, suppress
+from typing import TypeAlias
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from sqlalchemy import Engine, bindparam, event, select, text, update
+
+from hotelcore import HotelCore, new_id
+from hotelcore.access import Permission
+from hotelcore.clock import FixedClock
+from hotelcore.domain.stays import Stay
+from hotelcore.errors import DatabaseFailure, UnitAborted
+from hotelcore.lists import GuestFilter
+from hotelcore.operations import operation, register_guest
+from hotelcore.sql.guests import GUEST
+from hotelcore.sql.statements import Statements, acting_hotel
+from hotelcore.testing.faults import Fault, Faults
+from hotelcore.testing.hotels import NOON, TODAY, SampleHotel, open_sample_hotel
+from hotelcore.unit_of_work import UnitOfWork
+from tests.sql.house import DAY, House, new_house
+
+_g = GUEST.c
+_WRITE = (
+    update(GUEST)
+    .where(_g.hotel_id == acting_hotel(), _g.id == bindparam("key"))
+    .values(last_name=bindparam("name"))
+)
+_READ = select(_g.last_name).where(_g.hotel_id == acting_hotel(), _g.id == bindparam("key"))
+_MOVE = (
+    update(GUEST)
+    .where(_g.hotel_id == acting_hotel(), _g.id == bindparam("key"))
+    .values(id=bindparam("new_key"))
+)
+
+Step: TypeAlias = str | tuple[bool, list["Step"]]
+"""What to do with the name: write it later or now, read it, or go on in a savepoint."""
+
+steps = st.recursive(
+    st.sampled_from(["later", "now", "many", "read"]),
+    lambda step: st.tuples(st.booleans(), st.lists(step, max_size=4)),
+    max_leaves=12,
+)
+
+
+class _Undone(Exception):
+    """Ends a savepoint."""
+
+
+class Names:
+    """One guest's name in the database, and what it should be."""
+
+    def __init__(self, run: Statements, house: House) -> None:
+        self.run, self.key = run, house.guest_id
+        self.name = run.first(_READ, lambda row: row.last_name, key=self.key)
+
+    def take(self, step: Step) -> None:
+        """Do one step."""
+        if isinstance(step, tuple):
+            self.within_savepoint(*step)
+        elif step == "read":
+            assert self.run.first(_READ, lambda row: row.last_name, key=self.key) == self.name
+        elif step == "now":
+            assert self.run.write(_WRITE, **self.row()) == 1
+        else:
+            rows = [self.row() for _ in range(1 if step == "later" else 3)]
+            self.run.write_with_next(_WRITE, rows, len(rows))
+
+    def row(self) -> dict[str, object]:
+        """Give the guest another name."""
+        self.name = str(new_id())
+        return {"key": self.key, "name": self.name}
+
+    def within_savepoint(self, keep: bool, steps: Sequence[Step]) -> None:
+        """Do some steps in a savepoint, and undo them unless they are kept."""
+        before = self.name
+        with suppress(_Undone), self.run.savepoint():
+            for step in steps:
+                self.take(step)
+            if not keep:
+                raise _Undone
+        if not keep:
+            self.name = before
+
+
+@given(steps=st.lists(steps, max_size=8))
+def test_it_makes_no_difference(database: Engine, steps: list[Step]) -> None:
+    """Whatever is written later, now, and in savepoints: every look and the end are the same."""
+    house = new_house(database)
+    with house.writing() as run:
+        names = Names(run, house)
+        for step in steps:
+            names.take(step)
+    with house.reading() as run:
+        assert run.first(_READ, lambda row: row.last_name, key=house.guest_id) == names.name
+
+
+def test_what_cannot_be_written_fails_the_next_statement(database: Engine) -> None:
+    """Its failure is told in the same words, at the latest with what follows."""
+    house = new_house(database)
+
+    def write_both() -> None:
+        with house.writing() as run:
+            rows = [{"key": house.guest_id, "new_key": None}]
+            run.write_with_next(_MOVE, rows, 1)
+            run.first(_READ, lambda row: row, key=house.guest_id)
+
+    with pytest.raises(DatabaseFailure, match="rule that the tables hold"):
+        write_both()
+
+
+@pytest.mark.parametrize("follows", [False, True])
+def test_a_savepoint_undoes_what_failed(database: Engine, follows: bool) -> None:
+    """Once a savepoint is rolled back the unit goes on with what was there before it."""
+    house = new_house(database)
+
+    def write_both(run: Statements) -> None:
+        with run.savepoint():
+            run.write_with_next(_MOVE, [{"key": house.guest_id, "new_key": None}], 1)
+            if follows:
+                run.first(_READ, lambda row: row, key=house.guest_id)
+
+    with house.writing() as run:
+        run.write(_WRITE, key=house.guest_id, name="Before")
+        with pytest.raises(DatabaseFailure):
+            write_both(run)
+        assert run.first(_READ, lambda row: row.last_name, key=house.guest_id) == "Before"
+
+
+# -- on PostgreSQL, where something waits -------------------------------------------------------
+
+
+@pytest.fixture
+def hotel(postgresql_url: str) -> Iterator[SampleHotel]:
+    """Return a hotel in a database of its own."""
+    with closing(HotelCore(postgresql_url, clock=FixedClock(NOON))) as core:
+        core.create_schema()
+        yield open_sample_hotel(core)
+
+
+@operation(Permission.BOOKINGS_CREATE)
+def sell_a_night(uow: UnitOfWork, *, then: Callable[[UnitOfWork], object]) -> None:
+    """Sell a night of the only type, which waits for the next statement, and do something."""
+    [of_type] = uow.room_types.all()
+    uow.inventory.sell(of_type.id, Stay(TODAY + 9 * DAY, TODAY + 10 * DAY).nights, held=False)
+    then(uow)
+    uow.changed("hotel", uow.hotel_id, None, None)
+
+
+def sold(hotel: SampleHotel) -> int:
+    """Count the units sold of that night."""
+    night = TODAY + 9 * DAY
+    with hotel.desk.reading() as uow:
+        [row] = uow.inventory.nights(Stay(night, night + DAY))
+    return row.committed
+
+
+@pytest.mark.parametrize("after", [False, True])
+def test_what_nobody_knows_of_is_not_kept(hotel: SampleHotel, after: bool) -> None:
+    """If the exchange fails and the connection lives, the unit does not commit the rest."""
+    faults = Faults.on(hotel.core.engine)
+
+    def look(uow: UnitOfWork) -> None:
+        with faults.failing(Fault(call=1, after=after)), suppress(DatabaseFailure):
+            uow.guests.page(GuestFilter())
+
+    with pytest.raises(UnitAborted):
+        hotel.desk.run(sell_a_night, then=look)
+    assert sold(hotel) == 0
+
+
+def test_a_host_sees_it_at_once_in_its_own_transaction(hotel: SampleHotel) -> None:
+    """Whoever else uses the connection finds what the operations have written so far."""
+    committed: list[int] = []
+    with hotel.core.engine.begin() as connection, hotel.desk.joining(connection) as uow:
+        look = text("SELECT committed FROM hc_room_availability WHERE night = :night")
+        night = {"night": TODAY + 9 * DAY}
+        sell_a_night(uow, then=lambda _: committed.append(connection.scalar(look, night) or 0))
+    assert committed == [1]
+    assert sold(hotel) == 1
+
+
+def test_a_listener_is_told_of_each_statement_in_its_turn(hotel: SampleHotel) -> None:
+    """Whoever listens to the driver's cursor sees all, and the commit after them."""
+    seen: list[str] = []
+
+    @event.listens_for(hotel.core.engine, "before_cursor_execute")
+    def tell(_: object, __: object, statement: str, *rest: object) -> None:
+        seen.append(" ".join(statement.split()[:3]))
+
+    hotel.desk.run(sell_a_night, then=lambda _: seen.append("then"))
+    assert "UPDATE hc_room_availability SET" in seen[: seen.index("then")]
+    assert seen[-1] == "INSERT INTO hc_audit_log"
+
+
+def test_a_host_may_prevent_a_commit(hotel: SampleHotel) -> None:
+    """A listener that is told before a commit, and raises, is heard in time."""
+
+    @event.listens_for(hotel.core.engine, "commit")
+    def refuse(_: object) -> None:
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        hotel.desk.run(register_guest, last_name="Never")
+    event.remove(hotel.core.engine, "commit", refuse)
+    with hotel.desk.reading() as uow:
+        assert not uow.guests.page(GuestFilter(last_name="Never")).items
