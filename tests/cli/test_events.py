@@ -536,13 +536,14 @@ def test_every_change_is_audited_in_each_hotel(hotel: Hotel, asked: Asked) -> No
 
 
 def test_tables_under_other_names_are_found(
-    schema_url: str, asked: Asked, capsys: pytest.CaptureFixture[str]
+    database_url: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """``--prefix`` and ``--schema`` say how the tables are called; without them there are none."""
-    schema = "inn" if schema_url.startswith("postgresql") else None
+    asked = Asked(database_url, capsys)
+    schema = "inn" if database_url.startswith("postgresql") else None
     names = TableNames(prefix="inn_", schema=schema)
     options = ["--prefix", "inn_", *(["--schema", "inn"] if schema else [])]
-    with closing(HotelCore(schema_url, names=names)) as core:
+    with closing(HotelCore(database_url, names=names)) as core:
         if schema:
             with core.engine.begin() as connection:
                 connection.execute(CreateSchema("inn"))
@@ -552,7 +553,7 @@ def test_tables_under_other_names_are_found(
         [event] = asked.per_hotel("list", "--key", room, *options)[str(hotel.hotel_id)]["events"]
         assert event["payload"]["roomId"] == str(room)
         assert asked.document("backlog", *options)["total"]["waiting"] == 1
-    assert main(["events", "list", "--database", schema_url]) == 1
+    assert main(["events", "list", "--database", database_url]) == 1
     assert "has no tables of hotelcore" in capsys.readouterr().err
 
 
