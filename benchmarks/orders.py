@@ -92,7 +92,7 @@ class Orders:
         with desk.reading() as uow:
             self._free = list(uow.rooms.free(house.room_type_id, _ARRIVING))
             self._rooms: Sequence[Room] = uow.rooms.page(RoomFilter(), limit=1_000).items
-        self._desk.run(op.connect_pms, vendor=VENDOR, external_hotel_id="1")
+        self._desk.run(op.connect_pms, vendor=VENDOR, external_hotel_id=str(self._new_id()))
         self._order = self._model_order()
         self._arrival = self._model_arrival()
         self._cleaning = self._model_cleaning()
