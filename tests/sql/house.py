@@ -55,6 +55,7 @@ class House:
             run = Statements(
                 connection, self.hotel_id, deadline, read_only=False, names=TableNames()
             )
+            run.alone = True
             yield run
             run.flush()
 

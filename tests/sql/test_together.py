@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, suppress
+from datetime import timedelta
 from typing import TypeAlias
 
 import pytest
@@ -11,11 +13,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sqlalchemy import Engine, bindparam, event, select, text, update
 
-from hotelcore import HotelCore, new_id
+from hotelcore import AsyncHotelCore, HotelCore, new_id
 from hotelcore.access import Permission
 from hotelcore.clock import FixedClock
+from hotelcore.core import AsyncUnit
 from hotelcore.domain.stays import Stay
-from hotelcore.errors import DatabaseFailure, UnitAborted
+from hotelcore.errors import DatabaseFailure, HotelcoreError, TransactionTimeout, UnitAborted
 from hotelcore.lists import GuestFilter
 from hotelcore.operations import operation, register_guest
 from hotelcore.sql.guests import GUEST
@@ -152,6 +155,14 @@ def sell_a_night(uow: UnitOfWork, *, then: Callable[[UnitOfWork], object]) -> No
     uow.changed("hotel", uow.hotel_id, None, None)
 
 
+@operation(Permission.BOOKINGS_CREATE)
+def give_back(uow: UnitOfWork) -> None:
+    """Give back the night that was sold."""
+    [of_type] = uow.room_types.all()
+    uow.inventory.release(of_type.id, Stay(TODAY + 9 * DAY, TODAY + 10 * DAY).nights, held=False)
+    uow.changed("hotel", uow.hotel_id, None, None)
+
+
 def sold(hotel: SampleHotel) -> int:
     """Count the units sold of that night."""
     night = TODAY + 9 * DAY
@@ -160,17 +171,54 @@ def sold(hotel: SampleHotel) -> int:
     return row.committed
 
 
+def look(uow: UnitOfWork) -> None:
+    """Ask something, which sends what waits."""
+    uow.guests.page(GuestFilter())
+
+
+def begin_savepoint(uow: UnitOfWork) -> None:
+    """Begin a savepoint, before which what waits is sent."""
+    with uow.savepoint():
+        pass
+
+
+@pytest.mark.parametrize("go_on", [look, begin_savepoint])
 @pytest.mark.parametrize("after", [False, True])
-def test_what_nobody_knows_of_is_not_kept(hotel: SampleHotel, after: bool) -> None:
+def test_what_nobody_knows_of_is_not_kept(
+    hotel: SampleHotel, go_on: Callable[[UnitOfWork], None], after: bool
+) -> None:
     """If the exchange fails and the connection lives, the unit does not commit the rest."""
+    hotel.desk.run(sell_a_night, then=look)  # one statement waits the next time, and not two
     faults = Faults.on(hotel.core.engine)
 
-    def look(uow: UnitOfWork) -> None:
+    def fail(uow: UnitOfWork) -> None:
         with faults.failing(Fault(call=1, after=after)), suppress(DatabaseFailure):
-            uow.guests.page(GuestFilter())
+            go_on(uow)
 
     with pytest.raises(UnitAborted):
-        hotel.desk.run(sell_a_night, then=look)
+        hotel.desk.run(sell_a_night, then=fail)
+    assert sold(hotel) == 1
+
+
+def test_tasks_may_share_a_unit_that_writes(hotel: SampleHotel) -> None:
+    """While one task's statement is under way another's waits for it, and finds nothing wrong."""
+
+    async def keep_looking(unit: AsyncUnit, pause: float) -> None:
+        for _ in range(10):
+            await unit.run(look)
+            await asyncio.sleep(pause)
+
+    async def work() -> None:
+        core = AsyncHotelCore(hotel.core.engine.url, clock=FixedClock(NOON))
+        desk = core.acting_as(hotel.desk.actor)
+        for number in range(20):
+            async with desk.transaction() as unit:
+                looking = (keep_looking(unit, number * factor / 10_000) for factor in (1, 2))
+                await asyncio.gather(unit.run(sell_a_night, then=look), *looking)
+                await unit.run(give_back)
+        await core.close()
+
+    asyncio.run(work())
     assert sold(hotel) == 0
 
 
@@ -210,3 +258,81 @@ def test_a_host_may_prevent_a_commit(hotel: SampleHotel) -> None:
     event.remove(hotel.core.engine, "commit", refuse)
     with hotel.desk.reading() as uow:
         assert not uow.guests.page(GuestFilter(last_name="Never")).items
+
+
+# -- a commit that fails ------------------------------------------------------------------------
+
+_FAILS_AT_COMMIT = """
+CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql
+AS $$ BEGIN RAISE EXCEPTION 'no' USING ERRCODE = '{}'; END $$;
+CREATE CONSTRAINT TRIGGER refuse AFTER INSERT ON hc_guest
+DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION refuse()
+"""
+
+
+def counted(hotel: SampleHotel) -> tuple[int, int]:
+    """Count the guests and what the audit log says of the house."""
+    with hotel.core.engine.connect() as connection:
+        tables = ("hc_guest", "hc_audit_log")
+        first, second = (connection.scalar(text(f"SELECT count(*) FROM {t}")) for t in tables)
+    assert isinstance(first, int)
+    assert isinstance(second, int)
+    return first, second
+
+
+@pytest.mark.parametrize(
+    ("state", "told"),
+    [
+        ("23514", DatabaseFailure),
+        ("0A000", DatabaseFailure),
+        ("26000", TransactionTimeout),  # asks for the whole unit again, as the next one does
+        ("40001", TransactionTimeout),
+    ],
+)
+def test_a_commit_that_fails_keeps_nothing(
+    hotel: SampleHotel, state: str, told: type[HotelcoreError]
+) -> None:
+    """Whatever a host's own rule says at the commit, nothing is sent again outside of it."""
+    with hotel.core.engine.begin() as connection:
+        connection.execute(text(_FAILS_AT_COMMIT.format(state)))
+    before = counted(hotel)
+    desk = hotel.desk.within(time_limit=timedelta(seconds=1))
+    for _ in range(2):  # the second time the server has prepared all of it
+        with pytest.raises(told):
+            desk.run(register_guest, last_name="Never")
+    assert counted(hotel) == before
+    assert hotel.core.prove(hotel.hotel_id).ok
+
+
+def test_a_taken_key_may_show_at_the_commit(hotel: SampleHotel) -> None:
+    """A host's deferred unique key is told in words that do not blame the library."""
+    with hotel.core.engine.begin() as connection:
+        unique = "UNIQUE (hotel_id, last_name) DEFERRABLE INITIALLY DEFERRED"
+        connection.execute(text(f"ALTER TABLE hc_guest ADD {unique}"))
+    hotel.desk.run(register_guest, last_name="Once")
+    before = counted(hotel)
+    with pytest.raises(DatabaseFailure, match="no repository answers for"):
+        hotel.desk.run(register_guest, last_name="Once")
+    assert counted(hotel) == before
+
+
+def test_a_commit_that_nobody_hears_of_is_no_timeout(postgresql_url: str) -> None:
+    """However late the connection is lost, the caller is told that all may be there."""
+    calls: Sequence[str] = ()
+
+    class Late(FixedClock):
+        def monotonic(self) -> float:
+            return super().monotonic() + (1_000 if "commit" in calls else 0)
+
+    with closing(HotelCore(postgresql_url, clock=Late(NOON))) as core:
+        faults = Faults.on(core.engine)
+        core.create_schema()
+        hotel = open_sample_hotel(core)
+        with faults.counting() as clean:
+            hotel.desk.run(register_guest, last_name="Heard")
+        fault = Fault(call=clean.index("commit") + 1, after=True, disconnect=True)
+        with faults.failing(fault) as calls, pytest.raises(DatabaseFailure, match="may be there"):
+            hotel.desk.run(register_guest, last_name="Unheard")
+        calls = ()
+        with hotel.desk.reading() as uow:
+            assert uow.guests.page(GuestFilter(last_name="Unheard")).items

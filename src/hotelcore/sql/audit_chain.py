@@ -98,14 +98,14 @@ def lock_head(run: Statements) -> Head:
 def add_entries(
     run: Statements, keys: KeyProvider | None, head: Head, entries: Sequence[AuditLogEntry]
 ) -> None:
-    """Add entries behind the locked ``head`` of the acting hotel's log, in their order."""
+    """Add entries behind the locked ``head`` of the acting hotel's log, as the unit's last."""
     key, mac = None if keys is None else keys.current(), head.mac
     rows: list[dict[str, object]] = []
     for number, entry in enumerate(entries, start=head.sequence + 1):
         content = _content(attrs.evolve(entry, sequence=number), key)
         mac = mac_of(key, mac, content)
         rows.append(_row(entry, content, mac))
-    run.write_many(_INSERT, rows)
+    run.write_last(_INSERT, rows)
 
 
 def _content(entry: AuditLogEntry, key: Key | None) -> dict[str, wire.Json]:

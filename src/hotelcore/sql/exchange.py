@@ -203,10 +203,11 @@ def exchange(
         results = await_only(_alone(driver, exchanged))
     else:
         with driver.lock, _left_whole(driver):
+            begun = not _is_idle(driver)
             try:
                 results = exchanged()
             except InvalidSqlStatementName:
-                if not _is_idle(driver):
+                if begun or not _is_idle(driver):
                     raise
                 results = exchanged()
     return [Answer(result, each[2]) for result, each in zip(results, ready, strict=True)]
@@ -215,16 +216,17 @@ def exchange(
 async def _alone(driver: Any, exchanged: Callable[[], Any]) -> Any:
     async with driver.lock:
         with _left_whole(driver):
+            begun = not _is_idle(driver)
             try:
                 return await exchanged()
             except InvalidSqlStatementName:
-                if not _is_idle(driver):
+                if begun or not _is_idle(driver):
                     raise
                 return await exchanged()
 
 
 def _is_idle(driver: Any) -> bool:
-    """Whether what failed was no part of a longer transaction: no effect, and may be sent again."""
+    """Whether no transaction is open: what fails before and after that has no effect."""
     idle: bool = driver.pgconn.transaction_status == TransactionStatus.IDLE
     return idle
 

@@ -161,20 +161,19 @@ class _Waiting:
 
     form: Form
     text: str
-    parameters: Sequence[Any]  # those of each call
+    parameters: Any  # of one call, or a list of those of many
+    calls: int
     number: int
 
     @property
-    def calls(self) -> int:
-        return len(self.parameters)
-
-    @property
     def sent(self) -> tuple[str, Any]:
-        return self.text, self.parameters if self.calls > 1 else self.parameters[0]
+        return self.text, self.parameters
 
     @property
     def messages(self) -> Iterator[Message]:
-        return ((self.text, each) for each in self.parameters)
+        return (
+            (self.text, each) for each in (self.parameters if self.calls > 1 else [self.parameters])
+        )
 
 
 class Statements:
@@ -182,10 +181,10 @@ class Statements:
 
     ``may_write`` says whether rows may be changed at the moment: never in a reading unit, and in a
     writing one only by the commands, since what they do is permitted and audited. ``alone`` says
-    that nobody else uses the connection meanwhile. ``over`` is set when the unit has ended, which
-    nothing outlives. A statement must be bound to the hotel, or
-    `UnboundStatement` is raised; without a hotel, as in the relay, it must be declared to serve
-    every hotel instead.
+    that the transaction is the unit's own, so that nobody looks into it and the unit ends it.
+    ``over`` is set when the unit has ended, which nothing outlives. A statement must be bound to
+    the hotel, or `UnboundStatement` is raised; without a hotel, as in the relay, it must be
+    declared to serve every hotel instead.
     """
 
     def __init__(
@@ -204,7 +203,7 @@ class Statements:
         self._deadline = deadline
         self.read_only = read_only
         self.may_write = not read_only
-        self.alone = True
+        self.alone = False
         self.over = False
         # Whether the transaction was committed already, with the last statement.
         self.committed = False
@@ -212,7 +211,6 @@ class Statements:
         self._waiting: list[_Waiting] = []
         # Whether some of that was sent, and nobody knows what became of it.
         self._lost = False
-        self._behind: tuple[Message, ...] = ()
 
     @property
     def dialect(self) -> str:
@@ -270,10 +268,8 @@ class Statements:
         """
         if not rows:
             return 0
-        if len(rows) == 1:
-            return self.write(statement, **rows[0])
         form = self._form(statement, rows[0])
-        return self._send(form, lambda: self._sent(form, rows), _row_count, len(rows))
+        return self._send(form, lambda: self._called(form, rows), _row_count, len(rows))
 
     def write_with_next(
         self, statement: UpdateBase, rows: Sequence[Parameters], number: int
@@ -289,23 +285,27 @@ class Statements:
         elif rows:
             form = self._form(statement, rows[0])
             with translated(self._deadline.limits):
-                text, parameters = _converted(lambda: self._sent(form, rows))
-            self._waiting.append(_Waiting(form, text, parameters, number))
+                text, parameters = _converted(lambda: self._called(form, rows))
+            self._waiting.append(_Waiting(form, text, parameters, len(rows), number))
 
     def flush(self) -> None:
         """Send what waits for a next statement, where none comes."""
         self._refuse_if_lost()
         if self._waiting:
             *self._waiting, last = self._waiting
-            self._send(last.form, lambda: last.sent, _row_count, last.calls)
+            with self._lost_if_it_fails([last]):
+                self._send(last.form, lambda: last.sent, _row_count, last.calls)
 
-    def commit_with_next(self) -> None:
-        """Commit the transaction in one exchange with the next statement, where there is one.
+    def write_last(self, statement: UpdateBase, rows: Sequence[Parameters]) -> None:
+        """Write rows as the last of the transaction, and commit in the same exchange if it may be.
 
         `committed` tells afterwards whether that was so.
         """
-        if self._exchanges and not self._connection.dispatch.commit:
-            self._behind = (("COMMIT", ()),)
+        form = self._form(statement, rows[0])
+        commits = self._exchanges and not self._connection.dispatch.commit
+        after = (("COMMIT", ()),) if commits else ()
+        self._send(form, lambda: self._called(form, rows), _row_count, len(rows), after)
+        self.committed = commits
 
     @property
     def _exchanges(self) -> bool:
@@ -373,12 +373,14 @@ class Statements:
         sent: Callable[[], tuple[str, Any]],
         taking: _Taking[T],
         calls: int = 1,
+        after: Sequence[Message] = (),
     ) -> T:
         try:
             with translated(self._deadline.limits):
-                return self._exchanged(form, sent, taking, calls)
+                return self._exchanged(form, sent, taking, calls, after)
         except DatabaseFailure:
-            self._deadline.check()  # the server ends the session of a unit whose time is over
+            if not after:  # else nobody knows whether it was committed, however late it is
+                self._deadline.check()  # the server ends the session of a unit that is overdue
             raise
 
     def _exchanged(
@@ -387,34 +389,40 @@ class Statements:
         sent: Callable[[], tuple[str, Any]],
         taking: _Taking[T],
         calls: int,
+        after: Sequence[Message],
     ) -> T:
         text, parameters = _converted(sent)
         news = self._deadline.enforce(self._connection)
         waiting, self._waiting = self._waiting, []
         messages = (message for each in waiting for message in each.messages)
         before, self._ahead = (*news, *self._ahead, *messages), []
-        self._lost = bool(waiting)
-        taken = send(
-            self._connection,
-            text,
-            parameters,
-            lambda cursor: taking(cursor, form),
-            many=calls > 1,
-            before=before,
-            after=self._behind,
-            binary=form.binary,
-        )
-        self._lost = False
-        self.committed = bool(self._behind)
+        with self._lost_if_it_fails(waiting):
+            taken = send(
+                self._connection,
+                text,
+                parameters,
+                lambda cursor: taking(cursor, form),
+                many=calls > 1,
+                before=before,
+                after=after,
+                binary=form.binary,
+            )
         if news:
             self._deadline.heard(self._connection)
         return taken
 
-    def _sent(self, form: Form, rows: Sequence[Parameters]) -> tuple[str, list[Any]]:
-        """Return the text and the parameters of each call, as the driver takes them."""
+    @contextmanager
+    def _lost_if_it_fails(self, waiting: Sequence[_Waiting]) -> Generator[None]:
+        try:
+            yield
+        except BaseException:
+            self._lost = self._lost or bool(waiting)
+            raise
+
+    def _called(self, form: Form, rows: Sequence[Parameters]) -> tuple[str, Any]:
+        """Return the text and the parameters of one call or of many, as the driver takes them."""
         if len(rows) == 1:
-            text, parameters = form.sent({**rows[0], **self._acting})
-            return text, [parameters]
+            return form.sent({**rows[0], **self._acting})
         return form.text, [form.parameters({**row, **self._acting}) for row in rows]
 
 

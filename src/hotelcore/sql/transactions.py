@@ -183,9 +183,10 @@ def write(
         _begun(connection, unit.deadline, f"ISOLATION LEVEL {limits.isolation}") as transaction,
         unit.over(connection, read_only=False) as uow,
     ):
+        uow.owns_its_transaction()
         yield uow
         written.events = unit.finish(uow)
-        if not uow.store(commit=True):
+        if not uow.store():
             unit.deadline.check()
         with translated(limits):
             transaction.commit()  # asks nothing of a server that has committed
@@ -253,10 +254,9 @@ def joined(
         _savepoint(connection, unit.deadline),
         unit.over(connection, read_only=False) as uow,
     ):
-        uow.shares_its_connection()
         yield uow
         written.events = unit.finish(uow)
-        uow.store(commit=False)
+        uow.store()
 
 
 @contextmanager

@@ -302,9 +302,9 @@ class SqlUnitOfWork:
 
     # -- the end of the transaction -----------------------------------------------------------
 
-    def shares_its_connection(self) -> None:
-        """Have every statement reach the database at once: others may look there meanwhile."""
-        self._run.alone = False
+    def owns_its_transaction(self) -> None:
+        """Let statements go together, and the last one commit: nobody else looks there."""
+        self._run.alone = True
 
     @contextmanager
     def own_writing(self) -> Generator[Statements]:
@@ -313,7 +313,7 @@ class SqlUnitOfWork:
         try:
             yield self._run
         except UniqueViolation:
-            raise DatabaseFailure("a key of the library's own was taken") from None
+            raise DatabaseFailure("a unique key is taken that no repository answers for") from None
         finally:
             self._run.may_write = False
 
@@ -330,11 +330,11 @@ class SqlUnitOfWork:
         self._refuse_if_aborted()
         return tuple(self._events)
 
-    def store(self, *, commit: bool) -> bool:
+    def store(self) -> bool:
         """Store the events and the audit entries, those of what was refused too.
 
         The hotel's log is locked from here on, so nothing that waits for anybody may come after.
-        Returns whether the transaction was committed with that, as one may have asked for.
+        Returns whether the transaction was committed with that already.
         """
         entries = sorted([*self._entries, *self._refusals.entries], key=attrgetter("id"))
         self._refusals.entries.clear()
@@ -345,7 +345,5 @@ class SqlUnitOfWork:
         with self.own_writing() as run:
             head = lock_head(run)
             write_events(run, events, at=self._now, trace=self._commission.trace)
-            if commit:
-                run.commit_with_next()
             add_entries(run, self._commission.keys, head, entries)
         return run.committed
