@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from datetime import date, timedelta
 from typing import Any, TypeAlias
 from uuid import UUID
@@ -22,6 +23,7 @@ from hotelcore import HotelCore, Money, Stay, new_id
 from hotelcore import operations as op
 from hotelcore.core import Desk
 from hotelcore.domain.rooms import Room, RoomCondition
+from hotelcore.errors import AlreadyExists
 from hotelcore.ids import BookingId, RoomId
 from hotelcore.lists import RoomFilter
 from hotelcore.pms import PmsSnapshot, RemoteBooking, RemoteBookingStatus, RemoteGuest
@@ -92,7 +94,8 @@ class Orders:
         with desk.reading() as uow:
             self._free = list(uow.rooms.free(house.room_type_id, _ARRIVING))
             self._rooms: Sequence[Room] = uow.rooms.page(RoomFilter(), limit=1_000).items
-        self._desk.run(op.connect_pms, vendor=VENDOR, external_hotel_id=str(self._new_id()))
+        with suppress(AlreadyExists):  # an earlier section has connected it
+            self._desk.run(op.connect_pms, vendor=VENDOR, external_hotel_id="1")
         self._order = self._model_order()
         self._arrival = self._model_arrival()
         self._cleaning = self._model_cleaning()
