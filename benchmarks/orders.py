@@ -161,13 +161,11 @@ class Orders:
         )
 
     def _model_arrival(self) -> tuple[Record, Rows]:
-        booking_id, room_id, mark = self._booked(_ARRIVING), self._free.pop().id, self._new_id()
+        booking_id, room_id = self._booked(_ARRIVING), self._free.pop().id
+        known = self._ids("hc_room_key", "hc_outbox", "hc_audit_log")
         self._desk.run(op.check_in_guest, booking_id=booking_id, room_id=room_id)
         rows = self._rows(
-            hc_room_night=_c("hc_room_night", "booking_id") == booking_id,
-            hc_room_key=_c("hc_room_key", "id") > mark,
-            hc_outbox=_c("hc_outbox", "id") > mark,
-            hc_audit_log=_c("hc_audit_log", "id") > mark,
+            hc_room_night=_c("hc_room_night", "booking_id") == booking_id, **self._new(known)
         )
         [booking] = self._rows(hc_booking=_c("hc_booking", "id") == booking_id)["hc_booking"]
         return booking, rows
@@ -176,26 +174,27 @@ class Orders:
         room_ids = [room.id for room in self._rooms]
         dirty, clean = RoomCondition.DIRTY, RoomCondition.CLEAN
         self._desk.run(op.bulk_update_room_status, room_ids=room_ids, condition=dirty)
-        mark = self._new_id()
+        known = self._ids("hc_outbox", "hc_audit_log")
         self._desk.run(op.bulk_update_room_status, room_ids=room_ids, condition=clean)
-        return self._rows(
-            hc_outbox=_c("hc_outbox", "id") > mark, hc_audit_log=_c("hc_audit_log", "id") > mark
-        )
+        return self._rows(**self._new(known))
 
     def _model_takeover(self) -> Rows:
         self._desk.run(op.sync_pms_data, snapshot=PmsSnapshot(room_types=(_REMOTE_TYPE,)))
-        mark = self._new_id()
+        known = self._ids("hc_guest", "hc_booking", "hc_folio", "hc_outbox", "hc_audit_log")
         guest, booking = _remote_guest(_MODEL), _remote_booking(_MODEL, _BOOKED.arrival)
         snapshot = PmsSnapshot(guests=(guest,), bookings=(booking,))
         self._desk.run(op.sync_pms_data, snapshot=snapshot)
-        return self._rows(
-            hc_guest=_c("hc_guest", "id") > mark,
-            hc_booking=_c("hc_booking", "id") > mark,
-            hc_booking_night=_c("hc_booking_night", "booking_id") > mark,
-            hc_folio=_c("hc_folio", "id") > mark,
-            hc_external_mapping=_c("hc_external_mapping", "internal_id") > mark,
-            hc_outbox=_c("hc_outbox", "id") > mark,
-            hc_audit_log=_c("hc_audit_log", "id") > mark,
+        there, new = self._ids("hc_guest", "hc_booking"), self._new(known)
+        bookings = there["hc_booking"] - known["hc_booking"]
+        records = bookings | (there["hc_guest"] - known["hc_guest"])
+        return self._rows(  # in the order in which they refer to each other
+            hc_guest=new["hc_guest"],
+            hc_booking=new["hc_booking"],
+            hc_booking_night=_c("hc_booking_night", "booking_id").in_(bookings),
+            hc_folio=new["hc_folio"],
+            hc_external_mapping=_c("hc_external_mapping", "internal_id").in_(records),
+            hc_outbox=new["hc_outbox"],
+            hc_audit_log=new["hc_audit_log"],
         )
 
     def _booked(self, stay: Stay) -> BookingId:
@@ -206,6 +205,21 @@ class Orders:
             stay=stay,
         )
         return booking.id
+
+    def _ids(self, *tables: str) -> Mapping[str, set[UUID]]:
+        """Return the ids of all rows of some tables."""
+        with self._core.engine.connect().execution_options(**{READING: True}) as connection:
+            return {
+                table: set(
+                    connection.scalars(select(_c(table, "id")).where(_ours(table, self._house)))
+                )
+                for table in tables
+            }
+
+    def _new(self, known: Mapping[str, set[UUID]]) -> Mapping[str, ColumnElement[bool]]:
+        """Return, by table, what is true of the rows that are not known."""
+        found = self._ids(*known)
+        return {table: _c(table, "id").in_(found[table] - known[table]) for table in known}
 
     def _rows(self, **which: ColumnElement[bool]) -> Rows:
         with self._core.engine.connect().execution_options(**{READING: True}) as connection:
