@@ -285,6 +285,21 @@ def test_an_ending_returns_exactly_the_unconsumed_nights_once(
     assert misplaced_nights(hotel) == []
 
 
+def test_nights_that_were_given_up_are_not_given_back_again(
+    core: HotelCore, clock: FixedClock
+) -> None:
+    """Who shortens a stay and then cancels it leaves the nights of another guest alone."""
+    hotel = open_hotel(core, clock, rooms=2, rules=KEEP)
+    arrival = hotel.today
+    booking, _ = book(hotel, Stay(arrival, arrival + 3 * DAY))
+    book(hotel, Stay(arrival, arrival + 3 * DAY))
+    shorter = Stay(arrival, arrival + DAY)
+    hotel.desk().run(op.amend_stay, booking_id=booking.id, stay=shorter)
+    _cancel(hotel, booking.id)
+    assert [sellable(hotel, night) for night in booking.stay] == [1, 1, 1]
+    assert counted_units(hotel) == recounted_units(hotel)
+
+
 @lives
 @given(nights=st.integers(1, 3), policy=policies)
 def test_a_no_show_costs_what_was_agreed(
