@@ -149,6 +149,9 @@ _QUEUE = {
 }
 
 
+_COMMIT: Sequence[Message] = (("COMMIT", ()),)
+
+
 def _place_of(hotel_id: HotelId) -> int:
     """Return the number that a hotel's queue has among all such locks of the database."""
     digest = blake2b(hotel_id.bytes, digest_size=8, person=b"hotelcore").digest()
@@ -303,8 +306,7 @@ class Statements:
         """
         form = self._form(statement, rows[0])
         commits = self._exchanges and not self._connection.dispatch.commit
-        after = (("COMMIT", ()),) if commits else ()
-        self._send(form, lambda: self._called(form, rows), _row_count, len(rows), after)
+        self._send(form, lambda: self._called(form, rows), _row_count, len(rows), commits)
         self.committed = commits
 
     @property
@@ -373,13 +375,13 @@ class Statements:
         sent: Callable[[], tuple[str, Any]],
         taking: _Taking[T],
         calls: int = 1,
-        after: Sequence[Message] = (),
+        commits: bool = False,
     ) -> T:
         try:
             with translated(self._deadline.limits):
-                return self._exchanged(form, sent, taking, calls, after)
+                return self._exchanged(form, sent, taking, calls, commits)
         except DatabaseFailure:
-            if not after:  # else nobody knows whether it was committed, however late it is
+            if not commits:  # else nobody knows whether it was committed, however late it is
                 self._deadline.check()  # the server ends the session of a unit that is overdue
             raise
 
@@ -389,7 +391,7 @@ class Statements:
         sent: Callable[[], tuple[str, Any]],
         taking: _Taking[T],
         calls: int,
-        after: Sequence[Message],
+        commits: bool,
     ) -> T:
         text, parameters = _converted(sent)
         news = self._deadline.enforce(self._connection)
@@ -404,7 +406,7 @@ class Statements:
                 lambda cursor: taking(cursor, form),
                 many=calls > 1,
                 before=before,
-                after=after,
+                after=_COMMIT if commits else (),
                 binary=form.binary,
             )
         if news:

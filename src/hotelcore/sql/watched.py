@@ -9,7 +9,6 @@ from typing import Any, TypeVar
 from sqlalchemy import Connection
 
 from hotelcore.ids import HotelId
-from hotelcore.sql.driver import Message
 from hotelcore.sql.forms import Form
 from hotelcore.sql.judge import ACTING_HOTEL
 from hotelcore.sql.limits import Deadline
@@ -53,13 +52,13 @@ class WatchedStatements(Statements):
         sent: Callable[[], tuple[str, Any]],
         taking: Callable[[Any, Form], T],
         calls: int = 1,
-        after: Sequence[Message] = (),
+        commits: bool = False,
     ) -> T:
         cursor, error, clock, with_it = _Counting(), None, self.watch.clock, self._waiting
         at, began = clock.now(), clock.monotonic()
         try:
             return super()._send(
-                form, sent, lambda real, form: taking(cursor.over(real), form), calls, after
+                form, sent, lambda real, form: taking(cursor.over(real), form), calls, commits
             )
         except BaseException as failure:
             error = type(failure).__name__
