@@ -33,6 +33,8 @@ from hotelcore.sql.outbox import OUTBOX
 from hotelcore.subscriptions import Delivery
 from tests.cli.event_hotels import Hotel, core_at
 
+pytestmark = pytest.mark.long
+
 # What a program reads from the command is JSON.
 Document = dict[str, Any]
 NEW_YEAR = datetime(2026, 1, 1, tzinfo=UTC)

@@ -24,6 +24,8 @@ from tests.hindrances import linger, run_all
 from tests.relay.scene import MINUTE, PATIENCE, House, Scene, Trouble, at_work, new_room, running
 from tests.small_hotel import open_hotel, written_statements
 
+pytestmark = pytest.mark.long
+
 # Longer than any test may take: whatever happens earlier has not waited for it.
 NEVER = timedelta(days=1)
 SOON = timedelta(milliseconds=20)

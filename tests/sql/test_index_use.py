@@ -15,6 +15,8 @@ from hotelcore.sql.index_use import index_use
 from hotelcore.sql.schema import METADATA, TableNames
 from tests.small_hotel import SmallHotel, opened
 
+pytestmark = pytest.mark.long
+
 OURS = {str(index.name) for table in METADATA.tables.values() for index in table.indexes}
 
 

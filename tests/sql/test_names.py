@@ -22,6 +22,8 @@ from hotelcore.sql.upgrading import check, current
 from tests.operations.small_hotel import NOON, SmallHotel, eur, open_hotel
 from tests.sql.described import described
 
+pytestmark = pytest.mark.long
+
 INN = TableNames(prefix="inn_")
 POD = TableNames(prefix="pod_2_")
 SCHEMA = TableNames(schema="hotel")

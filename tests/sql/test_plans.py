@@ -36,6 +36,8 @@ from tests.postgres_server import fresh_database
 from tests.small_hotel import SmallHotel, opened
 from tests.sql.test_binding import OUR_STATEMENTS, PARTS
 
+pytestmark = pytest.mark.long
+
 HOTELS = 200
 
 STATEMENTS = [

@@ -32,6 +32,8 @@ from hotelcore.sql.proofs import Proofs, prove, snapshot
 from hotelcore.sql.schema import METADATA
 from tests.small_hotel import DAY, TODAY, SmallHotel, open_hotel
 
+pytestmark = pytest.mark.long
+
 TEN = Money(1_000, "EUR")
 NIGHTS = 2
 

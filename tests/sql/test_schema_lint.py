@@ -33,6 +33,8 @@ from hotelcore.sql.lint import lint, problems_in
 from hotelcore.sql.schema import METADATA, Id, TableNames
 from hotelcore.sql.upgrading import check
 
+pytestmark = pytest.mark.long
+
 INN = TableNames(prefix="inn_")
 
 
