@@ -16,11 +16,12 @@ import pytest
 from sqlalchemy import text
 
 from hotelcore import operations as op
+from hotelcore.access import Permission
 from hotelcore.clock import FixedClock
 from hotelcore.core import HotelCore
 from hotelcore.domain.bookings import Booking, BookingStatus
 from hotelcore.domain.rooms import MaintenanceKind, RoomCondition
-from hotelcore.errors import ActionRefused, HotelcoreError, Refused
+from hotelcore.errors import ActionRefused, HotelcoreError, Refused, RoomTaken
 from hotelcore.ids import BookingId, RoomId
 from hotelcore.pms import (
     PmsSnapshot,
@@ -258,3 +259,28 @@ def test_a_sync_locks_bookings_in_the_order_of_their_ids(hotel: SmallHotel) -> N
             uow.bookings.lock(booking_id)
 
     assert queued(hotel, lambda uow: uow.bookings.lock(first), rival, syncing) == [None, None]
+
+
+def test_who_leaves_a_room_waits_for_who_comes_into_it(hotel: SmallHotel) -> None:
+    """A check-out takes the room before its booking lets go of it, so nobody waits in a circle."""
+    leaving, coming = hotel.move_in(1)[0], hotel.move_in(3)[0]
+    hotel.close_day()
+    room_id = hotel.booking(leaving.id).room_id
+    assert room_id is not None
+
+    def leave(uow: UnitOfWork) -> None:
+        op.check_out_guest(uow, booking_id=leaving.id, unsettled_reason="pays later")
+
+    # What a check-in does that found the room empty, before the one who leaves came for the day.
+    @op.operation(Permission.BOOKINGS_AMEND)
+    def come(uow: UnitOfWork) -> None:
+        uow.rooms.lock([room_id])
+        gone.append(thread.submit(attempt, hotel, leave))
+        let_on(hotel, gone[0])
+        uow.bookings.update(attrs.evolve(uow.bookings.get(coming.id), room_id=room_id))
+
+    gone: list[Future[HotelcoreError | None]] = []
+    with ThreadPoolExecutor(1) as thread:
+        refused = attempt(hotel, come)
+    assert isinstance(refused, RoomTaken)
+    assert gone[0].result() is None

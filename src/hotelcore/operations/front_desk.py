@@ -181,8 +181,7 @@ def check_out_guest(
     around = surroundings(uow, before, action=Action.CHECK_OUT)
     around = attrs.evolve(around, balance_open=around.balance_open and not unsettled)
     refuse_unless_allowed(Action.CHECK_OUT, before, business_date, around)
-    after, released = _left(uow, before)
-    (room,) = uow.rooms.lock([room_in_use(after)])
+    after, room, released = _left(uow, before)
     _make_dirty(uow, room)
     revoke_keys(uow, after)
     close_settled_folios(uow, after.id)
@@ -198,12 +197,14 @@ def check_out_guest(
     return after, _departure_task(uow, after, room)
 
 
-def _left(uow: UnitOfWork, before: Booking) -> tuple[Booking, int]:
-    """Release the nights to come and store the booking as it ended; say how many those were."""
+def _left(uow: UnitOfWork, before: Booking) -> tuple[Booking, Room, int]:
+    """Release the nights to come, and store the booking as it ended; give its room and how many."""
     business_date = uow.hotel.business_date
     nights = uow.bookings.nights(before.id)
     released = release_nights(uow, before, nights, from_night=business_date)
     stayed = (night for night in nights if night.night < business_date)
+    # First the room: who checks in there holds it, and then waits for this booking to be out of it.
+    (room,) = uow.rooms.lock([room_in_use(before)])
     after = uow.bookings.update(
         attrs.evolve(
             before,
@@ -215,7 +216,7 @@ def _left(uow: UnitOfWork, before: Booking) -> tuple[Booking, int]:
         )
     )
     uow.changed("booking", before.id, before, after)
-    return after, released
+    return after, room, released
 
 
 def _departure_task(uow: UnitOfWork, booking: Booking, room: Room) -> HousekeepingTask:
