@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
-from typing import Any
 from uuid import UUID
 
 import attrs
@@ -12,17 +11,14 @@ from sqlalchemy import (
     Column,
     ForeignKeyConstraint,
     Index,
-    Select,
     String,
     Table,
     TypedColumns,
     bindparam,
     delete,
-    func,
     select,
     update,
 )
-from sqlalchemy.dialects.postgresql import ARRAY
 
 from hotelcore.access import Permission
 from hotelcore.domain.fields import Attributes
@@ -120,17 +116,12 @@ _SET_KEY = (
 _DELETE = delete(PMS_CONFIG).where(*as_known(PMS_CONFIG))
 
 _CURRENT_ID = select(_c.id).where(_c.hotel_id == acting_hotel()).scalar_subquery()
-_MAPPINGS_OF_KIND = select(EXTERNAL_MAPPING).where(
+_MAPPINGS = select(EXTERNAL_MAPPING).where(
     _m.hotel_id == acting_hotel(),
     _m.config_id == _CURRENT_ID,
     _m.resource == bindparam("kind"),
+    _m.external_id.in_(bindparam("ids", expanding=True)),
 )
-# Where PostgreSQL knows nothing of the table yet, it would hold each row against a list of ids.
-_ids = bindparam("ids", type_=ARRAY(String()))
-_MAPPINGS: Mapping[str, Select[tuple[Any, ...]]] = {
-    "sqlite": _MAPPINGS_OF_KIND.where(_m.external_id.in_(bindparam("ids", expanding=True))),
-    "postgresql": _MAPPINGS_OF_KIND.where(_m.external_id.in_(select(func.unnest(_ids)))),
-}
 # One record there is one record here for good: only the fingerprint may change.
 _PUT_MAPPING = upsert_into(EXTERNAL_MAPPING, changing=("fingerprint",), keeping=("internal_id",))
 
@@ -224,11 +215,11 @@ class SqlPmsConnections:
         self, resource: PmsResource, external_ids: Collection[str]
     ) -> Mapping[str, ExternalMapping]:
         """Return the known mappings of some external ids, by external id."""
-        statement, wanted = _MAPPINGS[self._run.dialect], sorted(set(external_ids))
+        wanted = sorted(set(external_ids))
         found: dict[str, ExternalMapping] = {}
         for begin in range(0, len(wanted), _CHUNK):
             ids = wanted[begin : begin + _CHUNK]
-            for mapping in self._run.all(statement, _mapping, kind=resource.value, ids=ids):
+            for mapping in self._run.all(_MAPPINGS, _mapping, kind=resource.value, ids=ids):
                 found[mapping.external_id] = mapping
         return found
 
