@@ -47,7 +47,7 @@ from hotelcore.sql.bookings import BOOKING
 from hotelcore.sql.engine import new_engine
 from hotelcore.sql.forms import forms_of
 from hotelcore.sql.limits import Deadline, Limits
-from hotelcore.sql.schema import TableNames
+from hotelcore.sql.schema import METADATA, TableNames
 from hotelcore.sql.statements import Statements, acting_hotel
 from tests.small_hotel import TODAY, SmallHotel, opened
 from tests.sql.statement_strategies import (
@@ -192,6 +192,19 @@ def test_a_column_of_a_host_has_its_default(database_url: str) -> None:
         found = run.all(select(spas).where(spas.c.hotel_id == acting_hotel()), tuple)
         assert found == [(hotel_id, 9, 1, 3)]
     engine.dispose()
+
+
+def test_every_table_is_read_in_the_binary_format(database: Engine) -> None:
+    """No column of ours makes PostgreSQL write its answers out as texts, which cost more to read."""
+    forms = forms_of(database.dialect, TableNames())
+    tables = METADATA.tables.values()
+    read = {
+        table.name: forms.of(select(table).where(table.c.hotel_id == acting_hotel()), acting=True)
+        for table in tables
+        if "hotel_id" in table.c
+    }
+    assert [name for name, form in read.items() if not form.binary] == []
+    assert "hc_booking" in read
 
 
 def test_the_forms_of_an_engine_go_with_it(sqlite_url: str) -> None:
