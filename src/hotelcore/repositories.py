@@ -365,8 +365,8 @@ class Bookings(Protocol):
 class RoomKeys(Protocol):
     """The keys issued to bookings."""
 
-    def issue(self, key: RoomKey) -> None:
-        """Store a new key; `AlreadyExists` names a taken id."""
+    def issue_all(self, keys: Sequence[RoomKey]) -> None:
+        """Store new keys; `AlreadyExists` names a taken id."""
         ...
 
     def revoke_all(self, booking_id: BookingId, *, at: datetime) -> tuple[RoomKey, ...]:

@@ -200,7 +200,7 @@ def test_a_taken_id_of_a_room_key_is_told(hotelcore_hotel: SampleHotel) -> None:
 
     def issue(uow: UnitOfWork) -> None:
         with uow.command("contract", Permission.FRONT_DESK):
-            uow.keys.issue(key)
+            uow.keys.issue_all([key])
 
     hotelcore_hotel.desk.run(issue)
     with pytest.raises(AlreadyExists, match="room key"):

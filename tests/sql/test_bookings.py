@@ -426,7 +426,7 @@ def test_keys_are_revoked_once_and_kept(house: House) -> None:
     with house.writing() as run:
         keys = SqlRoomKeys(run)
         for issued in (first, second, foreign):
-            keys.issue(issued)
+            keys.issue_all([issued])
         assert keys.of_booking(booking.id) == (first, second)
         revoked = keys.revoke_all(booking.id, at=later)
         assert revoked == tuple(attrs.evolve(k, revoked_at=later) for k in (first, second))

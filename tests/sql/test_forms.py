@@ -195,7 +195,7 @@ def test_a_column_of_a_host_has_its_default(database_url: str) -> None:
 
 
 def test_every_table_is_read_in_the_binary_format(database: Engine) -> None:
-    """No column of ours makes PostgreSQL write its answers out as texts, which cost more to read."""
+    """No column of ours makes PostgreSQL write its answers as texts, which cost more to read."""
     forms = forms_of(database.dialect, TableNames())
     tables = METADATA.tables.values()
     read = {

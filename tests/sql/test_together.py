@@ -72,7 +72,7 @@ class Names:
             assert self.run.write(_WRITE, **self.row()) == 1
         else:
             rows = [self.row() for _ in range(1 if step == "later" else 3)]
-            self.run.write_with_next(_WRITE, rows, len(rows))
+            self.run.write_with_next(_WRITE, rows)
 
     def row(self) -> dict[str, object]:
         """Give the guest another name."""
@@ -110,7 +110,7 @@ def test_what_cannot_be_written_fails_the_next_statement(database: Engine) -> No
     def write_both() -> None:
         with house.writing() as run:
             rows = [{"key": house.guest_id, "new_key": None}]
-            run.write_with_next(_MOVE, rows, 1)
+            run.write_with_next(_MOVE, rows)
             run.first(_READ, lambda row: row, key=house.guest_id)
 
     with pytest.raises(DatabaseFailure, match="rule that the tables hold"):
@@ -124,7 +124,7 @@ def test_a_savepoint_undoes_what_failed(database: Engine, follows: bool) -> None
 
     def write_both(run: Statements) -> None:
         with run.savepoint():
-            run.write_with_next(_MOVE, [{"key": house.guest_id, "new_key": None}], 1)
+            run.write_with_next(_MOVE, [{"key": house.guest_id, "new_key": None}])
             if follows:
                 run.first(_READ, lambda row: row, key=house.guest_id)
 

@@ -120,6 +120,10 @@ def create_booking_with_folio(
     a guest who was anonymised (``anonymised``), `AlreadyExists` for a taken confirmation number,
     `InvalidInput` for whatever is out of its range.
     """
+    uow.ahead(uow.hotels.current)
+    uow.ahead(uow.room_types.get, room_type_id)
+    uow.ahead(uow.guests.share, guest_id)
+    uow.ahead(uow.inventory.lock, room_type_id, checked_stay(stay).nights)
     hotel = uow.hotel
     force = overrides(uow, force_reason, "create_booking_with_folio with force_reason")
     room_type = uow.room_types.get(room_type_id)

@@ -23,6 +23,7 @@ from hotelcore.operations.posting import unsettled_folios
 from hotelcore.unit_of_work import UnitOfWork
 
 __all__ = [
+    "expect_booking",
     "expected_guest",
     "free_rooms",
     "is_blocked",
@@ -50,8 +51,16 @@ def overrides(uow: UnitOfWork, reason: str | None, what: str) -> bool:
     return True
 
 
+def expect_booking(uow: UnitOfWork, booking_id: BookingId) -> None:
+    """Have the hotel, a booking, locked, and its nights asked for with the next question."""
+    uow.ahead(uow.hotels.current)
+    uow.ahead(uow.bookings.lock, booking_id)
+    uow.ahead(uow.bookings.nights, booking_id)
+
+
 def lock_booking(uow: UnitOfWork, booking_id: BookingId) -> tuple[Booking, date]:
     """Lock a booking, and before it the hotel's day; return the booking and the business date."""
+    expect_booking(uow, booking_id)
     business_date = uow.hotel.business_date
     return uow.bookings.lock(booking_id), business_date
 

@@ -26,8 +26,8 @@ def issue_keys(uow: UnitOfWork, booking: Booking, number: int) -> tuple[RoomKey,
         )
         for _ in range(number)
     )
+    uow.keys.issue_all(keys)
     for key in keys:
-        uow.keys.issue(key)
         uow.changed("room_key", key.id, None, key)
     return keys
 

@@ -111,11 +111,15 @@ def _move_counters(
     uow: UnitOfWork, booking: Booking, moves: Iterable[_Move], *, force: bool = False
 ) -> None:
     """Move the counters, all locked before the first, as everybody locks them."""
-    held, ordered = booking.status is BookingStatus.TENTATIVE, sorted(moves)
-    _lock_counters(uow, (move[:2] for move in ordered))
-    by_run = itemgetter(0, 2)
-    for (room_type_id, taking), run in groupby(sorted(ordered, key=by_run), key=by_run):
-        nights = [night for _, night, _ in run]
+    held, by_run = booking.status is BookingStatus.TENTATIVE, itemgetter(0, 2)
+    ordered = sorted(moves)
+    runs = [
+        (*key, [night for _, night, _ in run])
+        for key, run in groupby(sorted(ordered, key=by_run), key=by_run)
+    ]
+    if len(runs) > 1:  # one alone locks its nights in order by itself
+        _lock_counters(uow, (move[:2] for move in ordered))
+    for room_type_id, taking, nights in runs:
         if taking:
             uow.inventory.sell(room_type_id, nights, held=held, force=force)
         else:

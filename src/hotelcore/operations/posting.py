@@ -38,6 +38,7 @@ __all__ = [
     "charge_booking",
     "close_at_zero",
     "close_settled_folios",
+    "expect_folio",
     "in_hotel_currency",
     "line_event",
     "lock_open_folio",
@@ -220,8 +221,15 @@ def add_folio(uow: UnitOfWork, booking: Booking, guest_id: GuestId) -> Folio:
     return folio
 
 
+def expect_folio(uow: UnitOfWork, folio_id: FolioId) -> None:
+    """Have the hotel and a folio, locked, asked for with the next question."""
+    uow.ahead(uow.hotels.current)
+    uow.ahead(uow.folios.lock, folio_id)
+
+
 def lock_open_folio(uow: UnitOfWork, folio_id: FolioId) -> Folio:
     """Lock a folio that is about to get lines; `FolioClosed` if it accepts none."""
+    expect_folio(uow, folio_id)
     _ = uow.hotel  # Read before the folio is locked: the order of locks.
     folio = uow.folios.lock(folio_id)
     if folio.status is not FolioStatus.OPEN:

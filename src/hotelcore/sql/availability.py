@@ -248,13 +248,14 @@ class SqlInventory:
             self._run.write(_FORCED, of_type=room_type_id, nights=full)
         # The rows are locked and have room, or are forced: nothing is left that could refuse it.
         row = {"of_type": room_type_id, "nights": list(nights)}
-        self._run.write_with_next(change, [row], len(nights))
+        self._run.write_with_next(change, [row])
 
     def _move(self, change: Update, room_type_id: RoomTypeId, nights: Collection[date]) -> None:
         if not nights:
             return
         self._locked(room_type_id, nights)
-        self._run.write(change, of_type=room_type_id, nights=list(nights))
+        row = {"of_type": room_type_id, "nights": list(nights)}
+        self._run.write_with_next(change, [row])
 
     def _locked(
         self, room_type_id: RoomTypeId, nights: Collection[date]
@@ -268,14 +269,20 @@ class SqlInventory:
     def _completed(
         self, room_type_id: RoomTypeId, nights: Sequence[date]
     ) -> Sequence[RoomAvailability]:
-        self._lock_type(room_type_id)
-        stored = self._run.all(_LOCK, _availability, of_type=room_type_id, nights=nights)
-        empty = self._empty(room_type_id)
+        self._run.write_with_next(_LOCK_TYPE, [{"of_type": room_type_id}])
+        self._run.ahead(lambda: self._stored(room_type_id, nights))
+        self._run.ahead(lambda: self._empty(room_type_id))
+        stored, empty = self._stored(room_type_id, nights), self._empty(room_type_id)
         missing = sorted(set(nights).difference(row.night for row in stored))
         made = [self._untouched(empty, night) for night in missing]
         rows = [attrs.asdict(row, filter=_is_counter) for row in made]
-        self._run.write_with_next(_INSERT, rows, len(rows))
+        self._run.write_with_next(_INSERT, rows)
         return sorted([*stored, *made], key=lambda row: row.night)
+
+    def _stored(
+        self, room_type_id: RoomTypeId, nights: Sequence[date]
+    ) -> Sequence[RoomAvailability]:
+        return self._run.all(_LOCK, _availability, of_type=room_type_id, nights=nights)
 
     def _lock_type(self, room_type_id: RoomTypeId) -> None:
         if not self._run.write(_LOCK_TYPE, of_type=room_type_id):

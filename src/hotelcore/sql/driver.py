@@ -19,6 +19,8 @@ __all__ = ["Message", "is_watched", "no_rows", "send"]
 T = TypeVar("T")
 Message: TypeAlias = tuple[str, Sequence[Any]]
 """A statement for PostgreSQL with ``$1`` for a parameter, and the parameters, of any type."""
+Beside: TypeAlias = Callable[[Sequence[Any], Sequence[Any]], object]
+"""Is called with PostgreSQL's answers to what stood before and after a statement."""
 
 
 def send(
@@ -30,14 +32,15 @@ def send(
     many: bool = False,
     before: Sequence[Message] = (),
     after: Sequence[Message] = (),
+    beside: Beside | None = None,
     binary: bool = True,
 ) -> T:
     """Execute a statement and return what ``taking`` makes of its answer.
 
     ``many`` says that ``parameters`` are those of many calls. What stands ``before`` and ``after``
-    is sent with it, to PostgreSQL alone, and nobody who watches sees that; ``binary`` says that all
-    columns come as the same values in its binary format. Raises what SQLAlchemy makes of the
-    driver's errors.
+    is sent with it, to PostgreSQL alone, and nobody who watches sees that; ``beside`` is called
+    with the answers to both. ``binary`` says that all columns come as the same values in its
+    binary format. Raises what SQLAlchemy makes of the driver's errors.
     """
     pooled = _usable(connection)
     exchanged = connection.dialect.name == "postgresql"
@@ -50,7 +53,7 @@ def send(
             cursor = pooled.cursor()
         if watched and before and before[0][0].startswith("BEGIN"):
             # A listener may execute something too, which must not begin a transaction of its own.
-            _exchanged(connection, None, "", (), before, (), True)
+            _exchanged(connection, None, "", (), before, (), None, True)
             before = ()
         said = None
         for tell in connection.dispatch.before_cursor_execute:
@@ -58,8 +61,9 @@ def send(
         if connection._echo:
             connection._log_info(text)
         said = text
+        rows = parameters if many else (parameters,)
         answer = (_exchanged if exchanged else _executed)(
-            connection, cursor, text, parameters if many else (parameters,), before, after, binary
+            connection, cursor, text, rows, before, after, beside, binary
         )
         said = None
         if watched:
@@ -114,13 +118,18 @@ def _exchanged(
     rows: Sequence[Any],
     before: Sequence[Message],
     after: Sequence[Message],
+    beside: Beside | None,
     binary: bool,
 ) -> Any:
     """Exchange messages, and return what is read like a cursor."""
     from hotelcore.sql.exchange import exchange
 
     messages = [*before, *((text, row) for row in rows), *after]
-    answers = exchange(connection, messages, binary=binary)[len(before) :][: len(rows)]
+    answers = exchange(connection, messages, binary=binary)
+    first, last = answers[: len(before)], answers[len(before) + len(rows) :]
+    answers = answers[len(before) :][: len(rows)]
+    if beside is not None:
+        beside(first, last)
     if len(answers) == 1:
         return answers[0]
     return SimpleNamespace(rowcount=sum(answer.rowcount for answer in answers))

@@ -61,6 +61,7 @@ class Answer:
 
     _result: Any
     _loading: Any
+    _kept: list[Any] | None = field(init=False, default=None)
 
     @property
     def rowcount(self) -> int:
@@ -89,7 +90,13 @@ class Answer:
         rows = self.fetchmany(1)
         return rows[0] if rows else None
 
+    def keep(self) -> None:
+        """Read all rows now: a value that Python cannot hold is an error of the exchange."""
+        self._kept = self.fetchall()
+
     def _rows(self, number: int) -> list[Any]:
+        if self._kept is not None:
+            return self._kept[:number]
         self._loading.set_pgresult(self._result)
         rows: list[Any] = self._loading.load_rows(0, number, tuple)
         return rows

@@ -141,10 +141,10 @@ def write_events(
     units that report on one record at the same time would draw the same number.
     """
     if len(events) > 1 and run.dialect in _INSERT_ALL:
-        run.write_with_next(_INSERT_ALL[run.dialect], [_all_of(events, at, trace)], len(events))
+        run.write_with_next(_INSERT_ALL[run.dialect], [_all_of(events, at, trace)])
     elif events:
         rows = [_row(id, event, at, trace) for id, event in events]
-        run.write_with_next(_INSERT, rows, len(rows))
+        run.write_with_next(_INSERT, rows)
 
 
 def _all_of(

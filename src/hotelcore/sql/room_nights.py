@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from datetime import date
-from typing import Literal
+from typing import Literal, TypeAlias
 from uuid import UUID
 
 from sqlalchemy import (
@@ -100,6 +100,7 @@ _CHART = (
 
 
 _room_night = entity(RoomNight)
+_Holder: TypeAlias = Literal["booking_id", "maintenance_id"]
 
 
 class SqlRoomNights:
@@ -122,22 +123,26 @@ class SqlRoomNights:
 
     def release(self, booking_id: BookingId, *, from_night: date) -> None:
         """Free the nights of a booking from ``from_night`` on."""
-        self._run.write(_FREE["booking_id"], holder=booking_id, from_night=from_night)
+        self._free("booking_id", booking_id, from_night)
 
     def unblock(self, maintenance_id: MaintenanceId, *, from_night: date) -> None:
         """Free the nights of a maintenance period from ``from_night`` on."""
-        self._run.write(_FREE["maintenance_id"], holder=maintenance_id, from_night=from_night)
+        self._free("maintenance_id", maintenance_id, from_night)
 
     def chart(self, period: Stay) -> tuple[RoomNight, ...]:
         """Return every taken room-night of a period, by room and night."""
         first, until = period.arrival, period.departure
         return tuple(self._run.all(_CHART, _room_night, first=first, until=until))
 
+    def _free(self, holder: _Holder, holder_id: UUID, from_night: date) -> None:
+        row = {"holder": holder_id, "from_night": from_night}
+        self._run.write_with_next(_FREE[holder], [row])  # nothing refuses to let go of a night
+
     def _take(
         self,
         room_id: RoomId,
         nights: Collection[date],
-        holder: Literal["booking_id", "maintenance_id"],
+        holder: _Holder,
         holder_id: UUID,
     ) -> None:
         # In order of the nights, so that two who want the same ones wait and do not deadlock.

@@ -252,7 +252,8 @@ class SqlRooms:
 
     def set_condition(self, room_ids: Collection[RoomId], condition: RoomCondition) -> None:
         """Set the condition of locked rooms at once, each with its next version."""
-        self._run.write(_SET_CONDITION, keys=list(room_ids), new_condition=condition.value)
+        row = {"keys": list(room_ids), "new_condition": condition.value}
+        self._run.write_with_next(_SET_CONDITION, [row])  # they are locked, so nothing refuses it
 
     def free(self, room_type_id: RoomTypeId, stay: Stay) -> tuple[Room, ...]:
         """Return the type's rooms that are free for the whole stay, ordered by number."""

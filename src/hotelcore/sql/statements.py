@@ -8,13 +8,12 @@ change without touching a repository.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Generator, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Collection, Generator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from hashlib import blake2b
-from typing import Any, Protocol, TypeAlias, TypeVar
+from typing import Any, NoReturn, Protocol, TypeAlias, TypeVar
 from uuid import UUID
 
-from attrs import frozen
 from sqlalchemy import (
     BindParameter,
     ColumnElement,
@@ -35,7 +34,14 @@ from sqlalchemy.exc import DBAPIError, StatementError
 from sqlalchemy.sql.base import Executable
 from sqlalchemy.sql.dml import UpdateBase
 
-from hotelcore.errors import DatabaseFailure, InvalidInput, ReadOnly, StaleVersion, UnitAborted
+from hotelcore.errors import (
+    DatabaseFailure,
+    HotelcoreError,
+    InvalidInput,
+    ReadOnly,
+    StaleVersion,
+    UnitAborted,
+)
 from hotelcore.ids import HotelId
 from hotelcore.sql.binding import for_every_hotel
 from hotelcore.sql.driver import Message, is_watched, send
@@ -44,6 +50,7 @@ from hotelcore.sql.judge import ACTING_HOTEL, ActingHotel
 from hotelcore.sql.limits import Deadline
 from hotelcore.sql.schema import TableNames
 from hotelcore.sql.translation import translated
+from hotelcore.sql.waiting import Asked, Question, Waiting, messages_of, note_answers
 
 __all__ = [
     "INSERTS",
@@ -150,33 +157,13 @@ _QUEUE = {
 
 
 _COMMIT: Sequence[Message] = (("COMMIT", ()),)
+_MOST_QUESTIONS = 50  # each question is looked for among them
 
 
 def _place_of(hotel_id: HotelId) -> int:
     """Return the number that a hotel's queue has among all such locks of the database."""
     digest = blake2b(hotel_id.bytes, digest_size=8, person=b"hotelcore").digest()
     return int.from_bytes(digest, signed=True)
-
-
-@frozen
-class _Waiting:
-    """A statement that goes with the next one."""
-
-    form: Form
-    text: str
-    parameters: Any  # of one call, or a list of those of many
-    calls: int
-    number: int
-
-    @property
-    def sent(self) -> tuple[str, Any]:
-        return self.text, self.parameters
-
-    @property
-    def messages(self) -> Iterator[Message]:
-        return (
-            (self.text, each) for each in (self.parameters if self.calls > 1 else [self.parameters])
-        )
 
 
 class Statements:
@@ -210,8 +197,10 @@ class Statements:
         self.over = False
         # Whether the transaction was committed already, with the last statement.
         self.committed = False
-        self._ahead: list[Message] = []
-        self._waiting: list[_Waiting] = []
+        self._queued: list[Message] = []
+        self._waiting: list[Waiting] = []
+        self._questions: list[Question] = []
+        self._asks_ahead = False
         # Whether some of that was sent, and nobody knows what became of it.
         self._lost = False
 
@@ -274,14 +263,11 @@ class Statements:
         form = self._form(statement, rows[0])
         return self._send(form, lambda: self._called(form, rows), _row_count, len(rows))
 
-    def write_with_next(
-        self, statement: UpdateBase, rows: Sequence[Parameters], number: int
-    ) -> None:
+    def write_with_next(self, statement: UpdateBase, rows: Sequence[Parameters]) -> None:
         """Run a statement together with the next one, once for each of ``rows``.
 
-        It must change a ``number`` of rows and cannot be refused but by a fault of ours, since its
-        failure is the next one's. Both go to PostgreSQL in one exchange, unless somebody else uses
-        the connection, or listens to it.
+        It cannot be refused but by a fault of ours, since its failure is the next one's. Both go to
+        PostgreSQL in one exchange, unless somebody else uses the connection, or listens to it.
         """
         if not self._exchanges:
             self.write_many(statement, rows)
@@ -289,11 +275,29 @@ class Statements:
             form = self._form(statement, rows[0])
             with translated(self._deadline.limits):
                 text, parameters = _converted(lambda: self._called(form, rows))
-            self._waiting.append(_Waiting(form, text, parameters, len(rows), number))
+            self._waiting.append(Waiting(form, text, parameters, len(rows)))
+
+    def ahead(self, asking: Callable[[], object]) -> None:
+        """Send the first statement that ``asking`` runs together with the next one.
+
+        Whoever runs it again before anything is written has the answer already, without another
+        round trip. So nothing else changes: not what is locked, nor in which order, if what is
+        asked ahead is then asked in the same order. Where statements do not go together, nothing is
+        done. What ``asking`` gives or refuses is not told.
+        """
+        if not self._exchanges:
+            return
+        self._asks_ahead = True
+        try:
+            with suppress(Asked, HotelcoreError):
+                asking()
+        finally:
+            self._asks_ahead = False
 
     def flush(self) -> None:
         """Send what waits for a next statement, where none comes."""
         self._refuse_if_lost()
+        self._forget_questions()
         if self._waiting:
             *self._waiting, last = self._waiting
             with self._lost_if_it_fails([last]):
@@ -323,7 +327,7 @@ class Statements:
         PostgreSQL's on a row is no queue: those who share it let others join while somebody waits
         to have it alone, who in a busy hotel would wait for ever. SQLite has one writer anyway.
         """
-        self._ahead.append((_QUEUE[alone], (_place_of(self.hotel_id),)))
+        self._queued.append((_QUEUE[alone], (_place_of(self.hotel_id),)))
 
     def refuse_if_read_only(self) -> None:
         """Raise `ReadOnly` in a reading unit, where there is nothing to write or to undo."""
@@ -344,13 +348,49 @@ class Statements:
                 savepoint.commit()
         except BaseException:
             self._waiting, self._lost = [], False
+            self._forget_questions()  # what they locked is open again
             undo(self._connection, savepoint)
             raise
 
     def _execute(self, statement: Executable, values: Parameters, taking: _Taking[T]) -> T:
         form = self._form(statement, values)
+        if self._asks_ahead:
+            self._ask(form, statement, values)
+        question = self._asked(statement, values) if self._questions else None
+        if question is not None:
+            return self._answered(question, form, taking)
         # Taken before the deadline is left, since SQLite executes while it is fetched from.
         return self._send(form, lambda: form.sent({**values, **self._acting}), taking)
+
+    def _ask(self, form: Form, statement: Executable, values: Parameters) -> NoReturn:
+        """Let a question wait for the next statement."""
+        # An exchange has one format, and one that is read as texts would make all be read so.
+        if form.binary and not self._asked(statement, values):
+            with translated(self._deadline.limits):
+                text, parameters = _converted(lambda: form.sent({**values, **self._acting}))
+            question, queued = Question(statement, values), tuple(self._queued)
+            self._waiting.append(Waiting(form, text, parameters, queued=queued, question=question))
+            self._questions = [*self._questions[-_MOST_QUESTIONS:], question]
+        self._queued.clear()
+        raise Asked
+
+    def _asked(self, statement: Executable, values: Parameters) -> Question | None:
+        """Return the question that was asked ahead in these very words."""
+        for question in self._questions:
+            if question.statement is statement and question.values == values:
+                return question
+        return None
+
+    def _answered(self, question: Question, form: Form, taking: _Taking[T]) -> T:
+        """Take the answer to a question, which is sent now if it still waits."""
+        self._questions.remove(question)
+        self._queued.clear()  # it stood in the queue when it was asked ahead
+        if question.answer is not None:
+            return taking(question.answer, form)
+        place = [each.question for each in self._waiting].index(question)
+        own, behind = self._waiting[place], self._waiting[place + 1 :]
+        self._waiting, self._queued = self._waiting[:place], [*own.queued]
+        return self._send(form, lambda: own.sent, taking, behind=behind)
 
     def _form(self, statement: Executable, values: Parameters) -> Form:
         """Return the form of a statement that may run here and now."""
@@ -358,12 +398,25 @@ class Statements:
             raise InvalidInput("uow", "is over: its handle was left")
         self._refuse_if_lost()
         form = self._forms.of(statement, acting=bool(self._acting))
-        if form.writes and not self.may_write:
-            self.refuse_if_read_only()
-            raise ReadOnly(_WHY_NO_COMMAND)
+        if form.writes:
+            self._prepare_write()
         if "hotel_id" in values:
             raise InvalidInput("hotel_id", "is no parameter: the seam alone gives the acting hotel")
         return form
+
+    def _prepare_write(self) -> None:
+        """Refuse what may not be written, and forget the answers that it may make untrue."""
+        if not self.may_write:
+            self.refuse_if_read_only()
+            raise ReadOnly(_WHY_NO_COMMAND)
+        if self._asks_ahead:
+            raise Asked
+        self._forget_questions()
+
+    def _forget_questions(self) -> None:
+        if self._questions:
+            self._questions.clear()
+            self._waiting = [each for each in self._waiting if not each.question]
 
     def _refuse_if_lost(self) -> None:
         if self._lost:
@@ -376,10 +429,11 @@ class Statements:
         taking: _Taking[T],
         calls: int = 1,
         commits: bool = False,
+        behind: Sequence[Waiting] = (),
     ) -> T:
         try:
             with translated(self._deadline.limits):
-                return self._exchanged(form, sent, taking, calls, commits)
+                return self._exchanged(form, sent, taking, calls, commits, behind)
         except DatabaseFailure:
             if not commits:  # else nobody knows whether it was committed, however late it is
                 self._deadline.check()  # the server ends the session of a unit that is overdue
@@ -392,33 +446,40 @@ class Statements:
         taking: _Taking[T],
         calls: int,
         commits: bool,
+        behind: Sequence[Waiting],
     ) -> T:
         text, parameters = _converted(sent)
         news = self._deadline.enforce(self._connection)
         waiting, self._waiting = self._waiting, []
-        messages = (message for each in waiting for message in each.messages)
-        before, self._ahead = (*news, *self._ahead, *messages), []
-        with self._lost_if_it_fails(waiting):
+        queued, self._queued = self._queued, []
+
+        def beside(first: Sequence[Any], last: Sequence[Any]) -> None:
+            note_answers(waiting, first[len(news) :])
+            note_answers(behind, last)
+
+        with self._lost_if_it_fails([*waiting, *behind]):
             taken = send(
                 self._connection,
                 text,
                 parameters,
                 lambda cursor: taking(cursor, form),
                 many=calls > 1,
-                before=before,
-                after=_COMMIT if commits else (),
+                before=[*news, *messages_of(waiting), *queued],
+                after=_COMMIT if commits else messages_of(behind),
                 binary=form.binary,
+                beside=beside if waiting or behind else None,
             )
         if news:
             self._deadline.heard(self._connection)
         return taken
 
     @contextmanager
-    def _lost_if_it_fails(self, waiting: Sequence[_Waiting]) -> Generator[None]:
+    def _lost_if_it_fails(self, waiting: Sequence[Waiting]) -> Generator[None]:
         try:
             yield
         except BaseException:
-            self._lost = self._lost or bool(waiting)
+            self._questions.clear()
+            self._lost = self._lost or any(not each.question for each in waiting)
             raise
 
     def _called(self, form: Form, rows: Sequence[Parameters]) -> tuple[str, Any]:

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from datetime import date, datetime
 from operator import attrgetter
 from secrets import choice
+from typing import ParamSpec
 from uuid import UUID
 
 import attrs
@@ -51,6 +52,8 @@ from hotelcore.vault import KeyProvider
 from hotelcore.watching import Watch
 
 __all__ = ["Commission", "Refusals", "SqlUnitOfWork"]
+
+P = ParamSpec("P")
 
 # Crockford's base 32 leaves out I, L, O and U, which are misread or misheard on the telephone.
 _ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
@@ -255,6 +258,10 @@ class SqlUnitOfWork:
         same_hotel(self.hotel_id, event.hotel_id, "event")
         self._running()
         self._events.append(event)
+
+    def ahead(self, question: Callable[P, object], /, *args: P.args, **kwargs: P.kwargs) -> None:
+        """Have a repository's question sent with the next one."""
+        self._run.ahead(lambda: question(*args, **kwargs))
 
     @contextmanager
     def savepoint(self) -> Generator[None]:

@@ -14,6 +14,7 @@ from hotelcore.sql.judge import ACTING_HOTEL
 from hotelcore.sql.limits import Deadline
 from hotelcore.sql.schema import TableNames
 from hotelcore.sql.statements import Statements
+from hotelcore.sql.waiting import Waiting
 from hotelcore.watching import StatementRan, Watch
 
 __all__ = ["statements_under"]
@@ -53,21 +54,33 @@ class WatchedStatements(Statements):
         taking: Callable[[Any, Form], T],
         calls: int = 1,
         commits: bool = False,
+        behind: Sequence[Waiting] = (),
     ) -> T:
-        cursor, error, clock, with_it = _Counting(), None, self.watch.clock, self._waiting
+        cursor, error, clock, ahead = _Counting(), None, self.watch.clock, self._waiting
         at, began = clock.now(), clock.monotonic()
         try:
             return super()._send(
-                form, sent, lambda real, form: taking(cursor.over(real), form), calls, commits
+                form,
+                sent,
+                lambda real, form: taking(cursor.over(real), form),
+                calls,
+                commits,
+                behind,
             )
         except BaseException as failure:
             error = type(failure).__name__
             raise
         finally:
             seconds = clock.monotonic() - began
-            for each in with_it:
-                self._tell(each.form, at, seconds, 0 if error else each.number, each.calls, error)
+            self._tell_beside(ahead, at, seconds, error)
             self._tell(form, at, seconds, cursor.rows, calls, error)
+            self._tell_beside(behind, at, seconds, error)
+
+    def _tell_beside(
+        self, beside: Sequence[Waiting], at: datetime, seconds: float, error: str | None
+    ) -> None:
+        for each in beside:
+            self._tell(each.form, at, seconds, 0 if error else each.rows, each.calls, error)
 
     def _tell(
         self, form: Form, at: datetime, seconds: float, rows: int, calls: int, error: str | None

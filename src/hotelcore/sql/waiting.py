@@ -1,0 +1,73 @@
+"""What goes to PostgreSQL with the next statement: writes, and questions that are asked ahead."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import islice
+from typing import Any
+
+from attrs import define, field
+from sqlalchemy.sql.base import Executable
+
+from hotelcore.sql.driver import Message
+from hotelcore.sql.forms import Form, Parameters
+
+__all__ = ["Asked", "Question", "Waiting", "messages_of", "note_answers"]
+
+
+@define(eq=False)
+class Question:
+    """What was asked ahead, until it is asked or something is written."""
+
+    statement: Executable
+    values: Parameters
+    answer: Any = None  # what is read like a driver's cursor, once it is there
+
+
+class Asked(BaseException):  # no error, which a question might catch
+    """Ends what asks ahead: its statement is noted, and the answer is not there yet."""
+
+
+@define(eq=False)
+class Waiting:
+    """A statement that goes with the next one, and before it what stands in a queue."""
+
+    form: Form
+    text: str
+    parameters: Any  # of one call, or a list of those of many
+    calls: int = 1
+    queued: Sequence[Message] = ()
+    question: Question | None = None
+    # How many rows it changed or found, once it was sent.
+    rows: int = field(init=False, default=0)
+
+    @property
+    def sent(self) -> tuple[str, Any]:
+        """The text and the parameters, as the driver takes them."""
+        return self.text, self.parameters
+
+    @property
+    def messages(self) -> Sequence[Message]:
+        """What is told and asked of PostgreSQL, in that order."""
+        calls = self.parameters if self.calls > 1 else [self.parameters]
+        return [*self.queued, *((self.text, each) for each in calls)]
+
+    def answered(self, answers: Sequence[Any]) -> None:
+        """Note the answers to its messages."""
+        own = answers[len(self.queued) :]
+        self.rows = sum(answer.rowcount for answer in own)
+        if self.question:
+            (self.question.answer,) = own
+            self.question.answer.keep()
+
+
+def messages_of(waiting: Sequence[Waiting]) -> list[Message]:
+    """Return the messages of all that waits, in their order."""
+    return [message for each in waiting for message in each.messages]
+
+
+def note_answers(waiting: Sequence[Waiting], answers: Sequence[Any]) -> None:
+    """Give all that waited the answers to its messages, which come first."""
+    coming = iter(answers)
+    for each in waiting:
+        each.answered(list(islice(coming, len(each.messages))))
