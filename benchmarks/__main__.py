@@ -14,6 +14,7 @@ import attrs
 from sqlalchemy import URL
 
 from benchmarks.asynchronous import asynchronous
+from benchmarks.caches import caches
 from benchmarks.contestants.django_orm import DjangoOrm
 from benchmarks.contestants.orm import Orm
 from benchmarks.contestants.ours import Ours
@@ -75,6 +76,14 @@ class Run:
         if self.place.name == "postgresql":
             asynchronous(self.place, *self.database, self.chosen.rounds, self.report)
 
+    def caches(self) -> None:
+        """Compare with what is kept nearer: SQLite is as near as can be."""
+        if self.place.name == "postgresql":
+            url, house = self.database
+            ours = Ours(url, house)
+            caches(ours, self.chosen.rounds, self.place.queue(url), self.report)
+            ours.close()
+
     def memory(self) -> None:
         """Look at what is kept."""
         url, house = self.database
@@ -94,6 +103,7 @@ SECTIONS: Mapping[str, Callable[[Run], None]] = {
     "indexes": Run.indexes,
     "each-index": Run.each_index,
     "reads": Run.reads,
+    "caches": Run.caches,
     "writes": Run.writes,
     "memory": Run.memory,
     "asyncio": Run.asynchronous,
