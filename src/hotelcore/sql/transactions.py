@@ -79,9 +79,7 @@ class Unit:
     ) -> Generator[SqlUnitOfWork, None, None]:
         """Put a unit of work on ``connection``, which ends with the body."""
         # To be in a hotel at all is to see its bookings; without that there is nothing to do.
-        role, policy = self.commission.actor.role, self.commission.policy
-        with self.refusals.noted():
-            policy.authorize(role, Permission.BOOKINGS_VIEW, "unit of work")
+        self.refusals.require(Permission.BOOKINGS_VIEW, "unit of work")
         run = self._statements(connection, self.deadline, read_only=read_only)
         try:
             yield SqlUnitOfWork(run, self.refusals)
