@@ -46,7 +46,16 @@ from sqlalchemy.sql.visitors import iterate
 from hotelcore.errors import InvalidInput
 from hotelcore.sql.binding import is_for_every_hotel, must_be_bound
 from hotelcore.sql.building import Entity
-from hotelcore.sql.schema import METADATA, TableNames
+from hotelcore.sql.schema import (
+    AttributesJson,
+    Day,
+    Id,
+    Instant,
+    Sealed,
+    SharedId,
+    TableNames,
+    ValueText,
+)
 
 __all__ = ["AnyRow", "Form", "Forms", "Parameters", "forms_of", "written_by"]
 
@@ -73,7 +82,7 @@ _MOST_SHAPES = 2_000
 # What comes as the same value in PostgreSQL's binary format, which costs less to read. Of any other
 # type (an enum, citext, money) psycopg would give the bytes.
 _IN_BINARY = {
-    *(type(column.type) for table in METADATA.tables.values() for column in table.c),
+    *(AttributesJson, Day, Id, Instant, Sealed, SharedId, ValueText),
     *(Boolean, Date, DateTime, Double, Float, Integer, BigInteger, SmallInteger, LargeBinary),
     *(Numeric, String, Text, Time, Uuid, JSON),
 }
