@@ -42,7 +42,7 @@ def send(
     pooled = _usable(connection)
     exchanged = connection.dialect.name == "postgresql"
     watched = is_watched(connection)
-    context = SimpleNamespace(execution_options={}, compiled=None)
+    context: Any = None
     cursor: Any = None
     said: str | None = ""
     try:
@@ -53,8 +53,10 @@ def send(
             _exchanged(connection, None, "", (), before, (), True)
             before = ()
         said = None
-        for tell in connection.dispatch.before_cursor_execute:
-            text, parameters = tell(connection, cursor, text, parameters, context, many)
+        if watched:
+            context = SimpleNamespace(execution_options={}, compiled=None)
+            for tell in connection.dispatch.before_cursor_execute:
+                text, parameters = tell(connection, cursor, text, parameters, context, many)
         if connection._echo:
             connection._log_info(text)
         said = text
@@ -79,7 +81,8 @@ def send(
 
 def is_watched(connection: Connection) -> bool:
     """Tell whether somebody listens to SQLAlchemy's events around a cursor."""
-    listening = connection.dispatch
+    # What listens to a connection alone costs more to look up, and it knows if there is any.
+    listening = (connection if connection._has_events else connection.engine).dispatch
     return bool(listening.before_cursor_execute or listening.after_cursor_execute)
 
 

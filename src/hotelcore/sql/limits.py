@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
+from functools import cache
 from typing import Any
 
 from attrs import define, field, frozen
@@ -88,8 +89,13 @@ def tell_again(connection: Connection, told: Mapping[str, str]) -> None:
 
 
 def _telling(told: Mapping[str, str]) -> Message:
-    calls = (f"set_config('{name}', ${number}, true)" for number, name in enumerate(told, 1))
-    return f"SELECT {', '.join(calls)}", tuple(told.values())
+    return _text_that_tells(tuple(told)), tuple(told.values())
+
+
+@cache
+def _text_that_tells(names: tuple[str, ...]) -> str:
+    calls = (f"set_config('{name}', ${number}, true)" for number, name in enumerate(names, 1))
+    return f"SELECT {', '.join(calls)}"
 
 
 def forget_told(connection: Connection) -> None:

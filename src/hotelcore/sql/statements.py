@@ -296,8 +296,11 @@ class Statements:
         self._refuse_if_lost()
         if self._waiting:
             *self._waiting, last = self._waiting
-            with self._lost_if_it_fails([last]):
+            try:
                 self._send(last.form, lambda: last.sent, _row_count, last.calls)
+            except BaseException:
+                self._lost = True
+                raise
 
     def write_last(self, statement: UpdateBase, rows: Sequence[Parameters]) -> None:
         """Write rows as the last of the transaction, and commit in the same exchange if it may be.
@@ -398,7 +401,7 @@ class Statements:
         waiting, self._waiting = self._waiting, []
         messages = (message for each in waiting for message in each.messages)
         before, self._ahead = (*news, *self._ahead, *messages), []
-        with self._lost_if_it_fails(waiting):
+        try:
             taken = send(
                 self._connection,
                 text,
@@ -409,17 +412,12 @@ class Statements:
                 after=_COMMIT if commits else (),
                 binary=form.binary,
             )
-        if news:
-            self._deadline.heard(self._connection)
-        return taken
-
-    @contextmanager
-    def _lost_if_it_fails(self, waiting: Sequence[_Waiting]) -> Generator[None]:
-        try:
-            yield
         except BaseException:
             self._lost = self._lost or bool(waiting)
             raise
+        if news:
+            self._deadline.heard(self._connection)
+        return taken
 
     def _called(self, form: Form, rows: Sequence[Parameters]) -> tuple[str, Any]:
         """Return the text and the parameters of one call or of many, as the driver takes them."""
