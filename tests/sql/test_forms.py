@@ -18,6 +18,7 @@ from sqlalchemy import (
     Column,
     Connection,
     CursorResult,
+    Dialect,
     Engine,
     Integer,
     MetaData,
@@ -213,7 +214,8 @@ def test_the_forms_of_an_engine_go_with_it(sqlite_url: str) -> None:
 @pytest.mark.parametrize("table", METADATA.tables.values(), ids=str)
 def test_the_columns_of_a_table_come_in_the_binary_format(table: Table) -> None:
     """As texts they would be the same values, and take twice as long to read."""
-    forms = forms_of(psycopg.dialect(), TableNames())
+    dialect: Dialect = psycopg.dialect()  # type: ignore[no-untyped-call]  # SQLAlchemy's own
+    forms = forms_of(dialect, TableNames())
     whole = select(table).where(table.c.hotel_id == acting_hotel())
     assert forms.of(whole, acting=True).binary
 
