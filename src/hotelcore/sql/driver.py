@@ -8,6 +8,7 @@ sent it; and an error comes as SQLAlchemy's, so that a lost connection leaves it
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import cache
 from types import SimpleNamespace
 from typing import Any, TypeAlias, TypeVar
 
@@ -120,10 +121,16 @@ def _exchanged(
     binary: bool,
 ) -> Any:
     """Exchange messages, and return what is read like a cursor."""
-    from hotelcore.sql.exchange import exchange
-
-    messages = [*before, *((text, row) for row in rows), *after]
-    answers = exchange(connection, messages, binary=binary)[len(before) :][: len(rows)]
+    messages = [*before, *[(text, row) for row in rows], *after]
+    answers = _exchange()(connection, messages, binary=binary)[len(before) :][: len(rows)]
     if len(answers) == 1:
         return answers[0]
     return SimpleNamespace(rowcount=sum(answer.rowcount for answer in answers))
+
+
+@cache
+def _exchange() -> Callable[..., Sequence[Any]]:
+    """Return what speaks with PostgreSQL, whose driver is an extra."""
+    from hotelcore.sql.exchange import exchange
+
+    return exchange

@@ -62,7 +62,8 @@ _SLACK = 0.2
 
 _WHOSE = "hotelcore.hotel_id"
 _READ_ONLY = {"transaction_read_only": "on"}
-_SETTINGS = ("statement_timeout", "lock_timeout", "idle_in_transaction_session_timeout", _WHOSE)
+_IDLE = "idle_in_transaction_session_timeout"
+_SETTINGS = ("statement_timeout", "lock_timeout", _IDLE, _WHOSE)
 _GET = text(
     "SELECT name, coalesce(current_setting(name, true), '') AS value"
     " FROM unnest(CAST(:names AS text[])) AS name"
@@ -235,4 +236,10 @@ class Deadline:
         self._telling = max(0.001, self.left)
         told = int(self._telling * 1000)
         wait = min(told, int(self.limits.wait_limit.total_seconds() * 1000))
-        return dict(zip(_SETTINGS, map(str, (told, wait, told, self.whose)), strict=True))
+        news = {
+            "statement_timeout": str(told),
+            "lock_timeout": str(wait),
+            _WHOSE: str(self.whose),
+        }
+        # A statement that is a transaction by itself is over before the server could be idle in it.
+        return news if self._reading else {**news, _IDLE: str(told)}

@@ -243,9 +243,10 @@ class Statements:
             rows = cursor.fetchmany(most + 1)
             if not rows:
                 return [], None
-            last = form.builder(_as_it_is, cursor)
             built = list(map(form.builder(build, cursor), rows[:most]))
-            return built, last(rows[most - 1]) if len(rows) > most else None
+            if len(rows) <= most:
+                return built, None
+            return built, form.builder(_as_it_is, cursor)(rows[most - 1])
 
         return self._execute(statement, values, taking)
 
