@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import sys
 from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager, suppress
@@ -24,7 +25,7 @@ from hotelcore.errors import DatabaseFailure, InvalidInput
 from hotelcore.lists import GuestFilter
 from hotelcore.operations import register_guest
 from hotelcore.sql.engine import new_engine
-from hotelcore.sql.exchange import exchange
+from hotelcore.sql.exchange import Answer, exchange
 from hotelcore.sql.guests import GUEST
 from hotelcore.sql.host import statements_of
 from hotelcore.sql.statements import acting_hotel
@@ -304,6 +305,27 @@ def test_two_threads_take_turns_on_a_connection(connection: Connection) -> None:
     with ThreadPoolExecutor(4) as threads:
         for number, answers in enumerate(threads.map(ask, range(8))):
             assert answers == [number * 1_000 + n for n in range(100)]
+
+
+@pytest.fixture
+def impatient_threads() -> Iterator[None]:
+    """Let Python go from one thread to another as often as it can."""
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    yield
+    sys.setswitchinterval(before)
+
+
+@pytest.mark.usefixtures("impatient_threads")
+def test_threads_may_read_their_answers_at_once(connection: Connection) -> None:
+    """What turns results into rows is one for a connection, and serves one after the other."""
+    answers = exchange(connection, [("SELECT $1::int8", (n,)) for n in range(4)])
+
+    def read(answer: Answer) -> set[object]:
+        return {answer.fetchone() for _ in range(20_000)}
+
+    with ThreadPoolExecutor(4) as threads:
+        assert list(threads.map(read, answers)) == [{(n,)} for n in range(4)]
 
 
 def test_two_tasks_take_turns_in_a_unit(url: str, hotel: SampleHotel) -> None:

@@ -304,11 +304,16 @@ def test_an_older_view_cannot_miss_rooms(postgresql_house: House, sells_first: b
 
     sooner, later = (sell, add) if sells_first else (add, sell)
     strict = house.engine.execution_options(isolation_level="REPEATABLE READ")
-    with pytest.raises(DatabaseBusy), unit_of(attrs.evolve(house, engine=strict)) as unit:
-        unit.types.all()  # what this transaction sees is settled here
-        with unit_of(house) as other:
-            sooner(other)
-        later(unit)
+
+    def overtaken() -> None:
+        with unit_of(attrs.evolve(house, engine=strict)) as unit:
+            unit.types.all()  # what this transaction sees is settled here
+            with unit_of(house) as other:
+                sooner(other)
+            later(unit)
+
+    with pytest.raises(DatabaseBusy):
+        overtaken()
 
 
 # -- room nights ------------------------------------------------------------------------------

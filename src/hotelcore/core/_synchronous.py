@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Generator
-from contextlib import (
-    contextmanager,
-    nullcontext,
-)
+from contextlib import contextmanager
 from datetime import timedelta
 from typing import TYPE_CHECKING, Concatenate, ParamSpec, TypeVar
 
@@ -180,7 +177,9 @@ class HotelCore(Core):
 
     @contextmanager
     def _connection(self, deadline: Deadline) -> Generator[Connection]:
-        with self._gate.entered(deadline) if self._gate else nullcontext():
+        if self._gate:
+            self._gate.enter(deadline)
+        try:
             with translated(deadline.limits):
                 connection = self.engine.connect()
             with connection:
@@ -188,6 +187,9 @@ class HotelCore(Core):
                     with translated(deadline.limits):
                         self._check(connection)
                 yield connection
+        finally:
+            if self._gate:
+                self._gate.leave()
 
 
 @frozen

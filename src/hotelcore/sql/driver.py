@@ -8,6 +8,7 @@ sent it; and an error comes as SQLAlchemy's, so that a lost connection leaves it
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import cache
 from types import SimpleNamespace
 from typing import Any, TypeAlias, TypeVar
 
@@ -45,7 +46,7 @@ def send(
     pooled = _usable(connection)
     exchanged = connection.dialect.name == "postgresql"
     watched = is_watched(connection)
-    context = SimpleNamespace(execution_options={}, compiled=None)
+    context: Any = None
     cursor: Any = None
     said: str | None = ""
     try:
@@ -56,8 +57,10 @@ def send(
             _exchanged(connection, None, "", (), before, (), None, True)
             before = ()
         said = None
-        for tell in connection.dispatch.before_cursor_execute:
-            text, parameters = tell(connection, cursor, text, parameters, context, many)
+        if watched:
+            context = SimpleNamespace(execution_options={}, compiled=None)
+            for tell in connection.dispatch.before_cursor_execute:
+                text, parameters = tell(connection, cursor, text, parameters, context, many)
         if connection._echo:
             connection._log_info(text)
         said = text
@@ -83,7 +86,8 @@ def send(
 
 def is_watched(connection: Connection) -> bool:
     """Tell whether somebody listens to SQLAlchemy's events around a cursor."""
-    listening = connection.dispatch
+    # What listens to a connection alone costs more to look up, and it knows if there is any.
+    listening = (connection if connection._has_events else connection.engine).dispatch
     return bool(listening.before_cursor_execute or listening.after_cursor_execute)
 
 
@@ -122,14 +126,19 @@ def _exchanged(
     binary: bool,
 ) -> Any:
     """Exchange messages, and return what is read like a cursor."""
-    from hotelcore.sql.exchange import exchange
-
-    messages = [*before, *((text, row) for row in rows), *after]
-    answers = exchange(connection, messages, binary=binary)
-    first, last = answers[: len(before)], answers[len(before) + len(rows) :]
-    answers = answers[len(before) :][: len(rows)]
+    messages = [*before, *[(text, row) for row in rows], *after]
+    answers = _exchange()(connection, messages, binary=binary)
     if beside is not None:
-        beside(first, last)
+        beside(answers[: len(before)], answers[len(before) + len(rows) :])
+    answers = answers[len(before) :][: len(rows)]
     if len(answers) == 1:
         return answers[0]
     return SimpleNamespace(rowcount=sum(answer.rowcount for answer in answers))
+
+
+@cache
+def _exchange() -> Callable[..., Sequence[Any]]:
+    """Return what speaks with PostgreSQL, whose driver is an extra."""
+    from hotelcore.sql.exchange import exchange
+
+    return exchange

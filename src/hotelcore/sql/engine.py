@@ -11,8 +11,6 @@ from __future__ import annotations
 import sqlite3
 import threading
 from collections import deque
-from collections.abc import Generator
-from contextlib import contextmanager
 from typing import Any
 
 from sqlalchemy import Connection, Engine, create_engine, event, make_url
@@ -95,30 +93,25 @@ class Gate:
         """How many units wait for a place."""
         return len(self._waiting)
 
-    @contextmanager
-    def entered(self, deadline: Deadline) -> Generator[None]:
-        """Hold one place for the body; `WaitTimeout` if none comes free in time."""
-        wait = min(deadline.limits.wait_limit.total_seconds(), max(deadline.left, 0))
-        if not self._enter(wait):
-            raise WaitTimeout(wait)
-        try:
-            yield
-        finally:
-            self._leave()
-
-    def _enter(self, wait: float) -> bool:
-        """Take a place, if one is free or comes free in time."""
+    def enter(self, deadline: Deadline) -> None:
+        """Take a place, which is to be left again; `WaitTimeout` if none comes free in time."""
         with self._lock:
             if self._free:  # nobody waits then
                 self._free -= 1
-                return True
+                return
             turn = threading.Event()
             self._waiting.append(turn)
+        wait = min(deadline.limits.wait_limit.total_seconds(), max(deadline.left, 0))
+        if not self._came(turn, wait):
+            raise WaitTimeout(wait)
+
+    def _came(self, turn: threading.Event, wait: float) -> bool:
+        """Wait for a turn, and tell whether it came in time."""
         try:
             return turn.wait(wait) or not self._given_up(turn)
         except BaseException:  # the program is being stopped
             if not self._given_up(turn):
-                self._leave()
+                self.leave()
             raise
 
     def _given_up(self, turn: threading.Event) -> bool:
@@ -129,7 +122,8 @@ class Gate:
             self._waiting.remove(turn)
             return True
 
-    def _leave(self) -> None:
+    def leave(self) -> None:
+        """Hand the place to whoever waited longest, or lay it down."""
         with self._lock:
             if self._waiting:
                 self._waiting.popleft().set()

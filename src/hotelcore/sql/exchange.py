@@ -13,8 +13,8 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Generator, Sequence
-from contextlib import contextmanager
 from itertools import count
+from threading import Lock
 from typing import Any, TypeAlias
 from uuid import uuid4
 
@@ -49,8 +49,10 @@ _TOKEN = uuid4().hex[:8]
 _numbers = count(1)
 _Key: TypeAlias = tuple[str, tuple[int, ...]]
 """A statement's text, and the types of its parameters."""
-_Known: TypeAlias = dict[_Key, str]
+_Known: TypeAlias = dict[_Key, bytes]
 """The names of what a server has prepared."""
+_Ready: TypeAlias = tuple[str, Sequence[Any], tuple[int, ...], Sequence[Format]]
+"""A message as libpq takes it: text, values, and the types and the formats of these."""
 
 # `Any` here stands for what psycopg has: it is an extra that may be absent.
 
@@ -60,7 +62,7 @@ class Answer:
     """What one statement gave; rows are read from it as from a cursor."""
 
     _result: Any
-    _loading: Any
+    _adapting: _Adapting
     _kept: list[Any] | None = field(init=False, default=None)
 
     @property
@@ -87,8 +89,7 @@ class Answer:
 
     def fetchone(self) -> Any:
         """Return the first row, if there is one."""
-        rows = self.fetchmany(1)
-        return rows[0] if rows else None
+        return self._rows(1)[0] if self._result.ntuples else None
 
     def keep(self) -> None:
         """Read all rows now: a value that Python cannot hold is an error of the exchange."""
@@ -97,8 +98,34 @@ class Answer:
     def _rows(self, number: int) -> list[Any]:
         if self._kept is not None:
             return self._kept[:number]
-        self._loading.set_pgresult(self._result)
-        rows: list[Any] = self._loading.load_rows(0, number, tuple)
+        return self._adapting.rows(self._result, number)
+
+
+class _Adapting:
+    """Turns parameters into what libpq takes, and results into rows, as ``context`` has it.
+
+    What it has looked up of a type it knows from then on, so one serves a whole connection.
+    """
+
+    def __init__(self, context: Any) -> None:
+        self._transformer: Any = Transformer(context)
+        # Threads may share a unit, and each step of it has two parts.
+        self._lock = Lock()
+
+    def ready(self, message: Message) -> _Ready:
+        """Return a message as libpq takes it."""
+        text, parameters = message
+        with self._lock:
+            values = self._transformer.dump_sequence(parameters, [PyFormat.AUTO] * len(parameters))
+            types, formats = self._transformer.types, self._transformer.formats
+        return text, values, types, formats
+
+    def rows(self, result: Any, number: int) -> list[Any]:
+        """Return the first rows of a result."""
+        with self._lock:
+            self._transformer.set_pgresult(result)
+            rows: list[Any] = self._transformer.load_rows(0, number, tuple)
+            self._transformer.set_pgresult(None)  # else they would be kept until the next
         return rows
 
 
@@ -109,36 +136,29 @@ class _Sending:
     ``known`` are the names of what the server has prepared; None lets it prepare nothing.
     """
 
-    pgconn: Any
+    driver: Any
     known: _Known | None
-    encoding: str
     results_in: Format
     # Of each result that is to come: whether it says that something was prepared, and what.
-    _coming: list[tuple[_Key, str] | None] = field(init=False, factory=list)
+    _coming: list[tuple[_Key, bytes] | None] = field(init=False, factory=list)
     # Which results come of something that was prepared earlier.
     _reused: dict[int, _Key] = field(init=False, factory=dict)
     # What is prepared here, so that it is not prepared twice.
-    _new: dict[_Key, str] = field(init=False, factory=dict)
+    _new: dict[_Key, bytes] = field(init=False, factory=dict)
 
-    def put(self, text: str, values: Sequence[Any], adapting: Any) -> None:
+    def put(self, message: _Ready) -> None:
         """Send one message, prepared if it can be."""
-        key = text, adapting.types
-        name = self._name(key)
+        text, values, types, formats = message
+        pgconn = self.driver.pgconn
+        name = self._name((text, types))
         if name is None:
-            self.pgconn.send_query_params(
-                text.encode(self.encoding),
-                values,
-                adapting.types,
-                adapting.formats,
-                self.results_in,
-            )
+            encoded = text.encode(self.driver.info.encoding)
+            pgconn.send_query_params(encoded, values, types, formats, self.results_in)
         else:
-            self.pgconn.send_query_prepared(
-                name.encode(), values, adapting.formats, self.results_in
-            )
+            pgconn.send_query_prepared(name, values, formats, self.results_in)
         self._coming.append(None)
 
-    def _name(self, key: _Key) -> str | None:
+    def _name(self, key: _Key) -> bytes | None:
         known, coming = self.known, self._coming
         if known is None:
             return None
@@ -152,9 +172,9 @@ class _Sending:
         if len(known) + len(self._new) >= _MOST_PREPARED:
             return None
         # No other process has it: behind a pooler it may be another's session that is asked.
-        name = f"hotelcore_{_TOKEN}_{os.getpid()}_{next(_numbers)}"
+        name = f"hotelcore_{_TOKEN}_{os.getpid()}_{next(_numbers)}".encode()
         text, types = key
-        self.pgconn.send_prepare(name.encode(), text.encode(self.encoding), types)
+        self.driver.pgconn.send_prepare(name, text.encode(self.driver.info.encoding), types)
         coming.append((key, name))
         self._new[key] = name
         return name
@@ -164,7 +184,8 @@ class _Sending:
         answers = []
         for number, (result, prepared) in enumerate(zip(results, self._coming, strict=True)):
             if result.status == ExecStatus.FATAL_ERROR:
-                raise self._stale(number, error_from_result(result, self.encoding))
+                error = error_from_result(result, self.driver.info.encoding)
+                raise self._stale(number, error)
             if prepared is None:
                 answers.append(result)
             elif self.known is not None:
@@ -196,20 +217,19 @@ def exchange(
     if connection.in_transaction() and not driver.autocommit:
         _begin_if_idle(connection, messages)
     manners = _Manners.of(connection, driver)
-    known = manners.known
     # What reads texts has to ask the connection how the session writes instants.
-    adapting = manners.adapting if binary else driver
-    ready = [_ready(adapting, message) for message in messages]
+    adapting = (manners.adapting if binary else None) or _Adapting(driver)
+    ready = [adapting.ready(message) for message in messages]
 
     def exchanged() -> Any:
-        sending = _Sending(driver.pgconn, known, driver.info.encoding, _BINARY if binary else _TEXT)
+        sending = _Sending(driver, manners.known, _BINARY if binary else _TEXT)
         return driver.wait(exchanging(sending, ready))
 
     # Nobody else may speak meanwhile: a second exchange would take this one's results.
     if connection.dialect.is_async:
         results = await_only(_alone(driver, exchanged))
     else:
-        with driver.lock, _left_whole(driver):
+        with driver.lock:
             begun = not _is_idle(driver)
             try:
                 results = exchanged()
@@ -217,19 +237,22 @@ def exchange(
                 if begun or not _is_idle(driver):
                     raise
                 results = exchanged()
-    return [Answer(result, each[2]) for result, each in zip(results, ready, strict=True)]
+            finally:
+                _leave_whole(driver)
+    return [Answer(result, adapting) for result in results]
 
 
 async def _alone(driver: Any, exchanged: Callable[[], Any]) -> Any:
     async with driver.lock:
-        with _left_whole(driver):
-            begun = not _is_idle(driver)
-            try:
-                return await exchanged()
-            except InvalidSqlStatementName:
-                if begun or not _is_idle(driver):
-                    raise
-                return await exchanged()
+        begun = not _is_idle(driver)
+        try:
+            return await exchanged()
+        except InvalidSqlStatementName:
+            if begun or not _is_idle(driver):
+                raise
+            return await exchanged()
+        finally:
+            _leave_whole(driver)
 
 
 def _is_idle(driver: Any) -> bool:
@@ -238,14 +261,10 @@ def _is_idle(driver: Any) -> bool:
     return idle
 
 
-@contextmanager
-def _left_whole(driver: Any) -> Generator[None]:
+def _leave_whole(driver: Any) -> None:
     """Close a connection that is left in the midst of an exchange: it is of no use."""
-    try:
-        yield
-    finally:
-        if driver.pgconn.pipeline_status:
-            driver.pgconn.finish()
+    if driver.pgconn.pipeline_status:
+        driver.pgconn.finish()
 
 
 @define(eq=False)
@@ -253,11 +272,11 @@ class _Manners:
     """How to speak with one connection's server.
 
     ``known`` are the names of what the server has prepared, None if it should prepare nothing.
-    ``adapting`` is what a `Transformer` is made of.
+    ``adapting`` serves all exchanges; None if each has to ask the connection how it is encoded.
     """
 
     known: _Known | None
-    adapting: Any
+    adapting: _Adapting | None
 
     @classmethod
     def of(cls, connection: Connection, driver: Any) -> _Manners:
@@ -265,7 +284,7 @@ class _Manners:
         manners: _Manners | None = connection.info.get(_MANNERS)
         if manners is None:
             known = None if driver.prepare_threshold is None else _followed(driver)
-            manners = connection.info[_MANNERS] = cls(known, _adapters_for(driver))
+            manners = connection.info[_MANNERS] = cls(known, _lasting(driver))
         return manners
 
 
@@ -286,14 +305,14 @@ def _followed(driver: Any) -> _Known:
     return known
 
 
-def _adapters_for(driver: Any) -> Any:
+def _lasting(driver: Any) -> _Adapting | None:
     """Return what converts values as the connection itself does, but with less work.
 
     Without a connection psycopg gives instants in UTC, in a third of the time that another time
-    zone takes; and texts in UTF-8, so a connection of another encoding stays what it is.
+    zone takes; and texts in UTF-8, so a connection of another encoding has none.
     """
     if driver.info.encoding != "utf-8":
-        return driver
+        return None
     adapters = AdaptersMap(driver.adapters)
     loader: Any = adapters.get_loader(adapters.types["jsonb"].oid, Format.BINARY)
 
@@ -304,7 +323,7 @@ def _adapters_for(driver: Any) -> Any:
             return {} if data == _NO_FIELDS else super().load(data)
 
     adapters.register_loader("jsonb", Jsonb)
-    return adapters
+    return _Adapting(adapters)
 
 
 def _begin_if_idle(connection: Connection, messages: Sequence[Message]) -> None:
@@ -321,22 +340,12 @@ def _begin_if_idle(connection: Connection, messages: Sequence[Message]) -> None:
         cursor.close()
 
 
-def _ready(context: Any, message: Message) -> tuple[str, Sequence[Any], Any]:
-    """Return a message with its parameters as libpq takes them, and what adapted them."""
-    text, parameters = message
-    adapting = Transformer(context)
-    values = adapting.dump_sequence(parameters, [PyFormat.AUTO] * len(parameters))
-    return text, values, adapting
-
-
-def exchanging(
-    sending: _Sending, ready: Sequence[tuple[str, Sequence[Any], Any]]
-) -> Generator[Any, Any, list[Any]]:
+def exchanging(sending: _Sending, ready: Sequence[_Ready]) -> Generator[Any, Any, list[Any]]:
     """Send and receive, as psycopg's connections of both kinds wait for it."""
-    pgconn = sending.pgconn
+    pgconn = sending.driver.pgconn
     pgconn.enter_pipeline_mode()
     for message in ready:
-        sending.put(*message)
+        sending.put(message)
     pgconn.pipeline_sync()
     yield from generators.send(pgconn)
     results: list[Any] = []

@@ -108,6 +108,10 @@ class SqlHotels:
         self._run = run
         self._known: Hotel | None = None
 
+    def forget(self) -> None:
+        """Forget the record: a rollback may have undone what was read or changed."""
+        self._known = None
+
     def add(self, hotel: Hotel) -> None:
         """Store a new hotel."""
         try:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
+from functools import cache
 from typing import Any
 
 from attrs import define, field, frozen
@@ -61,7 +62,8 @@ _SLACK = 0.2
 
 _WHOSE = "hotelcore.hotel_id"
 _READ_ONLY = {"transaction_read_only": "on"}
-_SETTINGS = ("statement_timeout", "lock_timeout", "idle_in_transaction_session_timeout", _WHOSE)
+_IDLE = "idle_in_transaction_session_timeout"
+_SETTINGS = ("statement_timeout", "lock_timeout", _IDLE, _WHOSE)
 _GET = text(
     "SELECT name, coalesce(current_setting(name, true), '') AS value"
     " FROM unnest(CAST(:names AS text[])) AS name"
@@ -88,8 +90,13 @@ def tell_again(connection: Connection, told: Mapping[str, str]) -> None:
 
 
 def _telling(told: Mapping[str, str]) -> Message:
-    calls = (f"set_config('{name}', ${number}, true)" for number, name in enumerate(told, 1))
-    return f"SELECT {', '.join(calls)}", tuple(told.values())
+    return _text_that_tells(tuple(told)), tuple(told.values())
+
+
+@cache
+def _text_that_tells(names: tuple[str, ...]) -> str:
+    calls = (f"set_config('{name}', ${number}, true)" for number, name in enumerate(names, 1))
+    return f"SELECT {', '.join(calls)}"
 
 
 def forget_told(connection: Connection) -> None:
@@ -229,4 +236,10 @@ class Deadline:
         self._telling = max(0.001, self.left)
         told = int(self._telling * 1000)
         wait = min(told, int(self.limits.wait_limit.total_seconds() * 1000))
-        return dict(zip(_SETTINGS, map(str, (told, wait, told, self.whose)), strict=True))
+        news = {
+            "statement_timeout": str(told),
+            "lock_timeout": str(wait),
+            _WHOSE: str(self.whose),
+        }
+        # A statement that is a transaction by itself is over before the server could be idle in it.
+        return news if self._reading else {**news, _IDLE: str(told)}

@@ -232,9 +232,10 @@ class Statements:
             rows = cursor.fetchmany(most + 1)
             if not rows:
                 return [], None
-            last = form.builder(_as_it_is, cursor)
             built = list(map(form.builder(build, cursor), rows[:most]))
-            return built, last(rows[most - 1]) if len(rows) > most else None
+            if len(rows) <= most:
+                return built, None
+            return built, form.builder(_as_it_is, cursor)(rows[most - 1])
 
         return self._execute(statement, values, taking)
 
@@ -300,8 +301,11 @@ class Statements:
         self._forget_questions()
         if self._waiting:
             *self._waiting, last = self._waiting
-            with self._lost_if_it_fails([last]):
+            try:
                 self._send(last.form, lambda: last.sent, _row_count, last.calls)
+            except BaseException:
+                self._lost = True
+                raise
 
     def write_last(self, statement: UpdateBase, rows: Sequence[Parameters]) -> None:
         """Write rows as the last of the transaction, and commit in the same exchange if it may be.
@@ -375,17 +379,19 @@ class Statements:
         raise Asked
 
     def _asked(self, statement: Executable, values: Parameters) -> Question | None:
-        """Return the question that was asked ahead in these very words."""
+        """Return the question that was asked ahead in these words, if it waits or is answered."""
+        waiting = {id(each.question) for each in self._waiting}
         for question in self._questions:
             if question.statement is statement and question.values == values:
-                return question
+                # Else another task that shares the unit has just sent it.
+                return question if question.answer or id(question) in waiting else None
         return None
 
     def _answered(self, question: Question, form: Form, taking: _Taking[T]) -> T:
         """Take the answer to a question, which is sent now if it still waits."""
         self._questions.remove(question)
         self._queued.clear()  # it stood in the queue when it was asked ahead
-        if question.answer is not None:
+        if question.answer:
             return taking(question.answer, form)
         place = [each.question for each in self._waiting].index(question)
         own, behind = self._waiting[place], self._waiting[place + 1 :]
@@ -457,7 +463,7 @@ class Statements:
             note_answers(waiting, first[len(news) :])
             note_answers(behind, last)
 
-        with self._lost_if_it_fails([*waiting, *behind]):
+        try:
             taken = send(
                 self._connection,
                 text,
@@ -469,18 +475,13 @@ class Statements:
                 binary=form.binary,
                 beside=beside if waiting or behind else None,
             )
-        if news:
-            self._deadline.heard(self._connection)
-        return taken
-
-    @contextmanager
-    def _lost_if_it_fails(self, waiting: Sequence[Waiting]) -> Generator[None]:
-        try:
-            yield
         except BaseException:
             self._questions.clear()
             self._lost = self._lost or any(not each.question for each in waiting)
             raise
+        if news:
+            self._deadline.heard(self._connection)
+        return taken
 
     def _called(self, form: Form, rows: Sequence[Parameters]) -> tuple[str, Any]:
         """Return the text and the parameters of one call or of many, as the driver takes them."""

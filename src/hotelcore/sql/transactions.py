@@ -12,7 +12,7 @@ from contextlib import AbstractContextManager, contextmanager
 from inspect import iscoroutinefunction, isgeneratorfunction
 from typing import Any, TypeAlias, TypeVar, get_type_hints
 
-from attrs import Factory, field, frozen
+from attrs import Factory, define, field, frozen
 from sqlalchemy import Connection, Transaction
 
 from hotelcore import wire
@@ -73,20 +73,9 @@ class Unit:
         init=False, default=Factory(lambda unit: Refusals(unit.commission), takes_self=True)
     )
 
-    @contextmanager
-    def over(
-        self, connection: Connection, *, read_only: bool
-    ) -> Generator[SqlUnitOfWork, None, None]:
+    def over(self, connection: Connection, *, read_only: bool) -> _Over:
         """Put a unit of work on ``connection``, which ends with the body."""
-        # To be in a hotel at all is to see its bookings; without that there is nothing to do.
-        role, policy = self.commission.actor.role, self.commission.policy
-        with self.refusals.noted():
-            policy.authorize(role, Permission.BOOKINGS_VIEW, "unit of work")
-        run = self._statements(connection, self.deadline, read_only=read_only)
-        try:
-            yield SqlUnitOfWork(run, self.refusals)
-        finally:
-            run.over = True
+        return _Over(self, connection, read_only)
 
     def _statements(
         self, connection: Connection, deadline: Deadline, *, read_only: bool
@@ -108,22 +97,13 @@ class Unit:
                 self.receipt(run)
         return events
 
-    @contextmanager
-    def audited(self, connection: Connection, opening: _Opening) -> Generator[None, None, None]:
+    def audited(self, connection: Connection, opening: _Opening) -> _Audited:
         """Put into the audit log what the body refused, once the body's own work is undone.
 
         ``opening`` gives the transaction for it. After `DatabaseBusy` nothing is recorded: the
         unit runs again and refuses again.
         """
-        self.refusals.entries.clear()
-        try:
-            yield
-        except DatabaseBusy:
-            raise
-        except Exception:
-            self._record(connection, opening)
-            raise
-        self._record(connection, opening)
+        return _Audited(self, connection, opening)
 
     def _record(self, connection: Connection, opening: _Opening) -> None:
         entries = self.refusals.entries
@@ -143,6 +123,64 @@ class Unit:
             _log.error(
                 "%d refusals are missing in the audit log: %s", len(entries), type(failure).__name__
             )
+
+
+# Classes, since each stands around every unit, and a generator takes three times as long.
+
+
+@define
+class _Over:
+    """What `Unit.over` puts around a body."""
+
+    _unit: Unit
+    _connection: Connection
+    _read_only: bool
+    _run: Statements = field(init=False)
+
+    def __enter__(self) -> SqlUnitOfWork:
+        unit = self._unit
+        # To be in a hotel at all is to see its bookings; without that there is nothing to do.
+        unit.refusals.require(Permission.BOOKINGS_VIEW, "unit of work")
+        self._run = unit._statements(self._connection, unit.deadline, read_only=self._read_only)
+        return SqlUnitOfWork(self._run, unit.refusals)
+
+    def __exit__(self, *_: object) -> None:
+        self._run.over = True
+
+
+@define
+class _Audited:
+    """What `Unit.audited` puts around a body."""
+
+    _unit: Unit
+    _connection: Connection
+    _opening: _Opening
+
+    def __enter__(self) -> None:
+        self._unit.refusals.entries.clear()
+
+    def __exit__(self, _: object, error: BaseException | None, __: object) -> None:
+        if error is None or (isinstance(error, Exception) and not isinstance(error, DatabaseBusy)):
+            self._unit._record(self._connection, self._opening)
+
+
+@define
+class _Watched:
+    """Lets SQLite's progress handler know the deadline for the time of a body."""
+
+    _connection: Connection
+    _deadline: Deadline
+    _info: dict[str, Any] = field(init=False)
+    _before: Deadline | None = field(init=False)
+
+    def __enter__(self) -> None:
+        # Asked for once: a connection that was lost meanwhile would open another to answer.
+        self._info = self._connection.info
+        self._before = self._info.get(DEADLINE)
+        self._info[DEADLINE] = self._deadline
+
+    def __exit__(self, *_: object) -> None:
+        self._info[DEADLINE] = self._before
 
 
 @contextmanager
@@ -198,7 +236,7 @@ def read(connection: Connection, unit: Unit) -> Generator[SqlUnitOfWork, None, N
     unit.deadline.read()
     with (
         unit.audited(connection, _transaction),
-        _watched(connection, unit.deadline),
+        _Watched(connection, unit.deadline),
         unit.over(connection, read_only=True) as uow,
     ):
         yield uow
@@ -220,7 +258,7 @@ def _begun(
     """Begin a transaction in PostgreSQL's ``mode`` under the limits; undo what did not end."""
     deadline.check()
     deadline.begin(mode)
-    with _watched(connection, deadline):
+    with _Watched(connection, deadline):
         with translated(deadline.limits):
             transaction = connection.begin()
         deadline.within(transaction)
@@ -229,19 +267,6 @@ def _begun(
         except BaseException:
             undo(connection, transaction)
             raise
-
-
-@contextmanager
-def _watched(connection: Connection, deadline: Deadline) -> Generator[None, None, None]:
-    """Let SQLite's progress handler know the deadline for the time of the body."""
-    # Asked for once: a connection that was lost meanwhile would open another to answer.
-    info = connection.info
-    before = info.get(DEADLINE)
-    info[DEADLINE] = deadline
-    try:
-        yield
-    finally:
-        info[DEADLINE] = before
 
 
 @contextmanager
@@ -263,7 +288,7 @@ def joined(
 def _savepoint(connection: Connection, deadline: Deadline) -> Generator[None, None, None]:
     """Put a savepoint of the host's transaction around the body, and give it back its limits."""
     limits = deadline.limits
-    with _watched(connection, deadline):
+    with _Watched(connection, deadline):
         with translated(limits):
             savepoint = connection.begin_nested()
             deadline.within(savepoint)

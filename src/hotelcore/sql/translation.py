@@ -6,8 +6,6 @@ error behind the new one whatever is asked, for whoever looks there, so it is em
 
 from __future__ import annotations
 
-from collections.abc import Generator
-from contextlib import contextmanager
 from enum import Enum
 
 from sqlalchemy import exc
@@ -24,7 +22,7 @@ from hotelcore.errors import (
 )
 from hotelcore.sql.limits import Limits
 
-__all__ = ["Failure", "UniqueViolation", "failure_of", "translated"]
+__all__ = ["Failure", "Translation", "UniqueViolation", "failure_of", "translated"]
 
 
 class Failure(Enum):
@@ -119,32 +117,50 @@ def failure_of(error: exc.DBAPIError) -> Failure:
     return Failure.OTHER
 
 
-@contextmanager
-def translated(limits: Limits, *, changing_schema: bool = False) -> Generator[None]:
+def translated(limits: Limits, *, changing_schema: bool = False) -> Translation:
     """Raise every driver error of the body as one of ours.
 
     A statement that the database does not understand means missing tables, unless it is
     ``changing_schema``: then the tables were in its way.
     """
-    try:
-        yield
-    except exc.DBAPIError as error:
-        failure = failure_of(error)
-        _empty(error)
-        if changing_schema and failure is Failure.SCHEMA:
-            raise DatabaseFailure("the schema could not be changed") from None
-        raise _in_our_words(failure, limits) from None
-    except exc.StatementError as error:
-        original = error.orig
-        _empty(error)
-        if isinstance(original, HotelcoreError):
-            raise original from None
-        raise DatabaseFailure("a value that the database cannot store") from None
-    except exc.TimeoutError:
-        raise WaitTimeout(limits.wait_limit.total_seconds()) from None
-    except exc.PendingRollbackError:
-        # The connection was lost earlier, and somebody went on.
-        raise _in_our_words(Failure.DISCONNECTED, limits) from None
+    return Translation(limits, changing_schema)
+
+
+class Translation:
+    """What `translated` puts around a body. A class, since it stands around every statement."""
+
+    __slots__ = ("_changing_schema", "_limits")
+
+    def __init__(self, limits: Limits, changing_schema: bool) -> None:
+        self._limits, self._changing_schema = limits, changing_schema
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, _: object, error: BaseException | None, __: object) -> None:
+        if isinstance(error, exc.SQLAlchemyError) and (ours := self._ours(error)) is not None:
+            raise ours from None
+
+    def _ours(self, error: exc.SQLAlchemyError) -> HotelcoreError | None:
+        """Return what a driver's error is in our words; None for one that is SQLAlchemy's own."""
+        if isinstance(error, exc.DBAPIError):
+            failure = failure_of(error)
+            _empty(error)
+            if self._changing_schema and failure is Failure.SCHEMA:
+                return DatabaseFailure("the schema could not be changed")
+            return _in_our_words(failure, self._limits)
+        if isinstance(error, exc.StatementError):
+            original = error.orig
+            _empty(error)
+            if isinstance(original, HotelcoreError):
+                return original
+            return DatabaseFailure("a value that the database cannot store")
+        if isinstance(error, exc.TimeoutError):
+            return WaitTimeout(self._limits.wait_limit.total_seconds())
+        if isinstance(error, exc.PendingRollbackError):
+            # The connection was lost earlier, and somebody went on.
+            return _in_our_words(Failure.DISCONNECTED, self._limits)
+        return None
 
 
 def _empty(error: exc.StatementError) -> None:

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from datetime import date, datetime
 from operator import attrgetter
 from secrets import choice
-from typing import ParamSpec
+from typing import ParamSpec, TypeVar
 from uuid import UUID
 
 import attrs
@@ -54,6 +54,7 @@ from hotelcore.watching import Watch
 __all__ = ["Commission", "Refusals", "SqlUnitOfWork"]
 
 P = ParamSpec("P")
+R = TypeVar("R")
 
 # Crockford's base 32 leaves out I, L, O and U, which are misread or misheard on the telephone.
 _ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
@@ -81,11 +82,10 @@ class Refusals:
     commission: Commission
     entries: list[AuditLogEntry] = field(factory=list)
 
-    @contextmanager
-    def noted(self) -> Generator[None]:
-        """Note the `PermissionDenied` that the body raises."""
+    def require(self, permission: Permission, what: str) -> None:
+        """Raise `PermissionDenied` unless the actor has ``permission``, and note that."""
         try:
-            yield
+            self.commission.policy.authorize(self.commission.actor.role, permission, what)
         except PermissionDenied as denied:
             self.entries.append(self._entry_of(denied))
             raise
@@ -119,6 +119,28 @@ class _Command:
     reason: str | None = None
 
 
+class _OnDemand:
+    """What a unit of work makes when it is first asked for: few units need many of these."""
+
+    _name: str
+
+    def __init__(self, make: Callable[[SqlUnitOfWork], object]) -> None:
+        self._make = make
+
+    def __set_name__(self, _: type, name: str) -> None:
+        self._name = name
+
+    def __get__(self, uow: SqlUnitOfWork, _: type) -> object:
+        # From here on Python finds it in the unit itself.
+        made = vars(uow)[self._name] = self._make(uow)
+        return made
+
+
+def _on_demand(make: Callable[[SqlUnitOfWork], R]) -> R:
+    # Typed as what it gives, like the fields of attrs: pyright compares a protocol with that.
+    return _OnDemand(make)  # type: ignore[return-value]  # for the reason above
+
+
 class SqlUnitOfWork:
     """The `hotelcore.unit_of_work.UnitOfWork` over the statements of one connection.
 
@@ -136,23 +158,27 @@ class SqlUnitOfWork:
         self._entries: list[AuditLogEntry] = []
         self._events: list[Event] = []
         run.may_write = False
-        self.hotels = SqlHotels(run)
-        self.room_types = SqlRoomTypes(run)
-        self.rooms = SqlRooms(run)
-        self.maintenance = SqlMaintenance(run)
-        self.inventory = SqlInventory(run)
-        self.room_nights = SqlRoomNights(run)
-        self.bookings = SqlBookings(run)
-        self.keys = SqlRoomKeys(run)
-        self.folios = SqlFolios(run)
-        self.housekeeping = SqlHousekeeping(run)
-        self.business_days = SqlBusinessDays(run)
-        sealing = Sealing(self.hotel_id, commission.keys, self.require)
-        self.pms = SqlPmsConnections(run, sealing)
-        self.sealed = SqlSealedValues(run, sealing)
-        self._subjects = SqlSubjectKeys(run, sealing)
-        self.guests = SqlGuests(run, self._subjects)
-        self.events = SqlEventLog(run)
+
+    # It leads to no unit of work: what leads in a circle waits for the garbage collector.
+    _sealing = _on_demand(
+        lambda uow: Sealing(uow.hotel_id, uow._commission.keys, uow._refusals.require)
+    )
+    _subjects = _on_demand(lambda uow: SqlSubjectKeys(uow._run, uow._sealing))
+    hotels = _on_demand(lambda uow: SqlHotels(uow._run))
+    room_types = _on_demand(lambda uow: SqlRoomTypes(uow._run))
+    rooms = _on_demand(lambda uow: SqlRooms(uow._run))
+    maintenance = _on_demand(lambda uow: SqlMaintenance(uow._run))
+    inventory = _on_demand(lambda uow: SqlInventory(uow._run))
+    room_nights = _on_demand(lambda uow: SqlRoomNights(uow._run))
+    guests = _on_demand(lambda uow: SqlGuests(uow._run, uow._subjects))
+    bookings = _on_demand(lambda uow: SqlBookings(uow._run))
+    keys = _on_demand(lambda uow: SqlRoomKeys(uow._run))
+    folios = _on_demand(lambda uow: SqlFolios(uow._run))
+    housekeeping = _on_demand(lambda uow: SqlHousekeeping(uow._run))
+    business_days = _on_demand(lambda uow: SqlBusinessDays(uow._run))
+    pms = _on_demand(lambda uow: SqlPmsConnections(uow._run, uow._sealing))
+    sealed = _on_demand(lambda uow: SqlSealedValues(uow._run, uow._sealing))
+    events = _on_demand(lambda uow: SqlEventLog(uow._run))
 
     # -- who, where, when ---------------------------------------------------------------------
 
@@ -196,8 +222,7 @@ class SqlUnitOfWork:
 
     def require(self, permission: Permission, what: str) -> None:
         """Raise `PermissionDenied` unless the actor has ``permission``."""
-        with self._refusals.noted():
-            self._commission.policy.authorize(self.actor.role, permission, what)
+        self._refusals.require(permission, what)
 
     def may(self, permission: Permission) -> bool:
         """Tell whether the actor has ``permission``."""
@@ -277,7 +302,7 @@ class SqlUnitOfWork:
             del self._entries[entries:], self._events[events:]
             self._command = noted
             self._aborted = False
-            self.hotels = SqlHotels(self._run)  # what it knows may be undone
+            self.hotels.forget()  # what it knows may be undone
             self._subjects.forget()
             raise
 
