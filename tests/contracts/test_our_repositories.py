@@ -59,6 +59,9 @@ class TestGuests(VersionedContract[Guests, Guest], PagedContract[Guests, Guest])
             created_at=NOON,
         )
 
+    def add(self, repository: Guests, record: Guest) -> None:
+        repository.add_all([record])
+
     def changed(self, record: Guest) -> Guest:
         return attrs.evolve(record, first_name=f"{record.first_name}+")
 
@@ -181,7 +184,7 @@ class TestFolios(PagedContract[Folios, Folio]):
         )
 
     def add(self, repository: Folios, record: Folio) -> None:
-        repository.open(record)
+        repository.open_all([record])
 
     def page(self, repository: Folios, *, after: str | None, limit: int) -> Page[Folio]:
         return repository.page(FolioFilter(), after=after, limit=limit)
