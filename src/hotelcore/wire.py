@@ -17,7 +17,7 @@ from enum import Enum
 from functools import cache
 from hashlib import sha256
 from inspect import isclass
-from operator import methodcaller
+from operator import attrgetter, methodcaller
 from types import MappingProxyType, NoneType, UnionType
 from typing import (
     Any,
@@ -112,8 +112,10 @@ def decode(data: Json, kind: object) -> object:
     return _decoder(kind)(data)
 
 
-def _dump(data: Json) -> str:
-    return json.dumps(data, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+# Made once: to make one takes as long as to write a record.
+_dump = json.JSONEncoder(
+    sort_keys=True, separators=(",", ":"), ensure_ascii=False, check_circular=False
+).encode
 
 
 def _nested(name: str, convert: Callable[[Any], _T], value: object) -> _T:  # Any: a table's entry.
@@ -133,7 +135,13 @@ def _refused(expected: str, found: object) -> InvalidInput:
 
 
 def _text(value: str) -> str:
+    if _is_plain(value):
+        return value  # what the rule answers for most texts
     return clean_text("value", value, most=sys.maxsize, least=0)
+
+
+def _is_plain(value: str) -> bool:
+    return value.isascii() and "\x00" not in value
 
 
 def _integer(value: int) -> int:
@@ -186,7 +194,7 @@ _ENCODERS: dict[type, _Encoder] = {
 
 def _encoder(kind: type[Any]) -> _Encoder:  # Any: of whatever it holds.
     if issubclass(kind, Enum):
-        return lambda member: encode(member.value)
+        return _member_encoder(kind)
     if attrs.has(kind):
         return _record_encoder(kind)
     for ancestor in kind.__mro__:
@@ -197,9 +205,31 @@ def _encoder(kind: type[Any]) -> _Encoder:  # Any: of whatever it holds.
     raise InvalidInput("value", f"{kind.__name__} does not travel: no JSON form is agreed for it")
 
 
+def _member_encoder(kind: type[Enum]) -> _Encoder:
+    if all(type(member.value) is str and _is_plain(member.value) for member in kind):
+        return attrgetter("_value_")
+    return lambda member: encode(member.value)
+
+
 def _record_encoder(kind: type[Any]) -> _Encoder:  # Any: of whatever it holds.
     names = [field.name for field in attrs.fields(kind) if field.init]
-    return lambda record: {name: _nested(name, encode, getattr(record, name)) for name in names}
+
+    def named(record: object) -> Json:
+        return {name: _nested(name, encode, getattr(record, name)) for name in names}
+
+    def plain(record: object) -> Json:
+        try:
+            return {name: _known(getattr(record, name)) for name in names}
+        except (KeyError, InvalidInput):
+            # A class that is met for the first time, or a refusal, which needs the field's name.
+            return named(record)
+
+    return plain
+
+
+def _known(value: object) -> Json:
+    """Encode a value of a class that was met before; `KeyError` for another."""
+    return _ENCODERS[type(value)](value)
 
 
 # -- from JSON -------------------------------------------------------------------------------

@@ -141,7 +141,7 @@ def _different(
     for name in names:
         value, others = getattr(entity, name), getattr(other, name, None)
         # Most fields of a record that changed are the same objects as before.
-        if value is not others and value != others:
+        if value is not others and (others is None or value != others):
             yield name, value
 
 
