@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import timedelta
+from functools import partial
 from typing import Any
 from uuid import UUID
 
@@ -98,6 +100,12 @@ class Ours:
         """Run the operation, with all the time that it may need."""
         desk = self.desk.within(time_limit=_LONG)
         return lambda: desk.run(op.sync_pms_data, snapshot=takeover.snapshot).bookings.created
+
+    def take_over_in_parts(self, takeover: Takeover, most: int) -> Sequence[Work]:
+        """Run the operation for each part of it."""
+        desk = self.desk.within(time_limit=_LONG)
+        parts = takeover.snapshot.parts(most)
+        return [partial(desk.run, op.sync_pms_data, snapshot=part) for part in parts]
 
     def close(self) -> None:
         """Close the pool."""
