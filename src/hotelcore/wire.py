@@ -39,7 +39,16 @@ from hotelcore.clock import require_utc
 from hotelcore.errors import InvalidInput
 from hotelcore.text import clean_text
 
-__all__ = ["Json", "canonical", "decode", "encode", "fingerprint", "keep_out", "text_of"]
+__all__ = [
+    "Json",
+    "canonical",
+    "decode",
+    "encode",
+    "fields_encoder",
+    "fingerprint",
+    "keep_out",
+    "text_of",
+]
 
 Json = TypeAliasType("Json", "str | int | bool | list[Json] | dict[str, Json] | None")
 """Data as JSON has it, without floats; also a type to `decode`, for free-form fields."""
@@ -64,6 +73,25 @@ def encode(value: object) -> Json:
     if encoder is None:
         encoder = _ENCODERS[kind] = _encoder(kind)
     return encoder(value)
+
+
+def fields_encoder(fields: Mapping[str, str]) -> Callable[[object], dict[str, Json]]:
+    """Return what encodes an object's attributes, named by the keys under which each shall stand.
+
+    It raises `InvalidInput` as `encode` does, with the attribute's name before the field's.
+    """
+    places = tuple(fields.items())
+
+    def encode_fields(record: object) -> dict[str, Json]:
+        try:
+            return {
+                key: _ENCODERS[type(value := getattr(record, name))](value) for key, name in places
+            }
+        except (KeyError, InvalidInput):
+            # A class that is met for the first time, or a refusal, which needs the name.
+            return {key: _nested(name, encode, getattr(record, name)) for key, name in places}
+
+    return encode_fields
 
 
 def canonical(value: object) -> bytes:
@@ -212,24 +240,7 @@ def _member_encoder(kind: type[Enum]) -> _Encoder:
 
 
 def _record_encoder(kind: type[Any]) -> _Encoder:  # Any: of whatever it holds.
-    names = [field.name for field in attrs.fields(kind) if field.init]
-
-    def named(record: object) -> Json:
-        return {name: _nested(name, encode, getattr(record, name)) for name in names}
-
-    def plain(record: object) -> Json:
-        try:
-            return {name: _known(getattr(record, name)) for name in names}
-        except (KeyError, InvalidInput):
-            # A class that is met for the first time, or a refusal, which needs the field's name.
-            return named(record)
-
-    return plain
-
-
-def _known(value: object) -> Json:
-    """Encode a value of a class that was met before; `KeyError` for another."""
-    return _ENCODERS[type(value)](value)
+    return fields_encoder({field.name: field.name for field in attrs.fields(kind) if field.init})
 
 
 # -- from JSON -------------------------------------------------------------------------------

@@ -138,10 +138,15 @@ def _different(
     entity: Entity, other: Entity | None, names: Iterable[str]
 ) -> Iterator[tuple[str, object]]:
     """Give those of the named fields that differ, with their values."""
+    if other is None:
+        for name in names:
+            if (value := getattr(entity, name)) is not None:
+                yield name, value
+        return
     for name in names:
-        value, others = getattr(entity, name), getattr(other, name, None)
+        value, others = getattr(entity, name), getattr(other, name)
         # Most fields of a record that changed are the same objects as before.
-        if value is not others and (others is None or value != others):
+        if value is not others and value != others:
             yield name, value
 
 

@@ -114,24 +114,29 @@ class _Rows(TypeDecorator[Sequence[Parameters]]):
         """Write the values of each row in the order of the columns."""
         if value is None:
             return None
-        converters = [
-            (each.name, each.type._cached_bind_processor(dialect))
-            for each in self.table.columns
-            if each.name != "hotel_id"
-        ]
-        rows = [
-            [row[name] if convert is None else convert(row[name]) for name, convert in converters]
-            for row in value
-        ]
-        return json.dumps(rows, separators=(",", ":"), default=_as_json)
+        columns = [each for each in self.table.columns if each.name != "hotel_id"]
+        values = (_converted(value, each, dialect) for each in columns)
+        return _dump(list(zip(*values, strict=True)))
+
+
+def _converted(rows: Sequence[Parameters], of: Column[Any], dialect: Dialect) -> list[Any]:
+    """Return one column's values of all rows, as JSON has them."""
+    convert = of.type._cached_bind_processor(dialect)
+    values = [row[of.name] for row in rows]
+    if convert is None:
+        return values
+    if isinstance(_stored(of.type), JSON):
+        return [convert(value).obj for value in values]  # psycopg has it in a box
+    return [_as_json(convert(value)) for value in values]
 
 
 def _as_json(value: Any) -> Any:  # what a column made of a value
     known = _AS_JSON.get(type(value))
-    return value.obj if known is None else known(value)  # psycopg has JSON in a box
+    return value if known is None else known(value)
 
 
-_AS_JSON: Mapping[type, Callable[[Any], str]] = {
+_dump = json.JSONEncoder(separators=(",", ":"), check_circular=False).encode
+_AS_JSON: Mapping[type, Callable[[Any], Any]] = {
     UUID: lambda value: value.hex,
     date: date.isoformat,
     datetime: datetime.isoformat,

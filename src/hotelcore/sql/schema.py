@@ -260,7 +260,15 @@ class AttributesJson(TypeDecorator[Attributes]):
 
     def process_bind_param(self, value: Attributes | None, dialect: Dialect) -> wire.Json:
         """Store a plain JSON object."""
-        return wire.encode(value) if value else {}
+        return wire.encode(value or {})
+
+    def bind_processor(self, dialect: Dialect) -> _BindProcessorType[Attributes] | None:
+        """Write the object; most entities have no such fields and share what says so."""
+        write = super().bind_processor(dialect)
+        if write is None:
+            return None
+        nothing = write(None)
+        return lambda value: write(value) if value else nothing
 
     def result_processor(
         self, dialect: Dialect, coltype: object

@@ -477,7 +477,7 @@ class Statements:
         """Return the text and the parameters of one call or of many, as the driver takes them."""
         if len(rows) == 1:
             return form.sent({**rows[0], **self._acting})
-        return form.text, [form.parameters({**row, **self._acting}) for row in rows]
+        return form.text, form.parameters_of_many(rows, self._acting)
 
 
 def _converted(sent: Callable[[], T]) -> T:
