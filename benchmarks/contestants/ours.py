@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import timedelta
-from functools import partial
 from typing import Any
 from uuid import UUID
 
@@ -19,6 +18,7 @@ from hotelcore import operations as op
 from hotelcore.domain.bookings import BookingStatus
 from hotelcore.domain.housekeeping import TaskStatus
 from hotelcore.lists import BookingFilter, GuestFilter, TaskFilter
+from hotelcore.pms import PmsSnapshot
 
 __all__ = ["Ours"]
 
@@ -104,8 +104,11 @@ class Ours:
     def take_over_in_parts(self, takeover: Takeover, most: int) -> Sequence[Work]:
         """Run the operation for each part of it."""
         desk = self.desk.within(time_limit=_LONG)
-        parts = takeover.snapshot.parts(most)
-        return [partial(desk.run, op.sync_pms_data, snapshot=part) for part in parts]
+
+        def taking(part: PmsSnapshot) -> Work:
+            return lambda: desk.run(op.sync_pms_data, snapshot=part)
+
+        return [taking(part) for part in takeover.snapshot.parts(most)]
 
     def close(self) -> None:
         """Close the pool."""

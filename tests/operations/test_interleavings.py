@@ -333,6 +333,32 @@ def test_a_sync_takes_counters_in_the_order_of_their_types(hotel: SmallHotel) ->
     assert queued(hotel, holder, rival, syncing) == [None, None]
 
 
+def test_a_sync_locks_what_it_changes_before_it_sells(hotel: SmallHotel) -> None:
+    """A booking that gets longer and a new one of another type take their counters in one order."""
+    syncing = new_bookings(hotel, "ONE", "TWO")
+    snapshot = syncing.keywords["snapshot"]
+    with hotel.desk().reading() as uow:
+        ids = {room_type.code: room_type.id for room_type in uow.room_types.all()}
+    known, new = sorted(snapshot.bookings, key=lambda record: ids[record.external_id])
+    hotel.desk().run(op.sync_pms_data, snapshot=attrs.evolve(snapshot, bookings=(known,)))
+    longer = attrs.evolve(known, stay=stay(0, 2), nightly_prices=(eur(1), eur(1)))
+
+    @op.operation(Permission.BOOKINGS_CREATE)
+    def rival(uow: UnitOfWork) -> None:
+        for record in (known, new):
+            uow.inventory.lock(ids[record.external_id], stay(0, 2).nights)
+
+    @op.operation(Permission.BOOKINGS_CREATE)
+    def holder(uow: UnitOfWork) -> None:
+        uow.inventory.lock(ids[known.external_id], stay(0, 2).nights)
+
+    hotel.desk().run(rival)
+    both = attrs.evolve(snapshot, bookings=(new, longer))
+    syncing = partial(op.sync_pms_data, snapshot=both)
+    assert queued(hotel, holder, rival, syncing) == [None, None]
+    assert hotel.core.prove(hotel.hotel_id).ok
+
+
 def test_who_leaves_a_room_waits_for_who_comes_into_it(hotel: SmallHotel) -> None:
     """A check-out takes the room before its booking lets go of it, so nobody waits in a circle."""
     leaving, coming = hotel.move_in(1)[0], hotel.move_in(3)[0]

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from datetime import date
 from typing import Generic, Protocol, TypedDict, TypeVar
 from uuid import UUID
 
@@ -36,7 +37,7 @@ from hotelcore.operations.declaring import operation
 from hotelcore.operations.guests import add_guests, amend_guest, new_guest
 from hotelcore.operations.hotels import add_room_type, add_rooms
 from hotelcore.operations.judging import expected_guest, lock_booking, overrides
-from hotelcore.operations.nights import note_update
+from hotelcore.operations.nights import lock_each, note_update
 from hotelcore.operations.rooms import MOST_ROOMS, bulk_update_room_status
 from hotelcore.operations.selling import NewBooking, new_booking, sell_bookings
 from hotelcore.pms.records import (
@@ -59,6 +60,8 @@ __all__ = [
     "sync_pms_data",
 ]
 
+# Until the guest is in house, a booking follows the one there.
+_FOLLOWING = (BookingStatus.TENTATIVE, BookingStatus.CONFIRMED)
 _REASON = "taken over from the property management system"
 
 
@@ -169,6 +172,7 @@ def sync_pms_data(uow: UnitOfWork, *, snapshot: PmsSnapshot) -> SyncReport:
     guests = run.told(PmsResource.GUEST, snapshot.guests)
     taken_guests = run.take(guests, run.new_guests, run.change_guest)
     run.learn_what_they_name(bookings)
+    run.lock_counters(bookings)
     taken_bookings = run.take(bookings, run.new_bookings, run.change_booking)
     # Last, because everybody locks rooms after bookings.
     rooms = run.told(PmsResource.ROOM, run.in_our_order(snapshot.rooms))
@@ -218,6 +222,7 @@ class _Run:
     rooms: dict[RoomId, Room] = field(factory=dict)
     numbers: dict[str, RoomId] = field(factory=dict)
     adopted: dict[str, BookingId] = field(factory=dict)
+    locked: dict[BookingId, Booking] = field(factory=dict)
     found: dict[PmsResource, dict[str, UUID]] = field(factory=lambda: defaultdict(dict))
 
     # -- every kind of record -----------------------------------------------------------------
@@ -428,13 +433,38 @@ class _Run:
         found = self.found[told.resource]
         changed = {BookingId(found[record.external_id]) for record in told.changed}
         for booking_id in sorted(changed.union(self.adopted.values())):
-            lock_booking(self.uow, booking_id)
+            self.locked[booking_id], _ = lock_booking(self.uow, booking_id)
 
     def learn_what_they_name(self, told: _Told[RemoteBooking]) -> None:
         """Look up the guests and room types of the bookings that are about to be taken over."""
         records = (*told.new, *told.changed)
         self.learn(PmsResource.GUEST, (record.guest_external_id for record in records))
         self.learn(PmsResource.ROOM_TYPE, (record.room_type_external_id for record in told.new))
+
+    def lock_counters(self, told: _Told[RemoteBooking]) -> None:
+        """Lock the counters of all nights that are to move, before the first of them moves.
+
+        Where all bookings are new, they are locked as they are sold, which is at once.
+        """
+        if not self.locked:
+            return
+        counters = set[tuple[RoomTypeId, date]]()
+        for record in (*told.new, *told.changed):
+            known = self.found[told.resource].get(record.external_id)
+            our_id = known or self.adopted.get(record.confirmation_number)
+            if our_id is None:
+                counters.update((self._type_of(record), night) for night in record.stay)
+            else:
+                counters.update(self._moving(record, self.locked[BookingId(our_id)]))
+        lock_each(self.uow, counters)
+
+    def _moving(self, record: RemoteBooking, booking: Booking) -> Iterator[tuple[RoomTypeId, date]]:
+        """Give the nights to come that a booking drops or gets."""
+        if booking.status in _FOLLOWING:
+            kept = record.stay if record.status is RemoteBookingStatus.CONFIRMED else ()
+            for night in set(booking.stay) ^ set(kept):
+                if night >= self.uow.hotel.business_date:
+                    yield booking.room_type_id, night
 
     def new_bookings(self, told: _Told[RemoteBooking]) -> list[UUID]:
         """Adopt our bookings of those confirmation numbers, make the others, bring all in line."""
@@ -492,7 +522,7 @@ class _Run:
         Only a difference is acted upon, so a change of ours that comes back changes nothing.
         """
         booking, _ = lock_booking(self.uow, BookingId(known))
-        if booking.status in (BookingStatus.TENTATIVE, BookingStatus.CONFIRMED):
+        if booking.status in _FOLLOWING:
             self._bring_in_line(record, booking)
         self._report_booking(record, booking.id)
 

@@ -77,12 +77,17 @@ def rows_into(table: Table, on_conflict: Conflict = refused) -> RowsInto:
 
 def _from_json(table: Table) -> AnyInsert:
     """Build the INSERT of all rows of a JSON array, in which each is an array of its values."""
-    given = [each for each in table.columns if each.name != "hotel_id"]
+    given = _given_columns(table)
     rows = func.jsonb_array_elements(cast(bindparam("rows", type_=_Rows(table)), JSONB))
     row = rows.table_valued(column("value", JSONB), name="new_row").c.value
     values = (_value(row, place, each) for place, each in enumerate(given))
     names = ["hotel_id", *(each.name for each in given)]
     return INSERTS["postgresql"](table).from_select(names, select(acting_hotel(), *values))
+
+
+def _given_columns(table: Table) -> list[Column[Any]]:
+    """Return the columns that each row has a value for."""
+    return [each for each in table.columns if each.name != "hotel_id"]
 
 
 def _value(row: ColumnElement[Any], place: int, of: Column[Any]) -> ColumnElement[Any]:
@@ -107,6 +112,7 @@ class _Rows(TypeDecorator[Sequence[Parameters]]):
     def __init__(self, table: Table) -> None:
         super().__init__()
         self.table = table
+        self._given = _given_columns(table)
 
     def process_bind_param(
         self, value: Sequence[Parameters] | None, dialect: Dialect
@@ -114,8 +120,7 @@ class _Rows(TypeDecorator[Sequence[Parameters]]):
         """Write the values of each row in the order of the columns."""
         if value is None:
             return None
-        columns = [each for each in self.table.columns if each.name != "hotel_id"]
-        values = (_converted(value, each, dialect) for each in columns)
+        values = (_converted(value, each, dialect) for each in self._given)
         return _dump(list(zip(*values, strict=True)))
 
 
