@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from datetime import date, datetime
 from decimal import Decimal
@@ -17,11 +17,13 @@ from enum import Enum
 from functools import cache
 from hashlib import sha256
 from inspect import isclass
+from json.encoder import encode_basestring
 from operator import attrgetter, methodcaller
 from types import MappingProxyType, NoneType, UnionType
 from typing import (
     Any,
     NewType,
+    NoReturn,
     TypeVar,
     Union,
     cast,
@@ -55,6 +57,7 @@ Json = TypeAliasType("Json", "str | int | bool | list[Json] | dict[str, Json] | 
 
 _T = TypeVar("_T")
 _Encoder = Callable[[Any], Json]  # Any: the encoder is chosen by the value's own type.
+_Writer = Callable[[Any], str]  # Any: as above.
 _Decoder = Callable[[Json], Any]  # Any: the type is known at run time only.
 
 _INT_LIMIT = 2**63  # What both databases keep; also keeps json off Python's limit on digits.
@@ -100,7 +103,7 @@ def canonical(value: object) -> bytes:
     Raises `InvalidInput` as `encode` does, and for a value that nests without end.
     """
     try:
-        return text_of(encode(value))
+        return _text_form(value).encode()
     except RecursionError as error:
         raise InvalidInput("value", "nests too deep") from error
 
@@ -118,10 +121,10 @@ def fingerprint(value: object) -> str:
 def keep_out(kind: type, reason: str) -> None:
     """Have every value of the class `kind` refused, with a reason that says what to do instead."""
 
-    def refuse(_: object) -> Json:
+    def refuse(_: object) -> NoReturn:
         raise InvalidInput("value", reason)
 
-    _ENCODERS[kind] = refuse
+    _ENCODERS[kind] = _WRITERS[kind] = refuse
 
 
 @overload
@@ -241,6 +244,53 @@ def _member_encoder(kind: type[Enum]) -> _Encoder:
 
 def _record_encoder(kind: type[Any]) -> _Encoder:  # Any: of whatever it holds.
     return fields_encoder({field.name: field.name for field in attrs.fields(kind) if field.init})
+
+
+# -- to JSON text ----------------------------------------------------------------------------
+
+
+def _text_form(value: object) -> str:
+    """Return what `_dump` makes of `encode(value)`, of a record without the objects in between."""
+    kind = type(value)
+    write = _WRITERS.get(kind)
+    if write is None:
+        write = _WRITERS[kind] = _writer(kind)
+    return write(value)
+
+
+def _writer(kind: type[Any]) -> _Writer:  # Any: of whatever it holds.
+    if attrs.has(kind) and not issubclass(kind, Enum):
+        return _record_writer(kind)
+    return lambda value: _dump(encode(value))
+
+
+def _record_writer(kind: type[Any]) -> _Writer:  # Any: as above.
+    names = sorted(field.name for field in attrs.fields(kind) if field.init)
+    places = [(name, f"{_dump(name)}:") for name in names]
+
+    def write(record: object) -> str:
+        try:
+            written = [place + _text_form(getattr(record, name)) for name, place in places]
+        except InvalidInput:
+            return _dump(encode(record))  # which names the field
+        return "{" + ",".join(written) + "}"
+
+    return write
+
+
+def _written_list(items: Iterable[object]) -> str:
+    return "[" + ",".join(map(_text_form, items)) + "]"
+
+
+# Begins with these and remembers the writer of every other class it meets.
+_WRITERS: dict[type, _Writer] = {
+    NoneType: lambda _: "null",
+    date: lambda day: f'"{day.isoformat()}"',
+    str: lambda text: encode_basestring(_text(text)),
+    int: lambda number: str(_integer(number)),
+    tuple: _written_list,
+    list: _written_list,
+}
 
 
 # -- from JSON -------------------------------------------------------------------------------
