@@ -130,14 +130,13 @@ def _converted(rows: Sequence[Parameters], of: Column[Any], dialect: Dialect) ->
     values = [row[of.name] for row in rows]
     if convert is None:
         return values
-    if isinstance(_stored(of.type), JSON):
-        return [convert(value).obj for value in values]  # psycopg has it in a box
     return [_as_json(convert(value)) for value in values]
 
 
 def _as_json(value: Any) -> Any:  # what a column made of a value
-    known = _AS_JSON.get(type(value))
-    return value if known is None else known(value)
+    plain = getattr(value, "obj", value)  # psycopg has JSON and bytes in boxes
+    known = _AS_JSON.get(type(plain))
+    return plain if known is None else known(plain)
 
 
 _dump = json.JSONEncoder(separators=(",", ":"), check_circular=False).encode
