@@ -144,7 +144,7 @@ def _different(
                 yield name, value
         return
     for name in names:
-        value, others = getattr(entity, name), getattr(other, name)
+        value, others = getattr(entity, name), getattr(other, name, None)
         # Most fields of a record that changed are the same objects as before.
         if value is not others and value != others:
             yield name, value
