@@ -15,6 +15,8 @@ from hotelcore.lists import BookingFilter
 __all__ = ["memory"]
 
 _SYNCS = (100, 200, 400)
+_PART = 500
+_IN_PARTS = (1_000, 4_000)
 
 
 def memory(ours: Ours, raw: Raw, report: Report) -> None:
@@ -29,6 +31,11 @@ def memory(ours: Ours, raw: Raw, report: Report) -> None:
     for number in _SYNCS:
         peak = _peak(ours.take_over(orders.takeover(number)))
         rows.append([f"peak of a sync of {number:,}", _kib(peak), f"{_kib(peak / number)} each"])
+    for number in _IN_PARTS:
+        # Each part alone: what the other system sent is the host's to keep.
+        peaks = [_peak(work) for work in ours.take_over_in_parts(orders.takeover(number), _PART)]
+        row = f"highest peak of {number:,} in parts of {_PART}"
+        rows.append([row, _kib(max(peaks)), f"in {len(peaks)} transactions"])
     report.table("memory", ["", "", ""], rows)
 
 

@@ -363,7 +363,7 @@ def test_a_reading_unit_refuses_to_write(hotel: SmallHotel) -> None:
         with pytest.raises(ReadOnly):
             register_guest(uow, last_name="Never")
         with pytest.raises(ReadOnly):
-            uow.guests.add(guest)
+            uow.guests.add_all([guest])
         with pytest.raises(ReadOnly), uow.savepoint():
             register_guest(uow, last_name="Never")
         assert uow.guests.get(hotel.guest_id).last_name == "First"
@@ -404,7 +404,7 @@ def test_only_commands_write(hotel: SmallHotel) -> None:
         hotel.desk.transaction() as uow,
     ):
         for write in (
-            lambda: uow.guests.add(attrs.evolve(guest, id=GuestId(new_id()))),
+            lambda: uow.guests.add_all([attrs.evolve(guest, id=GuestId(new_id()))]),
             lambda: uow.guests.update(guest),
             lambda: uow.changed("guest", guest.id, None, guest),
             lambda: uow.emit(event),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, date, datetime, timedelta, timezone
 from decimal import Decimal
 from enum import Enum, IntEnum, StrEnum
@@ -259,6 +259,50 @@ def _sorted(data: Json) -> Json:
     if isinstance(data, dict):
         return {key: _sorted(data[key]) for key in sorted(data)}
     return [_sorted(item) for item in data] if isinstance(data, list) else data
+
+
+@given(
+    st.recursive(
+        st.builds(Money, st.integers(-(2**62), 2**62), st.sampled_from(["EUR", "JPY"]))
+        | st.sampled_from([None, True, False, Colour.RED, Rank.LOW, Shape.ROUND])
+        | st.text()
+        | st.integers(-(2**70), 2**70)
+        | st.dates()
+        | st.decimals()
+        | st.floats(),
+        lambda inner: st.lists(inner) | st.tuples(inner, inner) | st.dictionaries(st.text(), inner),
+    )
+)
+def test_the_canonical_form_is_that_of_what_was_encoded(value: object) -> None:
+    """Whatever it holds, it is the JSON text of the encoded value, or the same refusal."""
+
+    def told(work: Callable[[object], object]) -> object:
+        try:
+            return work(value)
+        except InvalidInput as refusal:
+            return str(refusal)
+
+    def by_hand(data: object) -> bytes:
+        form = {"sort_keys": True, "separators": (",", ":"), "ensure_ascii": False}
+        return json.dumps(encode(data), **form).encode()  # type: ignore[arg-type]  # its options
+
+    assert told(canonical) == told(by_hand)
+
+
+def test_a_refusal_names_the_field_in_the_canonical_form_too() -> None:
+    """The path to what does not travel is that of `encode`."""
+
+    @frozen
+    class Inner:
+        amount: object
+
+    @frozen
+    class Outer:
+        inner: Inner
+
+    with pytest.raises(InvalidInput) as refused:
+        canonical([Outer(Inner(0.5))])
+    assert refused.value.field == "inner.amount"
 
 
 def test_fingerprints_are_sha256_of_the_canonical_form() -> None:

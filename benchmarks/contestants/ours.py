@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any
 from uuid import UUID
@@ -17,6 +18,7 @@ from hotelcore import operations as op
 from hotelcore.domain.bookings import BookingStatus
 from hotelcore.domain.housekeeping import TaskStatus
 from hotelcore.lists import BookingFilter, GuestFilter, TaskFilter
+from hotelcore.pms import PmsSnapshot
 
 __all__ = ["Ours"]
 
@@ -98,6 +100,15 @@ class Ours:
         """Run the operation, with all the time that it may need."""
         desk = self.desk.within(time_limit=_LONG)
         return lambda: desk.run(op.sync_pms_data, snapshot=takeover.snapshot).bookings.created
+
+    def take_over_in_parts(self, takeover: Takeover, most: int) -> Sequence[Work]:
+        """Run the operation for each part of it."""
+        desk = self.desk.within(time_limit=_LONG)
+
+        def taking(part: PmsSnapshot) -> Work:
+            return lambda: desk.run(op.sync_pms_data, snapshot=part)
+
+        return [taking(part) for part in takeover.snapshot.parts(most)]
 
     def close(self) -> None:
         """Close the pool."""

@@ -187,10 +187,10 @@ class Inventory(Protocol):
     def sell(
         self, room_type_id: RoomTypeId, nights: Collection[date], *, held: bool, force: bool = False
     ) -> None:
-        """Take one unit on every night, as held or committed.
+        """Take one unit on every night, as held or committed; k units where a night comes k times.
 
         Raises `SoldOut` with the full nights, and takes none, unless every night has
-        ``available + overbooking_limit >= 1``. ``force`` raises the limit where that is needed.
+        ``available + overbooking_limit >= k``. ``force`` raises the limit where that is needed.
         """
         ...
 
@@ -267,8 +267,8 @@ class RoomNights(Protocol):
 class Guests(Protocol):
     """The hotel's guests."""
 
-    def add(self, guest: Guest) -> None:
-        """Store a new guest; `AlreadyExists` names a taken id."""
+    def add_all(self, guests: Sequence[Guest]) -> None:
+        """Store new guests; `AlreadyExists` names a taken id."""
         ...
 
     def get(self, guest_id: GuestId) -> Guest:
@@ -281,6 +281,10 @@ class Guests(Protocol):
 
     def share(self, guest_id: GuestId) -> Guest:
         """Return one guest, who stays unchanged meanwhile; many may share a guest at once."""
+        ...
+
+    def share_all(self, guest_ids: Collection[GuestId]) -> tuple[Guest, ...]:
+        """Share guests in id order and return them so; `NotFound` names the first unknown id."""
         ...
 
     def update(self, guest: Guest) -> Guest:
@@ -299,8 +303,8 @@ class Guests(Protocol):
 class Bookings(Protocol):
     """The hotel's bookings with their nights."""
 
-    def add(self, booking: Booking, nights: Sequence[BookingNight]) -> None:
-        """Store a new booking; `AlreadyExists` names a taken confirmation number."""
+    def add_all(self, bookings: Sequence[Booking], nights: Sequence[BookingNight]) -> None:
+        """Store new bookings with their nights; `AlreadyExists` for a taken confirmation number."""
         ...
 
     def get(self, booking_id: BookingId) -> Booking:
@@ -313,6 +317,10 @@ class Bookings(Protocol):
 
     def by_confirmation(self, confirmation_number: str) -> Booking:
         """Return the booking with that number."""
+        ...
+
+    def by_confirmations(self, confirmation_numbers: Collection[str]) -> Mapping[str, Booking]:
+        """Return the bookings that have one of the numbers, by number."""
         ...
 
     def update(self, booking: Booking) -> Booking:
@@ -384,8 +392,8 @@ class RoomKeys(Protocol):
 class Folios(Protocol):
     """The hotel's folios; lines are only ever added."""
 
-    def open(self, folio: Folio) -> None:
-        """Store a new folio without lines; `AlreadyExists` names a taken id."""
+    def open_all(self, folios: Sequence[Folio]) -> None:
+        """Store new folios without lines; `AlreadyExists` names a taken id."""
         ...
 
     def get(self, folio_id: FolioId) -> Folio:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from datetime import date, datetime
 from decimal import Decimal
@@ -17,11 +17,13 @@ from enum import Enum
 from functools import cache
 from hashlib import sha256
 from inspect import isclass
-from operator import methodcaller
+from json.encoder import encode_basestring
+from operator import attrgetter, methodcaller
 from types import MappingProxyType, NoneType, UnionType
 from typing import (
     Any,
     NewType,
+    NoReturn,
     TypeVar,
     Union,
     cast,
@@ -39,13 +41,23 @@ from hotelcore.clock import require_utc
 from hotelcore.errors import InvalidInput
 from hotelcore.text import clean_text
 
-__all__ = ["Json", "canonical", "decode", "encode", "fingerprint", "keep_out", "text_of"]
+__all__ = [
+    "Json",
+    "canonical",
+    "decode",
+    "encode",
+    "fields_encoder",
+    "fingerprint",
+    "keep_out",
+    "text_of",
+]
 
 Json = TypeAliasType("Json", "str | int | bool | list[Json] | dict[str, Json] | None")
 """Data as JSON has it, without floats; also a type to `decode`, for free-form fields."""
 
 _T = TypeVar("_T")
 _Encoder = Callable[[Any], Json]  # Any: the encoder is chosen by the value's own type.
+_Writer = Callable[[Any], str]  # Any: as above.
 _Decoder = Callable[[Json], Any]  # Any: the type is known at run time only.
 
 _INT_LIMIT = 2**63  # What both databases keep; also keeps json off Python's limit on digits.
@@ -66,13 +78,32 @@ def encode(value: object) -> Json:
     return encoder(value)
 
 
+def fields_encoder(fields: Mapping[str, str]) -> Callable[[object], dict[str, Json]]:
+    """Return what encodes an object's attributes, named by the keys under which each shall stand.
+
+    It raises `InvalidInput` as `encode` does, with the attribute's name before the field's.
+    """
+    places = tuple(fields.items())
+
+    def encode_fields(record: object) -> dict[str, Json]:
+        try:
+            return {
+                key: _ENCODERS[type(value := getattr(record, name))](value) for key, name in places
+            }
+        except (KeyError, InvalidInput):
+            # A class that is met for the first time, or a refusal, which needs the name.
+            return {key: _nested(name, encode, getattr(record, name)) for key, name in places}
+
+    return encode_fields
+
+
 def canonical(value: object) -> bytes:
     """Return the one UTF-8 JSON text of `value`: keys sorted, no spaces.
 
     Raises `InvalidInput` as `encode` does, and for a value that nests without end.
     """
     try:
-        return text_of(encode(value))
+        return _text_form(value).encode()
     except RecursionError as error:
         raise InvalidInput("value", "nests too deep") from error
 
@@ -90,10 +121,10 @@ def fingerprint(value: object) -> str:
 def keep_out(kind: type, reason: str) -> None:
     """Have every value of the class `kind` refused, with a reason that says what to do instead."""
 
-    def refuse(_: object) -> Json:
+    def refuse(_: object) -> NoReturn:
         raise InvalidInput("value", reason)
 
-    _ENCODERS[kind] = refuse
+    _ENCODERS[kind] = _WRITERS[kind] = refuse
 
 
 @overload
@@ -112,8 +143,10 @@ def decode(data: Json, kind: object) -> object:
     return _decoder(kind)(data)
 
 
-def _dump(data: Json) -> str:
-    return json.dumps(data, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+# Made once: to make one takes as long as to write a record.
+_dump = json.JSONEncoder(
+    sort_keys=True, separators=(",", ":"), ensure_ascii=False, check_circular=False
+).encode
 
 
 def _nested(name: str, convert: Callable[[Any], _T], value: object) -> _T:  # Any: a table's entry.
@@ -133,7 +166,13 @@ def _refused(expected: str, found: object) -> InvalidInput:
 
 
 def _text(value: str) -> str:
+    if _is_plain(value):
+        return value  # what the rule answers for most texts
     return clean_text("value", value, most=sys.maxsize, least=0)
+
+
+def _is_plain(value: str) -> bool:
+    return value.isascii() and "\x00" not in value
 
 
 def _integer(value: int) -> int:
@@ -186,7 +225,7 @@ _ENCODERS: dict[type, _Encoder] = {
 
 def _encoder(kind: type[Any]) -> _Encoder:  # Any: of whatever it holds.
     if issubclass(kind, Enum):
-        return lambda member: encode(member.value)
+        return _member_encoder(kind)
     if attrs.has(kind):
         return _record_encoder(kind)
     for ancestor in kind.__mro__:
@@ -197,9 +236,61 @@ def _encoder(kind: type[Any]) -> _Encoder:  # Any: of whatever it holds.
     raise InvalidInput("value", f"{kind.__name__} does not travel: no JSON form is agreed for it")
 
 
+def _member_encoder(kind: type[Enum]) -> _Encoder:
+    if all(type(member.value) is str and _is_plain(member.value) for member in kind):
+        return attrgetter("_value_")
+    return lambda member: encode(member.value)
+
+
 def _record_encoder(kind: type[Any]) -> _Encoder:  # Any: of whatever it holds.
-    names = [field.name for field in attrs.fields(kind) if field.init]
-    return lambda record: {name: _nested(name, encode, getattr(record, name)) for name in names}
+    return fields_encoder({field.name: field.name for field in attrs.fields(kind) if field.init})
+
+
+# -- to JSON text ----------------------------------------------------------------------------
+
+
+def _text_form(value: object) -> str:
+    """Return what `_dump` makes of `encode(value)`, of a record without the objects in between."""
+    kind = type(value)
+    write = _WRITERS.get(kind)
+    if write is None:
+        write = _WRITERS[kind] = _writer(kind)
+    return write(value)
+
+
+def _writer(kind: type[Any]) -> _Writer:  # Any: of whatever it holds.
+    if attrs.has(kind) and not issubclass(kind, Enum):
+        return _record_writer(kind)
+    return lambda value: _dump(encode(value))
+
+
+def _record_writer(kind: type[Any]) -> _Writer:  # Any: as above.
+    names = sorted(field.name for field in attrs.fields(kind) if field.init)
+    places = [(name, f"{_dump(name)}:") for name in names]
+
+    def write(record: object) -> str:
+        try:
+            written = [place + _text_form(getattr(record, name)) for name, place in places]
+        except InvalidInput:
+            return _dump(encode(record))  # which names the field
+        return "{" + ",".join(written) + "}"
+
+    return write
+
+
+def _written_list(items: Iterable[object]) -> str:
+    return "[" + ",".join(map(_text_form, items)) + "]"
+
+
+# Begins with these and remembers the writer of every other class it meets.
+_WRITERS: dict[type, _Writer] = {
+    NoneType: lambda _: "null",
+    date: lambda day: f'"{day.isoformat()}"',
+    str: lambda text: encode_basestring(_text(text)),
+    int: lambda number: str(_integer(number)),
+    tuple: _written_list,
+    list: _written_list,
+}
 
 
 # -- from JSON -------------------------------------------------------------------------------

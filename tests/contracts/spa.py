@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 from uuid import UUID
 
@@ -86,6 +87,11 @@ class SpaVisits:
             self.run.write(INSERT, id=visit.id, version=visit.version, **values_of(visit))
         except UniqueViolation:
             raise AlreadyExists("spa visit", "id") from None
+
+    def add_all(self, visits: Sequence[SpaVisit]) -> None:
+        """Store new visits; `AlreadyExists` names a taken id."""
+        for visit in visits:
+            self.add(visit)
 
     def get(self, visit_id: UUID) -> SpaVisit:
         """Return one visit."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from itertools import count
 from uuid import UUID
 
@@ -36,14 +37,21 @@ from hotelcore.repositories import (
     Rooms,
     RoomTypes,
 )
-from hotelcore.testing.contracts import PagedContract, RepositoryContract, VersionedContract
+from hotelcore.testing.contracts import (
+    ManyContract,
+    PagedContract,
+    RepositoryContract,
+    VersionedContract,
+)
 from hotelcore.testing.hotels import NOON, TODAY, SampleHotel
 from hotelcore.unit_of_work import UnitOfWork
 
 _numbers = count(1_000)
 
 
-class TestGuests(VersionedContract[Guests, Guest], PagedContract[Guests, Guest]):
+class TestGuests(
+    VersionedContract[Guests, Guest], PagedContract[Guests, Guest], ManyContract[Guests, Guest]
+):
     """The guests of a hotel."""
 
     def repository(self, uow: UnitOfWork) -> Guests:
@@ -59,6 +67,9 @@ class TestGuests(VersionedContract[Guests, Guest], PagedContract[Guests, Guest])
             created_at=NOON,
         )
 
+    def add(self, repository: Guests, record: Guest) -> None:
+        repository.add_all([record])
+
     def changed(self, record: Guest) -> Guest:
         return attrs.evolve(record, first_name=f"{record.first_name}+")
 
@@ -66,7 +77,9 @@ class TestGuests(VersionedContract[Guests, Guest], PagedContract[Guests, Guest])
         return repository.page(GuestFilter(), after=after, limit=limit)
 
 
-class TestRooms(VersionedContract[Rooms, Room], PagedContract[Rooms, Room]):
+class TestRooms(
+    VersionedContract[Rooms, Room], PagedContract[Rooms, Room], ManyContract[Rooms, Room]
+):
     """The rooms of a hotel."""
 
     def repository(self, uow: UnitOfWork) -> Rooms:
@@ -163,7 +176,7 @@ class TestHousekeeping(
         return repository.page(TaskFilter(), after=after, limit=limit)
 
 
-class TestFolios(PagedContract[Folios, Folio]):
+class TestFolios(PagedContract[Folios, Folio], ManyContract[Folios, Folio]):
     """The folios of a hotel, which change by what is posted."""
 
     def repository(self, uow: UnitOfWork) -> Folios:
@@ -181,7 +194,10 @@ class TestFolios(PagedContract[Folios, Folio]):
         )
 
     def add(self, repository: Folios, record: Folio) -> None:
-        repository.open(record)
+        repository.open_all([record])
+
+    def add_all(self, repository: Folios, records: Sequence[Folio]) -> None:
+        repository.open_all(records)
 
     def page(self, repository: Folios, *, after: str | None, limit: int) -> Page[Folio]:
         return repository.page(FolioFilter(), after=after, limit=limit)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import suppress
 from inspect import signature
 from typing import Any
@@ -15,7 +16,7 @@ from hotelcore.errors import AlreadyExists, InvalidInput, NotFound, ReadOnly, Te
 from hotelcore.ids import new_id
 from hotelcore.lists import Page
 from hotelcore.sql.statements import upsert_into
-from hotelcore.testing.contracts import PagedContract, VersionedContract
+from hotelcore.testing.contracts import ManyContract, PagedContract, VersionedContract
 from hotelcore.testing.hotels import SampleHotel
 from hotelcore.unit_of_work import UnitOfWork
 from tests.contracts.breaking import Case, broken_promise, cases_of
@@ -30,7 +31,11 @@ from tests.contracts.spa import (
 )
 
 
-class TestSpaVisits(VersionedContract[SpaVisits, SpaVisit], PagedContract[SpaVisits, SpaVisit]):
+class TestSpaVisits(
+    VersionedContract[SpaVisits, SpaVisit],
+    PagedContract[SpaVisits, SpaVisit],
+    ManyContract[SpaVisits, SpaVisit],
+):
     """A repository of a host's, on SQLite and PostgreSQL."""
 
     kind: type[SpaVisits] = SpaVisits
@@ -300,6 +305,22 @@ class Roomy(SpaVisits):
         return super().page(after=after, limit=min(max(limit, 1), 1_000))
 
 
+class Tired(SpaVisits):
+    """Stores ten visits, and no more."""
+
+    def add_all(self, visits: Sequence[SpaVisit]) -> None:
+        super().add_all(visits[:10])
+
+
+class Skipping(SpaVisits):
+    """Leaves out what it cannot store."""
+
+    def add_all(self, visits: Sequence[SpaVisit]) -> None:
+        for visit in visits:
+            with suppress(AlreadyExists), self.uow.savepoint():
+                self.add(visit)
+
+
 CASES: list[Case[type[SpaVisits]]] = [
     ("test_what_was_added_is_read_equal", Rounding, r"as another \(minutes: 45 became 60\)"),
     ("test_hostile_text_is_kept_or_refused", Trimming, "note: ' begins .* became 'begins"),
@@ -323,6 +344,8 @@ CASES: list[Case[type[SpaVisits]]] = [
     ("test_a_stale_version_changes_nothing", LastWins, "changed meanwhile raised nothing"),
     ("test_a_foreign_record_cannot_be_updated", Explaining, "TenantMismatch.* StaleVersion"),
     ("test_a_foreign_record_cannot_be_updated", Reaching, "another hotel's record raised nothing"),
+    ("test_many_that_were_added_are_read_equal", Tired, "NotFound"),
+    ("test_one_of_many_that_is_refused_keeps_all_out", Skipping, "a taken id, raised nothing"),
     ("test_pages_are_complete", Short, "In pages of 2 come"),
     ("test_pages_are_complete", Double, "records come twice in pages of 2"),
     ("test_pages_are_complete", Endless, "The list has no end"),

@@ -21,8 +21,10 @@ from hotelcore.clock import FixedClock
 from hotelcore.core import HotelCore
 from hotelcore.domain.bookings import Booking, BookingStatus
 from hotelcore.domain.rooms import MaintenanceKind, RoomCondition
-from hotelcore.errors import ActionRefused, HotelcoreError, Refused, RoomTaken
+from hotelcore.errors import ActionRefused, HotelcoreError, PmsFailure, Refused, RoomTaken
 from hotelcore.ids import BookingId, RoomId
+from hotelcore.lists import GuestFilter
+from hotelcore.operations.pms_sync import SyncReport
 from hotelcore.pms import (
     PmsSnapshot,
     RemoteBooking,
@@ -259,6 +261,102 @@ def test_a_sync_locks_bookings_in_the_order_of_their_ids(hotel: SmallHotel) -> N
             uow.bookings.lock(booking_id)
 
     assert queued(hotel, lambda uow: uow.bookings.lock(first), rival, syncing) == [None, None]
+
+
+def new_bookings(hotel: SmallHotel, *types: str) -> partial[SyncReport]:
+    """Return a run that takes over a new booking of each type for a guest who is known."""
+    rooms = tuple(
+        RemoteRoomType(external_id=code, code=code, name=code, base_rate=eur(1)) for code in types
+    )
+    guest = RemoteGuest(external_id="g", last_name="Guest", first_name="")
+    bookings = tuple(
+        RemoteBooking(
+            external_id=code,
+            confirmation_number=code,
+            guest_external_id="g",
+            room_type_external_id=code,
+            status=RemoteBookingStatus.CONFIRMED,
+            stay=stay(0, 1),
+            nightly_prices=(eur(1),),
+            channel="pms",
+        )
+        for code in types
+    )
+    hotel.desk().run(op.connect_pms, vendor="scripted", external_hotel_id="H")
+    known = PmsSnapshot(room_types=rooms, guests=(guest,))
+    hotel.desk().run(op.sync_pms_data, snapshot=known)
+    return partial(op.sync_pms_data, snapshot=attrs.evolve(known, bookings=bookings))
+
+
+@pytest.mark.parametrize("sync_first", [True, False])
+def test_no_sync_books_for_a_guest_who_is_being_anonymised(
+    hotel: SmallHotel, sync_first: bool
+) -> None:
+    """Either the sync keeps the guest from being anonymised, or it is refused itself."""
+    syncing = new_bookings(hotel, "DBL")
+    with hotel.desk().reading() as uow:
+        taken = uow.guests.page(GuestFilter(), limit=1_000).items
+        [guest_id] = {guest.id for guest in taken if guest.last_name == "Guest"}
+    forgetting = partial(op.anonymise_guest, guest_id=guest_id)
+    first, second = (syncing, forgetting) if sync_first else (forgetting, syncing)
+    refused = overtaken(hotel, first, second)
+    if sync_first:
+        assert isinstance(refused, ActionRefused)
+        assert refused.reasons == ("booking_open",)
+    else:
+        assert isinstance(refused, PmsFailure)
+        assert "booking DBL cannot be taken over" in str(refused)
+
+
+def test_a_sync_takes_counters_in_the_order_of_their_types(hotel: SmallHotel) -> None:
+    """Whatever the order in which bookings are sent, who locks the counters in theirs can wait."""
+    syncing = new_bookings(hotel, "ONE", "TWO")
+    with hotel.desk().reading() as uow:
+        ids = {room_type.code: room_type.id for room_type in uow.room_types.all()}
+    low, high = sorted((ids["ONE"], ids["TWO"]))
+
+    @op.operation(Permission.BOOKINGS_CREATE)
+    def rival(uow: UnitOfWork) -> None:
+        for type_id in (low, high):
+            uow.inventory.lock(type_id, stay(0, 1).nights)
+
+    hotel.desk().run(rival)
+    if ids["ONE"] == low:  # the later type first
+        snapshot = syncing.keywords["snapshot"]
+        turned = attrs.evolve(snapshot, bookings=snapshot.bookings[::-1])
+        syncing = partial(op.sync_pms_data, snapshot=turned)
+
+    @op.operation(Permission.BOOKINGS_CREATE)
+    def holder(uow: UnitOfWork) -> None:
+        uow.inventory.lock(low, stay(0, 1).nights)
+
+    assert queued(hotel, holder, rival, syncing) == [None, None]
+
+
+def test_a_sync_locks_what_it_changes_before_it_sells(hotel: SmallHotel) -> None:
+    """A booking that gets longer and a new one of another type take their counters in one order."""
+    syncing = new_bookings(hotel, "ONE", "TWO")
+    snapshot = syncing.keywords["snapshot"]
+    with hotel.desk().reading() as uow:
+        ids = {room_type.code: room_type.id for room_type in uow.room_types.all()}
+    known, new = sorted(snapshot.bookings, key=lambda record: ids[record.external_id])
+    hotel.desk().run(op.sync_pms_data, snapshot=attrs.evolve(snapshot, bookings=(known,)))
+    longer = attrs.evolve(known, stay=stay(0, 2), nightly_prices=(eur(1), eur(1)))
+
+    @op.operation(Permission.BOOKINGS_CREATE)
+    def rival(uow: UnitOfWork) -> None:
+        for record in (known, new):
+            uow.inventory.lock(ids[record.external_id], stay(0, 2).nights)
+
+    @op.operation(Permission.BOOKINGS_CREATE)
+    def holder(uow: UnitOfWork) -> None:
+        uow.inventory.lock(ids[known.external_id], stay(0, 2).nights)
+
+    hotel.desk().run(rival)
+    both = attrs.evolve(snapshot, bookings=(new, longer))
+    syncing = partial(op.sync_pms_data, snapshot=both)
+    assert queued(hotel, holder, rival, syncing) == [None, None]
+    assert hotel.core.prove(hotel.hotel_id).ok
 
 
 def test_who_leaves_a_room_waits_for_who_comes_into_it(hotel: SmallHotel) -> None:

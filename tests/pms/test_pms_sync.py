@@ -23,7 +23,14 @@ from hotelcore.domain.cancellation import CancellationPolicy, Fee, FeeKind
 from hotelcore.domain.hotels import HouseRules
 from hotelcore.domain.rooms import RoomCondition
 from hotelcore.domain.stays import Stay
-from hotelcore.errors import AlreadyExists, HotelcoreError, NotFound, PermissionDenied, PmsFailure
+from hotelcore.errors import (
+    AlreadyExists,
+    HotelcoreError,
+    InvalidInput,
+    NotFound,
+    PermissionDenied,
+    PmsFailure,
+)
 from hotelcore.events import catalogue as fact
 from hotelcore.lists import AuditFilter, BookingFilter, GuestFilter, RoomFilter
 from hotelcore.operations.pms_sync import SyncReport, Taken
@@ -417,6 +424,7 @@ def test_who_comes_follows_until_the_guest_is_here(hotel: SmallHotel) -> None:
     assert bookings_of(hotel)["PMS-0"].adults == 3
 
 
+@pytest.mark.parametrize("known", [False, True])
 @pytest.mark.parametrize(
     "again",
     [
@@ -426,11 +434,12 @@ def test_who_comes_follows_until_the_guest_is_here(hotel: SmallHotel) -> None:
     ],
 )
 def test_two_records_there_that_are_one_here_are_refused(
-    hotel: SmallHotel, again: RemoteRoomType | RemoteRoom | RemoteBooking
+    hotel: SmallHotel, again: RemoteRoomType | RemoteRoom | RemoteBooking, known: bool
 ) -> None:
     """A code, a room number or a confirmation number that comes under two external ids is named."""
     pms = filled()
-    sync(hotel, pms)
+    if known:
+        sync(hotel, pms)
     before = hotel.rows()
     pms.put(again)
     kind = {RemoteRoomType: "room_type", RemoteRoom: "room", RemoteBooking: "booking"}[type(again)]
@@ -438,6 +447,108 @@ def test_two_records_there_that_are_one_here_are_refused(
         sync(hotel, pms)
     assert str(refused.value) == f"scripted: two records there are one {kind} here"
     assert hotel.rows() == before
+
+
+def test_what_is_cancelled_there_before_it_is_known_is_cancelled_here(hotel: SmallHotel) -> None:
+    """It is made and cancelled in one run, beside others that are sold, and takes no unit."""
+    heard, pms = hearing(hotel.core), filled()
+    pms.put(booking(1, status=RemoteBookingStatus.CANCELLED))
+    assert sync(hotel, pms).bookings.created == 3
+    assert bookings_of(hotel)["PMS-1"].status is BookingStatus.CANCELLED
+    with hotel.desk().reading() as uow:
+        nights = uow.inventory.nights(booking(1).stay, hotel.type_id)
+    assert [night.committed for night in nights] == [2, 2]
+    ours = bookings_of(hotel)["PMS-1"].id
+    told = [type(event) for event in heard if getattr(event, "booking_id", None) == ours]
+    assert told.index(fact.BookingCreated) < told.index(fact.BookingCancelled)
+    assert told.index(fact.BookingCancelled) < told.index(fact.PmsBookingSynced)
+
+
+def test_many_are_taken_over_like_one_after_the_other(hotel: SmallHotel) -> None:
+    """Bookings of several types, stays and guests that share nights are each as they are there."""
+    suite = RemoteRoomType(external_id="t2", code="STE", name="Suite", base_rate=eur(30_000))
+    pms = filled()
+    pms.put(suite, *(guest(number, last_name="Zoë \\ \"'") for number in range(30)))
+    for number in range(30):
+        remote = booking(number, begins=number % 7, nights=number % 4)
+        pms.put(attrs.evolve(remote, room_type_external_id=("t1", "t2")[number % 2]))
+    assert sync(hotel, pms).bookings.created == 30
+    made = bookings_of(hotel)
+    with hotel.desk().reading() as uow:
+        for number in range(30):
+            ours = made[f"PMS-{number}"]
+            remote = booking(number, begins=number % 7, nights=number % 4)
+            nights = uow.bookings.nights(ours.id)
+            assert (ours.stay, ours.created_at, ours.status) == (remote.stay, NOON, "confirmed")
+            assert [night.night for night in nights] == list(remote.stay)
+            assert tuple(night.price for night in nights) == remote.nightly_prices
+            assert len(uow.folios.of_booking(ours.id)) == 1
+            assert uow.guests.get(ours.guest_id).first_name == str(number)
+    assert hotel.core.prove(hotel.hotel_id).ok
+
+
+def test_rooms_of_several_conditions_change_at_once(hotel: SmallHotel) -> None:
+    """Each room has the condition that it has there, and one that has it already stays as it is."""
+    told = [RoomCondition.DIRTY, RoomCondition.PICKUP, RoomCondition.DIRTY, RoomCondition.CLEAN]
+    heard, pms = hearing(hotel.core), ScriptedPms()
+    pms.put(TYPE, *(room(number, condition) for number, condition in enumerate(told)))
+    sync(hotel, pms)
+    with hotel.desk().reading() as uow:
+        found = [uow.rooms.get(room_id) for room_id in hotel.room_ids]
+    assert [here.condition for here in found] == told
+    assert [here.version for here in found] == [2, 2, 2, 1]
+    changed = {event.room_id for event in heard if isinstance(event, fact.RoomStatusChanged)}
+    assert changed == set(hotel.room_ids[:3])
+
+
+# -- part by part ------------------------------------------------------------------------------
+
+
+def test_a_snapshot_comes_in_parts_in_the_order_in_which_records_name_each_other() -> None:
+    """No part is larger than asked for, all are there, and only behind the last follows none."""
+    whole = fetch(filled())
+    parts = list(whole.parts(2))
+    sizes = [
+        tuple(map(len, (part.room_types, part.rooms, part.guests, part.bookings))) for part in parts
+    ]
+    types, rooms, guests = [(1, 0, 0, 0)], [(0, 2, 0, 0)] * 3, [(0, 0, 2, 0), (0, 0, 1, 0)]
+    assert sizes == [*types, *rooms, *guests, (0, 0, 0, 2), (0, 0, 0, 1)]
+    assert tuple(one for part in parts for one in part.bookings) == whole.bookings
+    assert [part.more_follow for part in parts] == [True] * 7 + [False]
+    nested = list(attrs.evolve(whole, more_follow=True).parts(2))
+    assert all(part.more_follow for part in nested)
+
+
+def test_nothing_at_all_is_one_part_and_no_size_is_refused() -> None:
+    """A fetch that found nothing is taken over all the same, which moves the connection."""
+    assert list(PmsSnapshot().parts()) == [PmsSnapshot()]
+    with pytest.raises(InvalidInput):
+        next(PmsSnapshot().parts(0))
+
+
+def test_a_takeover_in_parts_ends_like_one_as_a_whole(hotel: SmallHotel) -> None:
+    """A run that breaks off halfway is not synced; the next one takes up what is missing."""
+    whole, desk = fetch(filled()), hotel.desk()
+    for part in list(whole.parts(2))[:-1]:
+        desk.run(op.sync_pms_data, snapshot=part)
+    with desk.reading() as uow:
+        assert uow.pms.current().last_synced_at is None
+    assert set(bookings_of(hotel)) == {"PMS-0", "PMS-1"}
+    reports = [desk.run(op.sync_pms_data, snapshot=part) for part in whole.parts(2)]
+    assert [report.bookings.created for report in reports] == [0] * 7 + [1]
+    assert sum(report.bookings.unchanged for report in reports) == 2
+    with desk.reading() as uow:
+        assert uow.pms.current().last_synced_at == NOON
+    again = desk.run(op.sync_pms_data, snapshot=whole)
+    assert (again.rooms.unchanged, again.guests, again.bookings) == (
+        6,
+        Taken(created=0, updated=0, unchanged=3),
+        Taken(created=0, updated=0, unchanged=3),
+    )
+    assert hotel.core.prove(hotel.hotel_id).ok
+
+
+# -- changes ----------------------------------------------------------------------------------
 
 
 def test_guests_and_conditions_follow(hotel: SmallHotel) -> None:

@@ -96,7 +96,10 @@ class Meter:
     def costs_of(self, name: str) -> Costs:
         """Make one call ready in a hotel of its own, and count what it takes."""
         hotel = open_hotel(self.core)
-        call = READS[name](hotel) if name in READS else good_call(name, hotel).run
+        return self.costs(READS[name](hotel) if name in READS else good_call(name, hotel).run)
+
+    def costs(self, call: Callable[[], object]) -> Costs:
+        """Count what a call takes."""
         self._sent.clear()
         answered = self._answers()
         call()

@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 
 import pytest
 
+from hotelcore import Money, Stay
+from hotelcore import operations as op
+from hotelcore.pms import (
+    PmsSnapshot,
+    RemoteBooking,
+    RemoteBookingStatus,
+    RemoteGuest,
+    RemoteRoomType,
+)
 from tests.postgres_server import fresh_database
+from tests.small_hotel import DAY, TODAY, SmallHotel, open_hotel
 from tests.speed.counting import CALLS, Meter, metered, stored
 
 
@@ -35,6 +45,42 @@ def test_a_call_costs_what_was_agreed(meter: Meter, call: str) -> None:
     found = meter.costs_of(call)
     agreed = stored()[call]
     assert found == {name: agreed[name] for name in found}
+
+
+def takeover_of(hotel: SmallHotel, number: int) -> Callable[[], object]:
+    """Return the first sync of so many guests, each with a booking of one night."""
+    room_type = RemoteRoomType(external_id="t", code="PMS", name="There", base_rate=Money(1, "EUR"))
+    bookings = tuple(
+        RemoteBooking(
+            external_id=f"b{n}",
+            confirmation_number=f"PMS-{n}",
+            guest_external_id=f"g{n}",
+            room_type_external_id="t",
+            status=RemoteBookingStatus.CONFIRMED,
+            stay=Stay(TODAY, TODAY + DAY),
+            nightly_prices=(Money(1, "EUR"),),
+            channel="pms",
+        )
+        for n in range(number)
+    )
+    snapshot = PmsSnapshot(
+        room_types=(room_type,),
+        guests=tuple(
+            RemoteGuest(external_id=f"g{n}", last_name="Guest", first_name="")
+            for n in range(number)
+        ),
+        bookings=bookings,
+    )
+    hotel.desk.run(op.connect_pms, vendor="scripted", external_hotel_id="H")
+    return lambda: hotel.desk.run(op.sync_pms_data, snapshot=snapshot)
+
+
+def test_a_sync_of_many_costs_what_one_of_few_does(meter: Meter) -> None:
+    """Up to where a statement would grow too long, neither statements nor round trips grow."""
+    few, many = (meter.costs(takeover_of(open_hotel(meter.core), n)) for n in (20, 400))
+    assert many == few
+    more = meter.costs(takeover_of(open_hotel(meter.core), 1_100))
+    assert all(more[name] <= few[name] + 20 for name in few)
 
 
 def test_a_call_costs_the_same_each_time(meter: Meter) -> None:

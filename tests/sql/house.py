@@ -89,7 +89,7 @@ class House:
         """Store bookings with a night at 100 EUR for each date of their stays."""
         with self.writing() as run:
             for booking in bookings:
-                SqlBookings(run).add(booking, nights_of(booking))
+                SqlBookings(run).add_all([booking], nights_of(booking))
 
 
 def new_house(engine: Engine) -> House:
@@ -114,10 +114,16 @@ def new_house(engine: Engine) -> House:
             )
         )
         keyless = Sealing(hotel_id, None, lambda *_: None)
-        SqlGuests(run, SqlSubjectKeys(run, keyless)).add(
-            Guest(
-                id=house.guest_id, hotel_id=hotel_id, last_name="A", first_name="", created_at=NOON
-            )
+        SqlGuests(run, SqlSubjectKeys(run, keyless)).add_all(
+            [
+                Guest(
+                    id=house.guest_id,
+                    hotel_id=hotel_id,
+                    last_name="A",
+                    first_name="",
+                    created_at=NOON,
+                )
+            ]
         )
         for code, type_id in zip("AB", house.type_ids, strict=True):
             SqlRoomTypes(run).add(

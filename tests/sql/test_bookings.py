@@ -97,7 +97,7 @@ def test_an_unknown_booking_is_not_found(house: House) -> None:
 def test_a_reading_unit_stores_no_booking(house: House) -> None:
     """A unit that only reads refuses to store a booking."""
     with house.reading() as run, pytest.raises(ReadOnly):
-        SqlBookings(run).add(house.booking(), ())
+        SqlBookings(run).add_all([house.booking()], ())
 
 
 def test_a_confirmation_number_is_unique_in_a_hotel(house: House) -> None:
@@ -171,7 +171,7 @@ def test_nights_come_back_in_order(database: Engine, data: st.DataObject) -> Non
     )
     nights = data.draw(st.lists(night, max_size=9, unique_by=lambda night: night.night))
     with house.writing() as run:
-        SqlBookings(run).add(booking, nights)
+        SqlBookings(run).add_all([booking], nights)
         for n in nights:
             if n.room_id is not None:
                 SqlRoomNights(run).hold(n.room_id, booking.id, [n.night])

@@ -97,7 +97,7 @@ def new_folio(house: House, **changes: object) -> Folio:
     house.add(booking)
     folio = a_folio(house, booking, **changes)
     with house.writing() as run:
-        SqlFolios(run).open(folio)
+        SqlFolios(run).open_all([folio])
     return folio
 
 
@@ -270,7 +270,7 @@ def test_a_night_is_charged_once(house: House) -> None:
     folio = new_folio(house)
     second = attrs.evolve(folio, id=FolioId(new_id()))
     with house.writing() as run:
-        SqlFolios(run).open(second)
+        SqlFolios(run).open_all([second])
     post(house, a_line(folio, 9_000, code=ROOM_CHARGE, night=TODAY))
     refused(house, AlreadyExists, a_line(second, 9_000, code=ROOM_CHARGE, night=TODAY))
     post(house, a_line(second, 9_000, code=ROOM_CHARGE, night=date(2026, 12, 2)))
@@ -399,7 +399,7 @@ def draw_ledger(data: st.DataObject, house: House) -> list[Folio]:
     with house.writing() as run:
         store = SqlFolios(run)
         for folio, fate in zip(folios, fates, strict=True):
-            store.open(folio)
+            store.open_all([folio])
             if fate == "owes":
                 store.post([a_line(folio, data.draw(st.sampled_from([-5, 5])))])
             elif fate == "closed":
@@ -454,7 +454,7 @@ def test_the_house_gives_each_bookings_oldest_open_folio(house: House) -> None:
             a_folio(house, booking) for booking in (guests[0], *guests[:1] * 2, guests[1], gone)
         )
         for folio in (newer, closed, oldest, only, elsewhere):
-            store.open(folio)
+            store.open_all([folio])
         store.close(closed, at=NOON)
         assert store.of_house() == {guests[0].id: oldest, guests[1].id: only}
         assert [folio.id for folio in store.of_booking(guests[0].id)] == [

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import date
@@ -64,6 +65,17 @@ class Step:
     flag: bool = False
     force: bool = False
     number: int = 0
+    again: set[date] = field(factory=set)
+
+    @property
+    def named(self) -> Counter[date]:
+        """How often each night is named: by a sale or a block twice, if it is among ``again``."""
+        return Counter([*self.nights, *(self.again & self.nights if self.takes else ())])
+
+    @property
+    def takes(self) -> bool:
+        """Whether the call takes units."""
+        return self.verb in ("sell", "block")
 
 
 steps = st.lists(
@@ -74,6 +86,7 @@ steps = st.lists(
             some_nights,
             st.booleans(),
             st.sampled_from([False, False, False, True]),
+            again=st.sets(st.sampled_from(NIGHTS)),
         ),
         st.builds(Step, st.just("add_rooms"), number=st.integers(1, 2)),
     ),
@@ -98,7 +111,7 @@ def moved_by(step: Step) -> dict[str, int]:
 
 def call(unit: Unit, of_type: RoomTypeId, step: Step) -> None:
     """Take a step on the stored counters."""
-    inventory, nights = unit.inventory, step.nights
+    inventory, nights = unit.inventory, tuple(step.named.elements())
     match step.verb:
         case "sell":
             inventory.sell(of_type, nights, held=step.flag, force=step.force)
@@ -129,14 +142,14 @@ class Model:
     def expect(self, step: Step) -> DatabaseFailure | SoldOut | None:
         """Take a step if it is possible; give the error it should raise if not."""
         moves = moved_by(step)
-        full = tuple(night for night in sorted(step.nights) if self.left(night) < 1)
-        if step.verb in ("sell", "block") and full and not step.force:
+        full = tuple(n for n in sorted(step.nights) if self.left(n) < step.named[n])
+        if step.takes and full and not step.force:
             return SoldOut(self.of_type, full)
         if any(self.counters[n][c] + by < 0 for n in step.nights for c, by in moves.items()):
             return DatabaseFailure("check", "a rule that the tables hold would have been broken")
-        for night in step.nights:
+        for night, times in step.named.items():
             for counter, by in moves.items():
-                self.counters[night][counter] += by
+                self.counters[night][counter] += by * times
             self.forced[night] = max(self.forced[night], -self.left(night))
         return None
 
@@ -195,6 +208,22 @@ def test_a_refused_sale_changes_nothing_even_without_a_rollback(database: Engine
     with unit_of(house) as unit:
         committed = [row.committed for row in unit.inventory.nights(WEEK, of_type)]
     assert committed == [0, 0, 1, 0, 0, 0, 0]
+
+
+def test_a_night_named_twice_takes_two_units_or_none(database: Engine) -> None:
+    """Several bookings are sold at once, and a night that has not a unit for each is refused."""
+    house = new_house(database)
+    with unit_of(house) as unit:
+        of_type = add_type(house, unit)
+        add_rooms(house, unit, of_type, ["11", "12", "13"])
+        unit.inventory.sell(of_type, [NIGHTS[0], *NIGHTS[:2], NIGHTS[0]], held=False)
+        with pytest.raises(SoldOut) as refusal:
+            unit.inventory.sell(of_type, [*NIGHTS[1:3], NIGHTS[1], NIGHTS[1]], held=False)
+        assert refusal.value.nights == (NIGHTS[1],)
+        unit.inventory.sell(of_type, [NIGHTS[1]] * 4, held=True, force=True)
+        rows = unit.inventory.nights(PERIOD, of_type)
+    assert [row.committed for row in rows] == [3, 1, 0, 0, 0]
+    assert [(row.held, row.forced) for row in rows[:3]] == [(0, 0), (4, 2), (0, 0)]
 
 
 def test_a_day_use_takes_no_unit(database: Engine) -> None:

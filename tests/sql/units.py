@@ -104,7 +104,7 @@ def a_room(house: House, of_type: RoomTypeId, number: str, floor: str | None = N
 def add_booking(house: House, unit: Unit, of_type: RoomTypeId, **changes: object) -> BookingId:
     """Store a booking of the week without nights."""
     booking = house.booking(room_type_id=of_type, stay=WEEK, **changes)
-    unit.bookings.add(booking, ())
+    unit.bookings.add_all([booking], ())
     return booking.id
 
 

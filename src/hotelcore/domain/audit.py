@@ -138,6 +138,11 @@ def _different(
     entity: Entity, other: Entity | None, names: Iterable[str]
 ) -> Iterator[tuple[str, object]]:
     """Give those of the named fields that differ, with their values."""
+    if other is None:
+        for name in names:
+            if (value := getattr(entity, name)) is not None:
+                yield name, value
+        return
     for name in names:
         value, others = getattr(entity, name), getattr(other, name, None)
         # Most fields of a record that changed are the same objects as before.

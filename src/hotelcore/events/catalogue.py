@@ -7,7 +7,7 @@ case (``bookingId``), in Python in snake case.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Set
+from collections.abc import Callable, Mapping, Set
 from datetime import date
 from types import MappingProxyType
 from typing import Any, ClassVar, TypeVar, get_type_hints
@@ -376,6 +376,7 @@ class WireField:
 
 # Begins empty and remembers the fields of every class it meets: each event passes here twice.
 _WIRE_FIELDS: dict[type[Event], Mapping[str, WireField]] = {}
+_ENCODERS: dict[type[Event], Callable[[object], dict[str, wire.Json]]] = {}
 
 
 def wire_fields(kind: type[Event]) -> Mapping[str, WireField]:
@@ -391,8 +392,12 @@ def wire_fields(kind: type[Event]) -> Mapping[str, WireField]:
 
 def payload(event: Event) -> dict[str, wire.Json]:
     """Return the event's fields as they go over the wire, camel case and all."""
-    fields = wire_fields(type(event)).items()
-    return {name: wire.encode(getattr(event, field.name)) for name, field in fields}
+    kind = type(event)
+    encode = _ENCODERS.get(kind)
+    if encode is None:
+        names = {name: field.name for name, field in wire_fields(kind).items()}
+        encode = _ENCODERS[kind] = wire.fields_encoder(names)
+    return encode(event)
 
 
 def event_of(kind: type[E], payload: wire.Json) -> E:

@@ -22,19 +22,18 @@ from hotelcore.domain.bookings import (
     refuse_unless_allowed,
 )
 from hotelcore.domain.cancellation import CancellationCause, CancellationPolicy
-from hotelcore.domain.fields import Attributes, JsonValue, check_day
+from hotelcore.domain.fields import JsonValue, check_day
 from hotelcore.domain.folios import Folio, FolioStatus
-from hotelcore.domain.money import Money, sum_money
+from hotelcore.domain.money import Money
 from hotelcore.domain.stays import MOST_NIGHTS, Stay
 from hotelcore.errors import InvalidInput
-from hotelcore.events.catalogue import BookingCancelled, BookingCreated, BookingReinstated
+from hotelcore.events.catalogue import BookingCancelled, BookingReinstated
 from hotelcore.ids import BookingId, GuestId, RoomId, RoomTypeId
 from hotelcore.lists import RoomFilter, every
 from hotelcore.operations.arguments import checked
 from hotelcore.operations.declaring import check_unit, operation, permission_of
 from hotelcore.operations.front_desk import check_in_guest, check_out_guest, move_room
 from hotelcore.operations.judging import (
-    expected_guest,
     judge,
     lock_booking,
     overrides,
@@ -42,7 +41,6 @@ from hotelcore.operations.judging import (
 )
 from hotelcore.operations.nights import (
     change_stay,
-    checked_stay,
     claim_room,
     commit_nights,
     give_room,
@@ -50,17 +48,12 @@ from hotelcore.operations.nights import (
     no_show,
     note_room,
     note_update,
-    prices_of,
     release_nights,
     sell_again,
     total_of,
 )
-from hotelcore.operations.posting import (
-    add_folio,
-    charge_booking,
-    close_settled_folios,
-    refund_credit,
-)
+from hotelcore.operations.posting import charge_booking, close_settled_folios, refund_credit
+from hotelcore.operations.selling import new_booking, sell_bookings
 from hotelcore.text import clean_text
 from hotelcore.unit_of_work import UnitOfWork
 
@@ -123,82 +116,27 @@ def create_booking_with_folio(
     uow.ahead(uow.hotels.current)
     uow.ahead(uow.room_types.get, room_type_id)
     uow.ahead(uow.guests.share, guest_id)
-    uow.ahead(uow.inventory.lock, room_type_id, checked_stay(stay).nights)
-    hotel = uow.hotel
+    uow.ahead(uow.inventory.lock, room_type_id, stay.nights)
+    _ = uow.hotel  # Read before the guest is shared: the order of locks.
     force = overrides(uow, force_reason, "create_booking_with_folio with force_reason")
-    room_type = uow.room_types.get(room_type_id)
-    prices = prices_of(room_type, checked_stay(stay), nightly_prices, hotel.currency)
-    booking = Booking(
-        id=BookingId(uow.new_id()),
-        hotel_id=uow.hotel_id,
-        confirmation_number=(
-            uow.new_confirmation_number() if confirmation_number is None else confirmation_number
-        ),
-        guest_id=expected_guest(uow, guest_id),
-        room_type_id=room_type.id,
+    new = new_booking(
+        uow,
+        room_type=uow.room_types.get(room_type_id),
+        guest=uow.guests.share(guest_id),
         stay=stay,
-        status=BookingStatus.CONFIRMED if hold_until is None else BookingStatus.TENTATIVE,
+        nightly_prices=nightly_prices,
         adults=adults,
         children=children,
         infants=infants,
         channel=channel,
-        total=sum_money(prices, hotel.currency),
-        cancellation=_checked_policy(
-            hotel.rules.cancellation if cancellation is None else cancellation
-        ),
         hold_until=hold_until,
-        created_at=uow.now(),
-        attributes=Attributes(attributes),
+        cancellation=cancellation,
+        confirmation_number=confirmation_number,
+        attributes=attributes,
+        force=force,
     )
-    _refuse_past(uow, booking, force=force)
-    return _sold(uow, booking, prices, force=force)
-
-
-def _checked_policy(policy: object) -> CancellationPolicy:
-    if not isinstance(policy, CancellationPolicy):
-        raise InvalidInput("cancellation", "must be a CancellationPolicy")
-    return policy
-
-
-def _refuse_past(uow: UnitOfWork, booking: Booking, *, force: bool) -> None:
-    if booking.hold_until is not None and booking.hold_until <= uow.now():
-        raise InvalidInput("hold_until", "must lie ahead")
-    if booking.stay.arrival < uow.hotel.business_date and not force:
-        raise InvalidInput("stay", "must not begin before the business date")
-
-
-def _sold(
-    uow: UnitOfWork, booking: Booking, prices: Sequence[Money], *, force: bool
-) -> tuple[Booking, Folio]:
-    """Take the units, store the booking with its nights, open its folio, report it."""
-    room_type_id, stay = booking.room_type_id, booking.stay
-    if not stay.is_day_use:
-        held = booking.status is BookingStatus.TENTATIVE
-        uow.inventory.sell(room_type_id, stay.nights, held=held, force=force)
-    uow.bookings.add(
-        booking,
-        [
-            BookingNight(booking_id=booking.id, night=night, room_type_id=room_type_id, price=price)
-            for night, price in zip(stay, prices, strict=True)
-        ],
-    )
-    uow.changed("booking", booking.id, None, booking)
-    uow.emit(_created(booking))
-    return booking, add_folio(uow, booking, booking.guest_id)
-
-
-def _created(booking: Booking) -> BookingCreated:
-    return BookingCreated(
-        hotel_id=booking.hotel_id,
-        booking_id=booking.id,
-        confirmation_number=booking.confirmation_number,
-        guest_id=booking.guest_id,
-        room_type_id=booking.room_type_id,
-        arrival=booking.stay.arrival,
-        departure=booking.stay.departure,
-        total=booking.total,
-        channel=booking.channel,
-    )
+    [sold] = sell_bookings(uow, [new], force=force)
+    return sold
 
 
 @operation(Permission.BOOKINGS_CREATE)

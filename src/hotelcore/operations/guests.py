@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import attrs
 
@@ -16,7 +16,7 @@ from hotelcore.lists import BookingFilter
 from hotelcore.operations.declaring import operation
 from hotelcore.unit_of_work import UnitOfWork
 
-__all__ = ["amend_guest", "anonymise_guest", "register_guest"]
+__all__ = ["add_guests", "amend_guest", "anonymise_guest", "new_guest", "register_guest"]
 
 
 @operation(Permission.GUESTS_EDIT)
@@ -37,7 +37,33 @@ def register_guest(
     an ISO 3166 code of up to 3. None is checked beyond that, and two guests may be alike. Raises
     `InvalidInput`, and `NotFound` for a hotel that is not registered.
     """
-    guest = Guest(
+    guest = new_guest(
+        uow,
+        last_name=last_name,
+        first_name=first_name,
+        email=email,
+        phone=phone,
+        country=country,
+        vip=vip,
+        attributes=attributes,
+    )
+    add_guests(uow, [guest])
+    return guest
+
+
+def new_guest(
+    uow: UnitOfWork,
+    *,
+    last_name: str,
+    first_name: str,
+    email: str | None,
+    phone: str | None,
+    country: str | None = None,
+    vip: bool = False,
+    attributes: Mapping[str, JsonValue] | None = None,
+) -> Guest:
+    """Build a guest who is not stored yet; what is told is what `register_guest` is told."""
+    return Guest(
         id=GuestId(uow.new_id()),
         hotel_id=uow.hotel.id,  # read, so that a hotel that is not registered is named
         last_name=last_name,
@@ -49,9 +75,13 @@ def register_guest(
         attributes=Attributes(attributes),
         created_at=uow.now(),
     )
-    uow.guests.add(guest)
-    uow.changed("guest", guest.id, None, guest)
-    return guest
+
+
+def add_guests(uow: UnitOfWork, guests: Sequence[Guest]) -> None:
+    """Store new guests and note them."""
+    uow.guests.add_all(guests)
+    for guest in guests:
+        uow.changed("guest", guest.id, None, guest)
 
 
 @operation(Permission.GUESTS_EDIT)

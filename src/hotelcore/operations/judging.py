@@ -15,6 +15,7 @@ from hotelcore.domain.bookings import (
     Surroundings,
     refuse_unless_allowed,
 )
+from hotelcore.domain.guests import Guest
 from hotelcore.domain.rooms import Room
 from hotelcore.domain.stays import Stay
 from hotelcore.errors import ActionRefused
@@ -65,12 +66,12 @@ def lock_booking(uow: UnitOfWork, booking_id: BookingId) -> tuple[Booking, date]
     return uow.bookings.lock(booking_id), business_date
 
 
-def expected_guest(uow: UnitOfWork, guest_id: GuestId) -> GuestId:
-    """Return the id of a guest for whom one may book, and who is not anonymised meanwhile.
+def expected_guest(guest: Guest) -> GuestId:
+    """Return the id of a guest for whom one may book.
 
-    Raises `ActionRefused` for a guest who was anonymised (``anonymised``), and `NotFound`.
+    The guest is shared (`hotelcore.repositories.Guests.share`), or might be anonymised meanwhile.
+    Raises `ActionRefused` for a guest who was anonymised (``anonymised``).
     """
-    guest = uow.guests.share(guest_id)
     if guest.anonymised_at is not None:
         raise ActionRefused("book", ("anonymised",))
     return guest.id

@@ -37,6 +37,7 @@ __all__ = [
     "commit_nights",
     "give_room",
     "lock_counters",
+    "lock_each",
     "nights_to_come",
     "no_show",
     "note_room",
@@ -118,7 +119,7 @@ def _move_counters(
         for key, run in groupby(sorted(ordered, key=by_run), key=by_run)
     ]
     if len(runs) > 1:  # one alone locks its nights in order by itself
-        _lock_counters(uow, (move[:2] for move in ordered))
+        lock_each(uow, (move[:2] for move in ordered))
     for room_type_id, taking, nights in runs:
         if taking:
             uow.inventory.sell(room_type_id, nights, held=held, force=force)
@@ -128,11 +129,11 @@ def _move_counters(
 
 def lock_counters(uow: UnitOfWork, nights: Iterable[BookingNight]) -> None:
     """Lock the counters of nights of several bookings, before the first of them moves."""
-    _lock_counters(uow, {(night.room_type_id, night.night) for night in nights})
+    lock_each(uow, {(night.room_type_id, night.night) for night in nights})
 
 
-def _lock_counters(uow: UnitOfWork, counters: Iterable[tuple[RoomTypeId, date]]) -> None:
-    """Lock by type, all nights of one at once: they are locked in order, made where missing."""
+def lock_each(uow: UnitOfWork, counters: Iterable[tuple[RoomTypeId, date]]) -> None:
+    """Lock counters by type, all nights of one at once, in order, made where they are missing."""
     by_type = itemgetter(0)
     for room_type_id, of_type in groupby(sorted(counters), key=by_type):
         uow.inventory.lock(room_type_id, [night for _, night in of_type])

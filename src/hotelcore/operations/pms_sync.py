@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping
-from typing import Protocol, TypedDict, TypeVar
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from datetime import date
+from typing import Generic, Protocol, TypedDict, TypeVar
 from uuid import UUID
 
 import attrs
@@ -16,15 +17,8 @@ from hotelcore.domain.bookings import Booking, BookingStatus
 from hotelcore.domain.fields import Attributes, JsonValue
 from hotelcore.domain.money import Money
 from hotelcore.domain.pms import ExternalMapping, ExternalPMSConfig, PmsResource
-from hotelcore.domain.rooms import RoomCondition
-from hotelcore.errors import (
-    AlreadyExists,
-    HotelcoreError,
-    InvalidInput,
-    NotFound,
-    PmsFailure,
-    Refused,
-)
+from hotelcore.domain.rooms import Room, RoomCondition
+from hotelcore.errors import AlreadyExists, InvalidInput, PmsFailure, Refused
 from hotelcore.events.catalogue import (
     PmsBookingSynced,
     PmsConnected,
@@ -37,15 +31,15 @@ from hotelcore.lists import RoomFilter, every
 from hotelcore.operations.bookings import (
     amend_stay,
     cancel_booking_with_refund,
-    create_booking_with_folio,
     mark_no_show,
 )
 from hotelcore.operations.declaring import operation
-from hotelcore.operations.guests import amend_guest, register_guest
+from hotelcore.operations.guests import add_guests, amend_guest, new_guest
 from hotelcore.operations.hotels import add_room_type, add_rooms
-from hotelcore.operations.judging import expected_guest, lock_booking
-from hotelcore.operations.nights import note_update
-from hotelcore.operations.rooms import bulk_update_room_status
+from hotelcore.operations.judging import expected_guest, lock_booking, overrides
+from hotelcore.operations.nights import lock_each, note_update
+from hotelcore.operations.rooms import MOST_ROOMS, bulk_update_room_status
+from hotelcore.operations.selling import NewBooking, new_booking, sell_bookings
 from hotelcore.pms.records import (
     PmsSnapshot,
     RemoteBooking,
@@ -66,6 +60,8 @@ __all__ = [
     "sync_pms_data",
 ]
 
+# Until the guest is in house, a booking follows the one there.
+_FOLLOWING = (BookingStatus.TENTATIVE, BookingStatus.CONFIRMED)
 _REASON = "taken over from the property management system"
 
 
@@ -150,13 +146,14 @@ def sync_pms_data(uow: UnitOfWork, *, snapshot: PmsSnapshot) -> SyncReport:
     """Take over a snapshot as a whole or not at all.
 
     A record is known by its external id; one that did not change since it was last taken over is
-    left alone, so a second run moves nothing but the connection's ``last_synced_at``. The system
-    there is the master of what it sends: its bookings are sold whatever the limit, its
-    cancellations cost nothing here. Until the guest is in house a booking's stay, guest, party and
-    channel follow; the prices of nights that it has already stay as they were fixed. A no-show is
-    one here when its day of arrival is over: until then it counts as confirmed, and the first run
-    afterwards that is sent it takes it up. Fetch first (`hotelcore.pms.fetch`), so that no network
-    stands inside the transaction.
+    left alone, so a second run moves nothing but the connection's ``last_synced_at``, and that not
+    either while ``snapshot.more_follow``. The system there is the master of what it sends: its
+    bookings are sold whatever the limit, its cancellations cost nothing here. Until the guest is in
+    house a booking's stay, guest, party and channel follow; the prices of nights that it has
+    already stay as they were fixed. A no-show is one here when its day of arrival is over: until
+    then it counts as confirmed, and the first run afterwards that is sent it takes it up. Fetch
+    first (`hotelcore.pms.fetch`), so that no network stands inside the transaction, and take over
+    very many records part by part (`hotelcore.pms.PmsSnapshot.parts`).
 
     Raises `NotFound` if the hotel is not connected, and `PmsFailure` with the record's kind and
     external id for one that names another that was never sent, or that asks for what the hotel's
@@ -165,23 +162,29 @@ def sync_pms_data(uow: UnitOfWork, *, snapshot: PmsSnapshot) -> SyncReport:
     """
     config = uow.pms.lock()
     uow.changed("pms_config", config.id, config, config)
-    run = _Run(uow, config, _rooms_by_number(uow) if snapshot.rooms else {})
-    bookings = [run.as_of_today(record) for record in snapshot.bookings]
+    run = _Run(uow, config)
+    bookings = run.told(PmsResource.BOOKING, map(run.as_of_today, snapshot.bookings))
     run.lock_bookings(bookings)
-    room_types = run.take(
-        PmsResource.ROOM_TYPE, snapshot.room_types, run.new_room_type, run.keep_room_type
-    )
-    run.add_missing_rooms(snapshot.rooms)
+    types = run.told(PmsResource.ROOM_TYPE, snapshot.room_types)
+    taken_types = run.take(types, run.new_room_types, run.keep_room_type)
+    if snapshot.rooms:
+        run.add_missing_rooms(snapshot.rooms)
+    guests = run.told(PmsResource.GUEST, snapshot.guests)
+    taken_guests = run.take(guests, run.new_guests, run.change_guest)
+    run.learn_what_they_name(bookings)
+    run.lock_counters(bookings)
+    taken_bookings = run.take(bookings, run.new_bookings, run.change_booking)
+    # Last, because everybody locks rooms after bookings.
+    rooms = run.told(PmsResource.ROOM, run.in_our_order(snapshot.rooms))
+    run.follow_conditions(rooms)
     report = SyncReport(
-        room_types=room_types,
-        guests=run.take(PmsResource.GUEST, snapshot.guests, run.new_guest, run.change_guest),
-        bookings=run.take(PmsResource.BOOKING, bookings, run.new_booking, run.change_booking),
-        # Last, because everybody locks rooms after bookings.
-        rooms=run.take(
-            PmsResource.ROOM, run.in_our_order(snapshot.rooms), run.new_room, run.change_room
-        ),
+        room_types=taken_types,
+        rooms=run.take(rooms, run.new_rooms, run.report_room),
+        guests=taken_guests,
+        bookings=taken_bookings,
     )
-    uow.pms.update(attrs.evolve(config, last_synced_at=uow.now()))
+    if not snapshot.more_follow:
+        uow.pms.update(attrs.evolve(config, last_synced_at=uow.now()))
     return report
 
 
@@ -191,142 +194,200 @@ class _Record(Protocol):
 
 
 R = TypeVar("R", bound=_Record)
+T = TypeVar("T")
+
+
+@frozen
+class _Told(Generic[R]):
+    """The latest records of one kind: those never taken over, those that changed since, and all."""
+
+    resource: PmsResource
+    latest: Mapping[str, R]
+    fingerprints: Mapping[str, str]
+    known: Mapping[str, ExternalMapping]
+    new: Sequence[R]
+    changed: Sequence[R]
 
 
 @frozen
 class _Run:
-    """One synchronisation: creates, changes, and remembers which record there is which here."""
+    """One synchronisation: creates, changes, and remembers which record there is which here.
+
+    What is new is made together, what changed goes through the hotel's own operations, each record
+    by itself.
+    """
 
     uow: UnitOfWork
     config: ExternalPMSConfig
-    rooms_by_number: dict[str, RoomId]
-    found: dict[tuple[PmsResource, str], UUID] = field(factory=dict)
+    rooms: dict[RoomId, Room] = field(factory=dict)
+    numbers: dict[str, RoomId] = field(factory=dict)
+    adopted: dict[str, BookingId] = field(factory=dict)
+    locked: dict[BookingId, Booking] = field(factory=dict)
+    found: dict[PmsResource, dict[str, UUID]] = field(factory=lambda: defaultdict(dict))
+
+    # -- every kind of record -----------------------------------------------------------------
+
+    def told(self, resource: PmsResource, records: Iterable[R]) -> _Told[R]:
+        """Find out which of the records are new, and which of the known ones changed."""
+        latest = {record.external_id: record for record in records}
+        known = self.uow.pms.mappings(resource, latest)
+        self.found[resource].update((key, known[key].internal_id) for key in known)
+        prints = {key: wire.fingerprint(record) for key, record in latest.items()}
+        new = [record for key, record in latest.items() if key not in known]
+        changed = [latest[key] for key in latest if key in known and _differs(known, prints, key)]
+        return _Told(resource, latest, prints, known, new, changed)
 
     def take(
         self,
-        resource: PmsResource,
-        records: Iterable[R],
-        create: Callable[[R], UUID],
+        told: _Told[R],
+        create: Callable[[_Told[R]], Iterable[UUID]],
         change: Callable[[R, UUID], None],
     ) -> Taken:
-        """Create the unknown records, change the changed ones, and store their mappings."""
-        latest = {record.external_id: record for record in records}
-        known = self.uow.pms.mappings(resource, latest)
-        renewed: list[ExternalMapping] = []
-        for external_id, record in latest.items():
-            fingerprint, mapping = wire.fingerprint(record), known.get(external_id)
-            if mapping is not None and mapping.fingerprint == fingerprint:
-                self.found[resource, external_id] = mapping.internal_id
-                continue
+        """Create the new records, change the changed ones, and store their mappings."""
+        found = self.found[told.resource]
+        if told.new:
+            found.update(zip((r.external_id for r in told.new), create(told), strict=True))
+        self.each(told, told.changed, lambda record: change(record, found[record.external_id]))
+        self._remember(told)
+        created, updated = len(told.new), len(told.changed)
+        unchanged = len(told.latest) - created - updated
+        return Taken(created=created, updated=updated, unchanged=unchanged)
+
+    def each(self, told: _Told[R], records: Iterable[R], work: Callable[[R], T]) -> list[T]:
+        """Do something with each of some records; a refusal names the record."""
+        done: list[T] = []
+        for record in records:
             try:
-                internal_id = _brought_over(record, mapping, create, change)
+                done.append(work(record))
             except (Refused, InvalidInput) as refusal:
-                raise self._refused(resource, external_id, refusal) from refusal
-            self.found[resource, external_id] = internal_id
-            renewed.append(self._mapping(resource, external_id, internal_id, fingerprint))
+                named = f"{told.resource} {record.external_id}"
+                raise self.failure(f"{named} cannot be taken over: {refusal}") from refusal
+        return done
+
+    def failure(self, reason: str) -> PmsFailure:
+        """Build the error that stops the run."""
+        return PmsFailure(self.config.vendor, reason)
+
+    def _remember(self, told: _Told[R]) -> None:
+        renewed = [
+            ExternalMapping(
+                hotel_id=self.uow.hotel_id,
+                config_id=self.config.id,
+                resource=told.resource,
+                external_id=record.external_id,
+                internal_id=self.found[told.resource][record.external_id],
+                fingerprint=told.fingerprints[record.external_id],
+            )
+            for record in (*told.new, *told.changed)
+        ]
         try:
             self.uow.pms.put_mappings(renewed)
         except AlreadyExists as twice:
-            raise PmsFailure(
-                self.config.vendor, f"two records there are one {resource} here"
-            ) from twice
-        created = len(latest) - len(known)
-        updated = len(renewed) - created
-        return Taken(created=created, updated=updated, unchanged=len(known) - updated)
+            raise self.failure(f"two records there are one {told.resource} here") from twice
 
-    def _refused(
-        self, resource: PmsResource, external_id: str, refusal: HotelcoreError
-    ) -> PmsFailure:
-        return PmsFailure(
-            self.config.vendor, f"{resource} {external_id} cannot be taken over: {refusal}"
-        )
-
-    def _mapping(
-        self, resource: PmsResource, external_id: str, internal_id: UUID, fingerprint: str
-    ) -> ExternalMapping:
-        return ExternalMapping(
-            hotel_id=self.uow.hotel_id,
-            config_id=self.config.id,
-            resource=resource,
-            external_id=external_id,
-            internal_id=internal_id,
-            fingerprint=fingerprint,
-        )
+    def learn(self, resource: PmsResource, external_ids: Iterable[str]) -> None:
+        """Look up the records that are named and that no one has told in this run."""
+        found = self.found[resource]
+        known = self.uow.pms.mappings(resource, set(external_ids).difference(found))
+        found.update((key, known[key].internal_id) for key in known)
 
     def here(self, resource: PmsResource, external_id: str) -> UUID:
-        """Return our id of a record that was sent in this run or an earlier one."""
-        key = (resource, external_id)
-        if key not in self.found:
-            mapping = self.uow.pms.mappings(resource, (external_id,)).get(external_id)
-            if mapping is None:
-                raise PmsFailure(
-                    self.config.vendor, f"a record names a {resource} that was never sent"
-                )
-            self.found[key] = mapping.internal_id
-        return self.found[key]
+        """Return our id of a record that was told, or looked up by `learn`."""
+        known = self.found[resource].get(external_id)
+        if known is None:
+            raise self.failure(f"a record names a {resource} that was never sent")
+        return known
 
     # -- room types and rooms -----------------------------------------------------------------
 
-    def new_room_type(self, record: RemoteRoomType) -> UUID:
-        """Adopt our type of that code, or add one."""
-        for known in self.uow.room_types.all():
-            if known.code == record.code:
-                return known.id
-        added = add_room_type(
-            self.uow, code=record.code, name=record.name, base_rate=record.base_rate
-        )
-        return added.id
+    def new_room_types(self, told: _Told[RemoteRoomType]) -> list[UUID]:
+        """Adopt our types of those codes, or add some."""
+        codes = {known.code: known.id for known in self.uow.room_types.all()}
+
+        def adopted(record: RemoteRoomType) -> UUID:
+            if record.code not in codes:
+                codes[record.code] = add_room_type(
+                    self.uow, code=record.code, name=record.name, base_rate=record.base_rate
+                ).id
+            return codes[record.code]
+
+        return self.each(told, told.new, adopted)
 
     def keep_room_type(self, record: RemoteRoomType, known: UUID) -> None:
         """Leave a known type as it is: its name and price are the hotel's own to set here."""
 
     def add_missing_rooms(self, records: Iterable[RemoteRoom]) -> None:
-        """Add the rooms whose numbers are unknown here, all of a type at once."""
+        """Read our rooms, and add those whose numbers are unknown, all of a type at once."""
+        self._know(every(lambda after: self.uow.rooms.page(RoomFilter(), after=after, limit=1_000)))
+        self.learn(PmsResource.ROOM_TYPE, (record.room_type_external_id for record in records))
         missing: defaultdict[RoomTypeId, list[str]] = defaultdict(list)
         for record in {record.number: record for record in records}.values():
-            if record.number not in self.rooms_by_number:
-                type_id = self.here(PmsResource.ROOM_TYPE, record.room_type_external_id)
-                missing[RoomTypeId(type_id)].append(record.number)
+            if record.number not in self.numbers:
+                missing[self._type_of(record)].append(record.number)
         for type_id, numbers in sorted(missing.items()):
-            for room in add_rooms(self.uow, room_type_id=type_id, numbers=numbers):
-                self.rooms_by_number[room.number] = room.id
+            self._know(add_rooms(self.uow, room_type_id=type_id, numbers=numbers))
+
+    def _know(self, rooms: Iterable[Room]) -> None:
+        for room in rooms:
+            self.rooms[room.id], self.numbers[room.number] = room, room.id
+
+    def _type_of(self, record: RemoteRoom | RemoteBooking) -> RoomTypeId:
+        return RoomTypeId(self.here(PmsResource.ROOM_TYPE, record.room_type_external_id))
 
     def in_our_order(self, records: Iterable[RemoteRoom]) -> list[RemoteRoom]:
         """Return the latest record of each room by our room's id, in which everybody locks them."""
         latest = {record.external_id: record for record in records}
-        return sorted(latest.values(), key=lambda record: self.rooms_by_number[record.number])
+        return sorted(latest.values(), key=lambda record: self.numbers[record.number])
 
-    def new_room(self, record: RemoteRoom) -> UUID:
-        """Adopt our room of that number and take over its condition."""
-        room_id = self.rooms_by_number[record.number]
-        self.change_room(record, room_id)
-        return room_id
+    def follow_conditions(self, told: _Told[RemoteRoom]) -> None:
+        """Take over conditions; a room is adopted by its number and never changes its type."""
+        conditions: dict[RoomId, RoomCondition] = {}
+        for record in (*told.new, *told.changed):
+            known = self.found[told.resource].get(record.external_id)
+            room = self.rooms[RoomId(known) if known else self.numbers[record.number]]
+            if room.room_type_id != self._type_of(record):
+                raise self.failure("a room there has another type than here")
+            if record.condition not in (None, room.condition):
+                conditions[room.id] = record.condition
+        self._set_conditions(conditions)
 
-    def change_room(self, record: RemoteRoom, known: UUID) -> None:
-        """Take over the room's condition; a room never changes its type by a message."""
-        room = self.uow.rooms.get(RoomId(known))
-        if room.room_type_id != self.here(PmsResource.ROOM_TYPE, record.room_type_external_id):
-            raise PmsFailure(self.config.vendor, "a room there has another type than here")
-        self._set_condition(room.id, room.condition, record.condition)
+    def _set_conditions(self, conditions: Mapping[RoomId, RoomCondition]) -> None:
+        """Set all rooms of one condition at once, after all are locked in one order."""
+        rooms_in = defaultdict[RoomCondition, list[RoomId]](list)
+        for room in self.uow.rooms.lock(conditions) if conditions else ():
+            rooms_in[conditions[room.id]].append(room.id)
+        for condition, room_ids in rooms_in.items():
+            for begin in range(0, len(room_ids), MOST_ROOMS):
+                some = room_ids[begin : begin + MOST_ROOMS]
+                bulk_update_room_status(self.uow, room_ids=some, condition=condition)
+
+    def new_rooms(self, told: _Told[RemoteRoom]) -> list[UUID]:
+        """Adopt our rooms of those numbers."""
+        room_ids: list[UUID] = [self.numbers[record.number] for record in told.new]
+        for record, room_id in zip(told.new, room_ids, strict=True):
+            self.report_room(record, room_id)
+        return room_ids
+
+    def report_room(self, record: RemoteRoom, known: UUID) -> None:
+        """Report that a room was taken over."""
         self.uow.emit(
             PmsRoomSynced(
-                hotel_id=self.uow.hotel_id, room_id=room.id, external_id=record.external_id
+                hotel_id=self.uow.hotel_id, room_id=RoomId(known), external_id=record.external_id
             )
         )
 
-    def _set_condition(
-        self, room_id: RoomId, known: RoomCondition, told: RoomCondition | None
-    ) -> None:
-        if told is not None and told is not known:
-            bulk_update_room_status(self.uow, room_ids=(room_id,), condition=told)
-
     # -- guests -------------------------------------------------------------------------------
 
-    def new_guest(self, record: RemoteGuest) -> UUID:
-        """Register the guest."""
-        guest = register_guest(self.uow, **_guest_details(record))
-        self._guest_synced(record, guest.id)
-        return guest.id
+    def new_guests(self, told: _Told[RemoteGuest]) -> list[UUID]:
+        """Register the guests, all at once."""
+        self.uow.require(Permission.GUESTS_EDIT, "register_guest")
+        guests = self.each(
+            told, told.new, lambda record: new_guest(self.uow, **_guest_details(record))
+        )
+        add_guests(self.uow, guests)
+        for record, guest in zip(told.new, guests, strict=True):
+            self._report_guest(record, guest.id)
+        return [guest.id for guest in guests]
 
     def change_guest(self, record: RemoteGuest, known: UUID) -> None:
         """Take over the guest's name and addresses; what was anonymised here stays so."""
@@ -340,9 +401,9 @@ class _Run:
                 attributes=guest.attributes,
                 **_guest_details(record),
             )
-        self._guest_synced(record, guest.id)
+        self._report_guest(record, guest.id)
 
-    def _guest_synced(self, record: RemoteGuest, guest_id: GuestId) -> None:
+    def _report_guest(self, record: RemoteGuest, guest_id: GuestId) -> None:
         self.uow.emit(
             PmsGuestSynced(
                 hotel_id=self.uow.hotel_id, guest_id=guest_id, external_id=record.external_id
@@ -361,41 +422,99 @@ class _Run:
             return attrs.evolve(record, status=RemoteBookingStatus.CONFIRMED)
         return record
 
-    def lock_bookings(self, records: Iterable[RemoteBooking]) -> None:
-        """Lock the known bookings that changed, by id, before counters and rooms are locked."""
-        latest = {record.external_id: record for record in records}
-        known = self.uow.pms.mappings(PmsResource.BOOKING, latest)
-        changed = [
-            BookingId(mapping.internal_id)
-            for external_id, mapping in known.items()
-            if mapping.fingerprint != wire.fingerprint(latest[external_id])
-        ]
-        for booking_id in sorted(changed):
-            lock_booking(self.uow, booking_id)
+    def lock_bookings(self, told: _Told[RemoteBooking]) -> None:
+        """Lock the bookings that are to change, by id, before counters and rooms are locked.
 
-    def new_booking(self, record: RemoteBooking) -> UUID:
-        """Adopt our booking of that confirmation number, or make one; then bring it in line."""
-        try:
-            booking = self.uow.bookings.by_confirmation(record.confirmation_number)
-        except NotFound:
-            booking = self._created(record)
-        self.change_booking(record, booking.id)
-        return booking.id
+        These are the known ones that changed, and ours that have the number of a new one.
+        """
+        numbers = {record.confirmation_number for record in told.new}
+        ours = self.uow.bookings.by_confirmations(numbers) if numbers else {}
+        self.adopted.update((number, ours[number].id) for number in ours)
+        found = self.found[told.resource]
+        changed = {BookingId(found[record.external_id]) for record in told.changed}
+        for booking_id in sorted(changed.union(self.adopted.values())):
+            self.locked[booking_id], _ = lock_booking(self.uow, booking_id)
 
-    def _created(self, record: RemoteBooking) -> Booking:
-        booking, _ = create_booking_with_folio(
-            self.uow,
-            guest_id=GuestId(self.here(PmsResource.GUEST, record.guest_external_id)),
-            room_type_id=RoomTypeId(self.here(PmsResource.ROOM_TYPE, record.room_type_external_id)),
-            stay=record.stay,
-            nightly_prices=record.nightly_prices,
-            adults=record.adults,
-            children=record.children,
-            channel=record.channel,
-            confirmation_number=record.confirmation_number,
-            force_reason=_REASON,
-        )
-        return booking
+    def learn_what_they_name(self, told: _Told[RemoteBooking]) -> None:
+        """Look up the guests and room types of the bookings that are about to be taken over."""
+        records = (*told.new, *told.changed)
+        self.learn(PmsResource.GUEST, (record.guest_external_id for record in records))
+        self.learn(PmsResource.ROOM_TYPE, (record.room_type_external_id for record in told.new))
+
+    def lock_counters(self, told: _Told[RemoteBooking]) -> None:
+        """Lock the counters of all nights that are to move, before the first of them moves.
+
+        Where all bookings are new, they are locked as they are sold, which is at once.
+        """
+        if not self.locked:
+            return
+        counters = set[tuple[RoomTypeId, date]]()
+        for record in (*told.new, *told.changed):
+            known = self.found[told.resource].get(record.external_id)
+            our_id = known or self.adopted.get(record.confirmation_number)
+            if our_id is None:
+                counters.update((self._type_of(record), night) for night in record.stay)
+            else:
+                counters.update(self._moving(record, self.locked[BookingId(our_id)]))
+        lock_each(self.uow, counters)
+
+    def _moving(self, record: RemoteBooking, booking: Booking) -> Iterator[tuple[RoomTypeId, date]]:
+        """Give the nights to come that a booking drops or gets."""
+        if booking.status in _FOLLOWING:
+            kept = record.stay if record.status is RemoteBookingStatus.CONFIRMED else ()
+            for night in set(booking.stay) ^ set(kept):
+                if night >= self.uow.hotel.business_date:
+                    yield booking.room_type_id, night
+
+    def new_bookings(self, told: _Told[RemoteBooking]) -> list[UUID]:
+        """Adopt our bookings of those confirmation numbers, make the others, bring all in line."""
+        unsold: dict[str, RemoteBooking] = {}
+        for record in told.new:
+            if record.confirmation_number not in self.adopted:
+                unsold.setdefault(record.confirmation_number, record)
+        ours: dict[str, BookingId] = {**self.adopted, **self._sold(told, unsold.values())}
+
+        def brought_in_line(record: RemoteBooking) -> UUID:
+            booking_id = ours[record.confirmation_number]
+            if _is_as_sold(record) and unsold.get(record.confirmation_number) is record:
+                self._report_booking(record, booking_id)
+            else:
+                self.change_booking(record, booking_id)
+            return booking_id
+
+        return self.each(told, told.new, brought_in_line)
+
+    def _sold(
+        self, told: _Told[RemoteBooking], records: Collection[RemoteBooking]
+    ) -> dict[str, BookingId]:
+        """Sell new bookings, all at once, and return their ids by their numbers."""
+        if not records:
+            return {}
+        self.uow.require(Permission.BOOKINGS_CREATE, "create_booking_with_folio")
+        overrides(self.uow, _REASON, "create_booking_with_folio with force_reason")
+        types = {room_type.id: room_type for room_type in self.uow.room_types.all()}
+        named = {self._guest_of(record) for record in records}
+        guests = {guest.id: guest for guest in self.uow.guests.share_all(named)}
+
+        def unsold(record: RemoteBooking) -> NewBooking:
+            return new_booking(
+                self.uow,
+                guest=guests[self._guest_of(record)],
+                room_type=types[self._type_of(record)],
+                stay=record.stay,
+                nightly_prices=record.nightly_prices,
+                adults=record.adults,
+                children=record.children,
+                channel=record.channel,
+                confirmation_number=record.confirmation_number,
+                force=True,
+            )
+
+        sold = sell_bookings(self.uow, self.each(told, records, unsold), force=True)
+        return {booking.confirmation_number: booking.id for booking, _ in sold}
+
+    def _guest_of(self, record: RemoteBooking) -> GuestId:
+        return GuestId(self.here(PmsResource.GUEST, record.guest_external_id))
 
     def change_booking(self, record: RemoteBooking, known: UUID) -> None:
         """Bring our booking in line with the one there, by the hotel's own operations.
@@ -403,11 +522,14 @@ class _Run:
         Only a difference is acted upon, so a change of ours that comes back changes nothing.
         """
         booking, _ = lock_booking(self.uow, BookingId(known))
-        if booking.status in (BookingStatus.TENTATIVE, BookingStatus.CONFIRMED):
+        if booking.status in _FOLLOWING:
             self._bring_in_line(record, booking)
+        self._report_booking(record, booking.id)
+
+    def _report_booking(self, record: RemoteBooking, booking_id: BookingId) -> None:
         self.uow.emit(
             PmsBookingSynced(
-                hotel_id=self.uow.hotel_id, booking_id=booking.id, external_id=record.external_id
+                hotel_id=self.uow.hotel_id, booking_id=booking_id, external_id=record.external_id
             )
         )
 
@@ -424,9 +546,9 @@ class _Run:
             self._follow_stay(record, booking)
 
     def _follow_party(self, record: RemoteBooking, booking: Booking) -> None:
-        guest_id = GuestId(self.here(PmsResource.GUEST, record.guest_external_id))
+        guest_id = self._guest_of(record)
         if guest_id != booking.guest_id:
-            expected_guest(self.uow, guest_id)
+            expected_guest(self.uow.guests.share(guest_id))
         told = attrs.evolve(
             booking,
             guest_id=guest_id,
@@ -448,21 +570,15 @@ class _Run:
             )
 
 
-def _brought_over(
-    record: R,
-    mapping: ExternalMapping | None,
-    create: Callable[[R], UUID],
-    change: Callable[[R, UUID], None],
-) -> UUID:
-    if mapping is None:
-        return create(record)
-    change(record, mapping.internal_id)
-    return mapping.internal_id
+def _differs(
+    known: Mapping[str, ExternalMapping], fingerprints: Mapping[str, str], key: str
+) -> bool:
+    return known[key].fingerprint != fingerprints[key]
 
 
-def _rooms_by_number(uow: UnitOfWork) -> dict[str, RoomId]:
-    rooms = every(lambda after: uow.rooms.page(RoomFilter(), after=after, limit=1_000))
-    return {room.number: room.id for room in rooms}
+def _is_as_sold(record: RemoteBooking) -> bool:
+    """Tell whether a booking that was just made of a record is in line with it already."""
+    return record.status is RemoteBookingStatus.CONFIRMED
 
 
 def _prices_of_new_nights(record: RemoteBooking, booking: Booking) -> tuple[Money, ...]:

@@ -35,6 +35,7 @@ from hotelcore.unit_of_work import UnitOfWork
 
 __all__ = [
     "add_folio",
+    "add_folios",
     "charge_booking",
     "close_at_zero",
     "close_settled_folios",
@@ -208,17 +209,28 @@ def _original(line: FolioLine) -> FolioLineId:
 
 def add_folio(uow: UnitOfWork, booking: Booking, guest_id: GuestId) -> Folio:
     """Open a new folio of the booking, in the hotel's currency, and note it."""
-    folio = Folio(
-        id=FolioId(uow.new_id()),
-        hotel_id=uow.hotel_id,
-        booking_id=booking.id,
-        guest_id=guest_id,
-        balance=Money.zero(uow.hotel.currency),
-        opened_at=uow.now(),
-    )
-    uow.folios.open(folio)
-    uow.changed("folio", folio.id, None, folio)
+    [folio] = add_folios(uow, [(booking.id, guest_id)])
     return folio
+
+
+def add_folios(uow: UnitOfWork, owners: Iterable[tuple[BookingId, GuestId]]) -> tuple[Folio, ...]:
+    """Open a new folio of each booking and guest, in the hotel's currency, and note them."""
+    nothing, opened_at = Money.zero(uow.hotel.currency), uow.now()
+    folios = tuple(
+        Folio(
+            id=FolioId(uow.new_id()),
+            hotel_id=uow.hotel_id,
+            booking_id=booking_id,
+            guest_id=guest_id,
+            balance=nothing,
+            opened_at=opened_at,
+        )
+        for booking_id, guest_id in owners
+    )
+    uow.folios.open_all(folios)
+    for folio in folios:
+        uow.changed("folio", folio.id, None, folio)
+    return folios
 
 
 def expect_folio(uow: UnitOfWork, folio_id: FolioId) -> None:

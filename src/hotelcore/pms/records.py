@@ -6,8 +6,10 @@ Values are validated like the hotel's own, so nothing that cannot be stored gets
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from enum import StrEnum
 
+import attrs
 from attrs import frozen
 
 from hotelcore.domain import fields
@@ -100,9 +102,39 @@ class RemoteRooms:
 
 @frozen(kw_only=True)
 class PmsSnapshot:
-    """What one run fetched. Where a record comes twice, the later one counts."""
+    """What one run fetched. Where a record comes twice, the later one counts.
+
+    ``more_follow`` says that it is a part of that (`parts`), and not the last.
+    """
 
     room_types: tuple[RemoteRoomType, ...] = ()
     rooms: tuple[RemoteRoom, ...] = ()
     guests: tuple[RemoteGuest, ...] = ()
     bookings: tuple[RemoteBooking, ...] = ()
+    more_follow: bool = fields.flag()
+
+    def parts(self, most: int = 1_000) -> Iterator[PmsSnapshot]:
+        """Give snapshots of at most ``most`` records each, to be taken over one after the other.
+
+        Each is a transaction of its own, so a takeover of any size needs no more memory, and keeps
+        nobody waiting longer, than one of ``most`` records. They come in the order in which records
+        name each other: room types, rooms, guests, bookings. If the run breaks off halfway, what
+        was taken over stays, and the connection is not synced: fetch again since the same instant,
+        and take all of it over anew. Raises `InvalidInput` for a number below 1.
+        """
+        if most < 1:
+            raise InvalidInput("most", "must be at least 1")
+        pieces = [
+            (kind, begin)
+            for kind in ("room_types", "rooms", "guests", "bookings")
+            for begin in range(0, len(getattr(self, kind)), most)
+        ]
+        for number, (kind, begin) in enumerate(pieces, start=1):
+            more_follow = self.more_follow or number < len(pieces)
+            records = {kind: getattr(self, kind)[begin : begin + most]}
+            yield attrs.evolve(_NOTHING, more_follow=more_follow, **records)
+        if not pieces:
+            yield self
+
+
+_NOTHING = PmsSnapshot()

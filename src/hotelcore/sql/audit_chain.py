@@ -123,9 +123,15 @@ _STORED_AS_THEY_ARE = {field.name for field in _FIELDS} - {"hotel_id", "sequence
 
 
 def _stored(change: Change) -> wire.Json:
-    stored = wire.encode(change)
-    if isinstance(stored, dict) and change.sealed is None:
-        del stored["sealed"]  # hardly any change has it
+    """Return a change as the log keeps it; its states are in wire form already."""
+    stored: dict[str, wire.Json] = {
+        "resource": change.resource,
+        "resource_id": str(change.resource_id),
+        "before": change.before,
+        "after": change.after,
+    }
+    if change.sealed is not None:  # hardly any change has it
+        stored["sealed"] = change.sealed
     return stored
 
 

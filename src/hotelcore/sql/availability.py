@@ -6,12 +6,15 @@ rooms say: all of them free.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import date
+from typing import Any
 from uuid import UUID
 
 import attrs
 from sqlalchemy import (
+    BindParameter,
     CheckConstraint,
     Column,
     Integer,
@@ -129,23 +132,26 @@ _PERIOD = select(ROOM_AVAILABILITY).where(
 )
 
 
-def _moving(**by: int) -> Update:
+_units = bindparam("units", type_=Integer)
+
+
+def _moving(**by: int | BindParameter[int]) -> Update:
     """Build the change that moves counters of all nights at once, by the numbers given."""
     return update(ROOM_AVAILABILITY).where(*_THE_NIGHTS).values({n: _c[n] + by[n] for n in by})
 
 
 # By ``held``, then by ``off_count``.
-_SOLD = {True: _moving(held=1), False: _moving(committed=1)}
+_SOLD = {True: _moving(held=_units), False: _moving(committed=_units)}
 _RELEASED = {True: _moving(held=-1), False: _moving(committed=-1)}
 _COMMITTED = _moving(held=-1, committed=1)
-_BLOCKED = {True: _moving(out_of_inventory=1), False: _moving(out_of_order=1)}
+_BLOCKED = {True: _moving(out_of_inventory=_units), False: _moving(out_of_order=_units)}
 _UNBLOCKED = {True: _moving(out_of_inventory=-1), False: _moving(out_of_order=-1)}
 
-# How far one unit more would go beyond the overbooking limit.
+# How far so many units more would go beyond the overbooking limit.
 _beyond = (
     _c.committed
     + _c.held
-    + 1
+    + _units
     - (_c.rooms - _c.out_of_inventory - _c.out_of_order + _c.overbooking_limit)
 )
 _FORCED = (
@@ -161,6 +167,19 @@ _availability = entity(RoomAvailability)
 
 def _as_it_is(row: AnyRow) -> AnyRow:
     return row
+
+
+def _by_units(
+    room_type_id: RoomTypeId, nights: Iterable[date], wanted: Mapping[date, int]
+) -> list[dict[str, Any]]:
+    """Return the parameters of one change for all nights of which as many units are wanted."""
+    of_units = defaultdict[int, list[date]](list)
+    for night in sorted(nights):
+        of_units[wanted[night]].append(night)
+    return [
+        {"of_type": room_type_id, "nights": some, "units": units}
+        for units, some in sorted(of_units.items())
+    ]
 
 
 def _is_counter(attribute: attrs.Attribute[object], _: object) -> bool:
@@ -191,7 +210,7 @@ class SqlInventory:
     def sell(
         self, room_type_id: RoomTypeId, nights: Collection[date], *, held: bool, force: bool = False
     ) -> None:
-        """Take one unit on every night, or none at all."""
+        """Take a unit on every night as often as it is named, or none at all."""
         self._take(_SOLD[held], room_type_id, nights, force=force)
 
     def release(self, room_type_id: RoomTypeId, nights: Collection[date], *, held: bool) -> None:
@@ -241,14 +260,15 @@ class SqlInventory:
     ) -> None:
         if not nights:
             return  # a day use takes no unit
-        full = [row.night for row in self._locked(room_type_id, nights) if row.sellable < 1]
+        wanted = Counter(nights)
+        locked = self._locked(room_type_id, wanted)
+        full = [row.night for row in locked if row.sellable < wanted[row.night]]
         if full and not force:
             raise SoldOut(room_type_id, tuple(full))
-        if full:
-            self._run.write(_FORCED, of_type=room_type_id, nights=full)
         # The rows are locked and have room, or are forced: nothing is left that could refuse it.
-        row = {"of_type": room_type_id, "nights": list(nights)}
-        self._run.write_with_next(change, [row])
+        for statement, some in ((_FORCED, full), (change, wanted)):
+            for row in _by_units(room_type_id, some, wanted):
+                self._run.write_with_next(statement, [row])
 
     def _move(self, change: Update, room_type_id: RoomTypeId, nights: Collection[date]) -> None:
         if not nights:

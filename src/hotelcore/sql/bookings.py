@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import date, datetime, timedelta
 from uuid import UUID
 
@@ -36,6 +36,7 @@ from hotelcore.ids import BookingId, RoomTypeId
 from hotelcore.lists import BookingFilter, Page
 from hotelcore.sql import schema
 from hotelcore.sql.building import Value, entity
+from hotelcore.sql.inserting import rows_into
 from hotelcore.sql.pages import Listing
 from hotelcore.sql.room_nights import ROOM_NIGHT
 from hotelcore.sql.statements import (
@@ -197,7 +198,8 @@ _LOCKED = _ALL.with_for_update(key_share=True)
 _ONE = _ALL.where(_b.id == bindparam("key"))
 _ONE_LOCKED = _LOCKED.where(_b.id == bindparam("key"))
 _BY_CONFIRMATION = _ALL.where(_b.confirmation_number == bindparam("number"))
-_INSERT = insert_into(BOOKING)
+_BY_CONFIRMATIONS = _ALL.where(_b.confirmation_number.in_(bindparam("wanted", expanding=True)))
+_INSERT = rows_into(BOOKING)
 _UPDATE = versioned_update(BOOKING)
 _UNRESOLVED_ARRIVALS = _LOCKED.where(
     _is(BookingStatus.CONFIRMED), _b.arrival <= bindparam("until")
@@ -323,6 +325,7 @@ _NIGHTS_TO_POST = _ANY_NIGHT.where(
     _n.posted.is_(False),
     _n.released.is_(False),
 ).order_by(_n.booking_id, _n.night)
+_INSERT_NIGHTS = rows_into(BOOKING_NIGHT)
 _PUT_NIGHT = upsert_into(
     BOOKING_NIGHT, changing=("room_type_id", "price_minor", "currency", "released")
 )
@@ -359,17 +362,21 @@ class SqlBookings:
     def __init__(self, run: Statements) -> None:
         self._run = run
 
-    def add(self, booking: Booking, nights: Sequence[BookingNight]) -> None:
-        """Store a new booking with its nights."""
-        row = {"id": booking.id, "version": booking.version, **_values(booking)}
+    def add_all(self, bookings: Sequence[Booking], nights: Sequence[BookingNight]) -> None:
+        """Store new bookings with their nights."""
+        rows = [{"id": each.id, "version": each.version, **_values(each)} for each in bookings]
+        of_nights = [_night_values(night) for night in nights]
+        calls = [
+            *_INSERT.calls(self._run.dialect, rows),
+            *_INSERT_NIGHTS.calls(self._run.dialect, of_nights),
+        ]
         try:
-            if nights:
-                self._run.write_with_next(_INSERT, [row])
-                self._run.write_many(self._put_night, list(map(_night_values, nights)))
-            else:
-                self._run.write(_INSERT, **row)
+            for each in calls[:-1]:
+                self._run.write_with_next(*each)
+            for each in calls[-1:]:
+                self._run.write_many(*each)
         except UniqueViolation:
-            raise _already_taken(booking) from None
+            raise AlreadyExists("booking", "confirmation number") from None
 
     def get(self, booking_id: BookingId) -> Booking:
         """Return one booking."""
@@ -383,6 +390,12 @@ class SqlBookings:
         """Return the booking with that number."""
         number = clean_text("confirmation_number", confirmation_number, most=40)
         return _found(self._run.first(_BY_CONFIRMATION, _booking, number=number), number)
+
+    def by_confirmations(self, confirmation_numbers: Collection[str]) -> Mapping[str, Booking]:
+        """Return the bookings that have one of the numbers, by number."""
+        wanted = sorted(set(confirmation_numbers))
+        found = self._run.all_of(_BY_CONFIRMATIONS, _booking, wanted)
+        return {booking.confirmation_number: booking for booking in found}
 
     def update(self, booking: Booking) -> Booking:
         """Store the booking if nobody changed it since and nobody else is in its room."""

@@ -45,6 +45,7 @@ from hotelcore.lists import FolioFilter, Page
 from hotelcore.sql import schema
 from hotelcore.sql.bookings import BOOKING, IN_HOUSE
 from hotelcore.sql.building import Value, entity
+from hotelcore.sql.inserting import rows_into
 from hotelcore.sql.pages import Listing
 from hotelcore.sql.statements import Statements, acting_hotel, insert_into
 from hotelcore.sql.translation import UniqueViolation
@@ -152,7 +153,7 @@ _OF_BOOKING_LOCKED = _OF_BOOKING.with_for_update(key_share=True)
 _BOOKINGS_IN_HOUSE = select(BOOKING.c.id).where(BOOKING.c.hotel_id == acting_hotel(), IN_HOUSE)
 _OF_HOUSE = _ALL.where(_OPEN, _f.booking_id.in_(_BOOKINGS_IN_HOUSE)).order_by(_f.id)
 _OF_HOUSE_LOCKED = _OF_HOUSE.with_for_update(key_share=True)
-_INSERT = insert_into(FOLIO)
+_INSERT = rows_into(FOLIO)
 _OURS = update(FOLIO).where(_f.hotel_id == acting_hotel(), _f.id == bindparam("key"))
 _POST = _OURS.where(
     _OPEN,
@@ -179,6 +180,21 @@ _INSERT_LINE = insert_into(FOLIO_LINE)
 
 _folio = entity(Folio, balance=Value(Money, ("balance_minor", "currency")))
 _line = entity(FolioLine, amount=Value(Money, ("amount_minor", "currency")))
+
+
+def _values(folio: Folio) -> dict[str, object]:
+    return {
+        "id": folio.id,
+        "booking_id": folio.booking_id,
+        "guest_id": folio.guest_id,
+        "status": folio.status.value,
+        "balance_minor": folio.balance.minor,
+        "currency": folio.balance.currency,
+        "opened_at": folio.opened_at,
+        "closed_at": folio.closed_at,
+        "attributes": folio.attributes,
+        "version": folio.version,
+    }
 
 
 def _line_values(line: FolioLine) -> dict[str, object]:
@@ -220,22 +236,12 @@ class SqlFolios:
     def __init__(self, run: Statements) -> None:
         self._run = run
 
-    def open(self, folio: Folio) -> None:
-        """Store a new folio without lines."""
+    def open_all(self, folios: Sequence[Folio]) -> None:
+        """Store new folios without lines."""
+        rows = [_values(folio) for folio in folios]
         try:
-            self._run.write(
-                _INSERT,
-                id=folio.id,
-                booking_id=folio.booking_id,
-                guest_id=folio.guest_id,
-                status=folio.status.value,
-                balance_minor=folio.balance.minor,
-                currency=folio.balance.currency,
-                opened_at=folio.opened_at,
-                closed_at=folio.closed_at,
-                attributes=folio.attributes,
-                version=folio.version,
-            )
+            for statement, calls in _INSERT.calls(self._run.dialect, rows):
+                self._run.write_many(statement, calls)
         except UniqueViolation:
             raise AlreadyExists("folio", "id") from None
 

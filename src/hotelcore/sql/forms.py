@@ -187,6 +187,18 @@ class Form:
             parameters[place] = value if process is None else process(value)
         return tuple(parameters) if self._shape.compiled.positional else parameters
 
+    def parameters_of_many(self, rows: Sequence[Parameters], shared: Parameters) -> list[Any]:
+        """Return the parameters of many calls, each its own row beside what all ``shared``.
+
+        They are converted column by column, which takes less than half the time.
+        """
+        if self._defaults or not self._shape.compiled.positional:
+            return [self.parameters({**row, **shared}) for row in rows]
+        columns = [[value] * len(rows) for value in self._fixed]
+        for place, key, process in self._given:
+            columns[place] = _column(rows, shared, key, process)
+        return list(zip(*columns, strict=True))
+
     def _completed(self, values: Parameters) -> Parameters:
         if not self._defaults:
             return values
@@ -313,6 +325,20 @@ def written_by(statement: Executable) -> frozenset[str]:
     parts = iterate(statement) if isinstance(statement, ClauseElement) else ()
     tables = (part.table for part in parts if isinstance(part, UpdateBase))
     return frozenset(table.name if isinstance(table, Table) else "" for table in tables)
+
+
+def _column(
+    rows: Sequence[Parameters], shared: Parameters, key: str, process: Processor | None
+) -> list[Any]:
+    """Return one parameter of all calls, as the driver takes it."""
+    if key in shared:
+        value = shared[key]
+        return [value if process is None else process(value)] * len(rows)
+    try:
+        values = [row[key] for row in rows]
+    except KeyError:
+        raise _missing(key) from None
+    return values if process is None else [process(value) for value in values]
 
 
 def _missing(key: str) -> InvalidInput:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -31,11 +32,11 @@ from hotelcore.lists import GuestFilter, Page
 from hotelcore.sql import schema
 from hotelcore.sql.building import entity
 from hotelcore.sql.idempotency import ERASED, IDEMPOTENCY
+from hotelcore.sql.inserting import rows_into
 from hotelcore.sql.pages import Listing
 from hotelcore.sql.statements import (
     Statements,
     acting_hotel,
-    insert_into,
     versioned_update,
     write_next_version,
 )
@@ -84,7 +85,12 @@ _PLACE = select(_c.last_name_key, _c.id).where(
 )
 _LOCKED = _ONE.with_for_update(key_share=True)
 _SHARED = _ONE.with_for_update(read=True)
-_INSERT = insert_into(GUEST)
+_ALL_SHARED = (
+    _ALL.where(_c.id.in_(bindparam("wanted", expanding=True)))
+    .order_by(_c.id)
+    .with_for_update(read=True)
+)
+_INSERT = rows_into(GUEST)
 _UPDATE = versioned_update(GUEST)
 
 
@@ -143,12 +149,15 @@ class SqlGuests:
         self._run = run
         self._subjects = subjects
 
-    def add(self, guest: Guest) -> None:
-        """Store a new guest."""
+    def add_all(self, guests: Sequence[Guest]) -> None:
+        """Store new guests, each with a key of its own if the core has any."""
+        rows = [{"id": guest.id, "version": guest.version, **_values(guest)} for guest in guests]
         try:
-            self._run.write(_INSERT, id=guest.id, version=guest.version, **_values(guest))
+            for statement, calls in _INSERT.calls(self._run.dialect, rows):
+                self._run.write_many(statement, calls)
         except UniqueViolation:
             raise AlreadyExists("guest", "id") from None
+        self._subjects.add_all([guest.id for guest in guests])
 
     def get(self, guest_id: GuestId) -> Guest:
         """Return one guest."""
@@ -161,6 +170,15 @@ class SqlGuests:
     def share(self, guest_id: GuestId) -> Guest:
         """Return one guest, whom nobody changes before the transaction ends."""
         return self._one(_SHARED, guest_id)
+
+    def share_all(self, guest_ids: Collection[GuestId]) -> tuple[Guest, ...]:
+        """Return guests in id order, whom nobody changes before the transaction ends."""
+        wanted = sorted(set(guest_ids))
+        found = self._run.all_of(_ALL_SHARED, _guest, wanted)
+        if len(found) < len(wanted):
+            known = {guest.id for guest in found}
+            raise NotFound("guest", next(key for key in wanted if key not in known))
+        return tuple(found)
 
     def _one(self, statement: Select[Any], guest_id: GuestId) -> Guest:  # Any: of all columns
         found = self._run.first(statement, _guest, key=guest_id)

@@ -26,13 +26,14 @@ from hotelcore.domain.pms import ExternalMapping, ExternalPMSConfig, PmsResource
 from hotelcore.errors import AlreadyExists, NotFound, StaleVersion
 from hotelcore.sql import schema
 from hotelcore.sql.building import entity
+from hotelcore.sql.inserting import rows_into
 from hotelcore.sql.sealed import Sealing
 from hotelcore.sql.statements import (
     Statements,
     acting_hotel,
     as_known,
+    changed_in,
     insert_into,
-    upsert_into,
     versioned_update,
     write_next_version,
 )
@@ -96,9 +97,6 @@ Index(
     unique=True,
 )
 
-# As many ids as go into one statement; databases limit the parameters of one.
-_CHUNK = 500
-
 # Whoever reads a connection learns whether there is a key, and does not even get its envelope.
 _CURRENT = select(
     *(column for column in _c if column is not _c.api_key),
@@ -120,10 +118,13 @@ _MAPPINGS = select(EXTERNAL_MAPPING).where(
     _m.hotel_id == acting_hotel(),
     _m.config_id == _CURRENT_ID,
     _m.resource == bindparam("kind"),
-    _m.external_id.in_(bindparam("ids", expanding=True)),
+    _m.external_id.in_(bindparam("wanted", expanding=True)),
 )
 # One record there is one record here for good: only the fingerprint may change.
-_PUT_MAPPING = upsert_into(EXTERNAL_MAPPING, changing=("fingerprint",), keeping=("internal_id",))
+_PUT_MAPPINGS = rows_into(
+    EXTERNAL_MAPPING,
+    changed_in(EXTERNAL_MAPPING, changing=("fingerprint",), keeping=("internal_id",)),
+)
 
 
 _config = entity(ExternalPMSConfig)
@@ -216,22 +217,23 @@ class SqlPmsConnections:
     ) -> Mapping[str, ExternalMapping]:
         """Return the known mappings of some external ids, by external id."""
         wanted = sorted(set(external_ids))
-        found: dict[str, ExternalMapping] = {}
-        for begin in range(0, len(wanted), _CHUNK):
-            ids = wanted[begin : begin + _CHUNK]
-            for mapping in self._run.all(_MAPPINGS, _mapping, kind=resource.value, ids=ids):
-                found[mapping.external_id] = mapping
-        return found
+        found = self._run.all_of(_MAPPINGS, _mapping, wanted, kind=resource.value)
+        return {mapping.external_id: mapping for mapping in found}
 
     def put_mappings(self, mappings: Sequence[ExternalMapping]) -> None:
         """Store mappings, new ones or with a new fingerprint.
 
         `AlreadyExists` names the side, external or internal, that is mapped otherwise.
         """
-        statement = _PUT_MAPPING[self._run.dialect]
-        rows = [_mapping_values(mapping) for mapping in mappings]
+        latest = {(each.resource, each.external_id, each.internal_id): each for each in mappings}
+        if len({key[:2] for key in latest}) < len(latest):
+            raise AlreadyExists("external mapping", "external id")
+        rows = [_mapping_values(mapping) for mapping in latest.values()]
         try:
-            stored = self._run.write_many(statement, rows)
+            stored = sum(
+                self._run.write_many(statement, calls)
+                for statement, calls in _PUT_MAPPINGS.calls(self._run.dialect, rows)
+            )
         except UniqueViolation:
             raise AlreadyExists("external mapping", "internal id") from None
         if stored != len(rows):

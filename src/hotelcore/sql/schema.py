@@ -45,7 +45,7 @@ from hotelcore.sql.building import blank
 from hotelcore.text import clean_text
 
 if TYPE_CHECKING:
-    from sqlalchemy.sql.type_api import _ResultProcessorType
+    from sqlalchemy.sql.type_api import _BindProcessorType, _ResultProcessorType
 
 __all__ = [
     "METADATA",
@@ -105,13 +105,9 @@ class Id(TypeDecorator[UUID]):
         """Take 32 hexadecimal digits where the database has no type for it."""
         return dialect.type_descriptor(CHAR(32) if dialect.name == "sqlite" else Uuid())
 
-    def process_bind_param(self, value: UUID | None, dialect: Dialect) -> UUID | str | None:
+    def bind_processor(self, dialect: Dialect) -> _BindProcessorType[UUID] | None:
         """Let nothing but a UUID reach the database."""
-        if value is None:
-            return None
-        if not isinstance(value, UUID):
-            raise InvalidInput("id", "must be a UUID, not its text")
-        return value.hex if dialect.name == "sqlite" else value
+        return _digits_of if dialect.name == "sqlite" else _checked_uuid
 
     def result_processor(
         self, dialect: Dialect, coltype: object
@@ -130,6 +126,17 @@ class SharedId(Id):
     ) -> _ResultProcessorType[UUID] | None:
         """Read the digits of each such id once."""
         return _known_uuid_of if dialect.name == "sqlite" else None
+
+
+def _checked_uuid(value: UUID | None) -> UUID | None:
+    if value is None or isinstance(value, UUID):
+        return value
+    raise InvalidInput("id", "must be a UUID, not its text")
+
+
+def _digits_of(value: UUID | None) -> str | None:
+    known = _checked_uuid(value)
+    return None if known is None else known.hex
 
 
 _Blank = blank(UUID)
@@ -165,9 +172,17 @@ class Day(TypeDecorator[date]):
         """The type of the values, by which a cursor is read."""
         return date
 
-    def process_bind_param(self, value: date | None, dialect: Dialect) -> date | None:
+    def bind_processor(self, dialect: Dialect) -> _BindProcessorType[date] | None:
         """Let nothing but a date reach the database."""
-        return None if value is None else check_day("date", value)
+        return _text_of_day if dialect.name == "sqlite" else _checked_day
+
+
+def _checked_day(value: date | None) -> date | None:
+    return None if value is None else check_day("date", value)
+
+
+def _text_of_day(value: date | None) -> str | None:
+    return None if value is None else check_day("date", value).isoformat()
 
 
 class Instant(TypeDecorator[datetime]):
@@ -247,6 +262,14 @@ class AttributesJson(TypeDecorator[Attributes]):
         """Store a plain JSON object."""
         return wire.encode(value or {})
 
+    def bind_processor(self, dialect: Dialect) -> _BindProcessorType[Attributes] | None:
+        """Write the object; most entities have no such fields and share what says so."""
+        write = super().bind_processor(dialect)
+        if write is None:
+            return None
+        nothing = write(None)
+        return lambda value: write(value) if value else nothing
+
     def result_processor(
         self, dialect: Dialect, coltype: object
     ) -> _ResultProcessorType[Attributes] | None:
@@ -284,11 +307,15 @@ class ValueText(TypeDecorator[T]):
         def known(text: str) -> T:
             return wire.decode(json.loads(text), kind)
 
-        self._known = known
+        @lru_cache(maxsize=1_024)
+        def text_of(value: T) -> str:
+            return wire.canonical(value).decode()
+
+        self._known, self._text_of = known, text_of
 
     def process_bind_param(self, value: T | None, dialect: Dialect) -> str | None:
         """Store the one text that stands for this value."""
-        return None if value is None else wire.canonical(value).decode()
+        return None if value is None else self._text_of(value)
 
     def process_result_value(self, value: str | None, dialect: Dialect) -> T | None:
         """Give the value of a text."""

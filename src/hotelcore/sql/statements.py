@@ -54,14 +54,20 @@ from hotelcore.sql.waiting import Asked, Question, Waiting, messages_of, note_an
 
 __all__ = [
     "INSERTS",
+    "AnyInsert",
     "AnyRow",
+    "Conflict",
     "Runner",
     "Statements",
     "acting_hotel",
     "as_known",
+    "changed_in",
     "for_every_hotel",
     "insert_into",
     "insert_unless_there",
+    "left_as_it_is",
+    "refused",
+    "row_of",
     "undo",
     "upsert_into",
     "versioned_update",
@@ -74,7 +80,12 @@ T = TypeVar("T")
 _Taking: TypeAlias = Callable[[Any, Form], T]
 
 _NO_HOTEL = HotelId(UUID(int=0))
-INSERTS: Mapping[str, Callable[[Table], sqlite.Insert | postgresql.Insert]] = {
+_MOST_WANTED = 500
+AnyInsert: TypeAlias = sqlite.Insert | postgresql.Insert
+"""An INSERT that can say what to do with a row that is there."""
+Conflict: TypeAlias = Callable[[AnyInsert], Insert]
+"""Says what becomes of a row whose key is taken."""
+INSERTS: Mapping[str, Callable[[Table], AnyInsert]] = {
     "sqlite": sqlite.insert,
     "postgresql": postgresql.insert,
 }
@@ -88,14 +99,43 @@ def acting_hotel() -> BindParameter[UUID]:
 
 def insert_into(table: Table) -> Insert:
     """Build the INSERT of one row with every column, the hotel bound by the seam."""
-    return insert(table).values(_row_of(table))
+    return insert(table).values(row_of(table))
+
+
+def refused(statement: AnyInsert) -> Insert:
+    """Leave it to the database to refuse a row whose key is taken."""
+    return statement
+
+
+def left_as_it_is(statement: AnyInsert) -> Insert:
+    """Leave a stored row with the key of a new one as it is."""
+    return statement.on_conflict_do_nothing()
+
+
+def changed_in(
+    table: Table, *, changing: Collection[str], keeping: Collection[str] = ()
+) -> Conflict:
+    """Change the stored row of a taken primary key.
+
+    Only the columns ``changing`` take the new values. A stored row that differs in a column of
+    ``keeping`` is left as it is and not counted among the rows changed.
+    """
+
+    def change(statement: AnyInsert) -> Insert:
+        new = statement.excluded
+        return statement.on_conflict_do_update(
+            index_elements=list(table.primary_key),
+            set_={name: new[name] for name in changing},
+            where=and_(true(), *(table.c[name] == new[name] for name in keeping)),
+        )
+
+    return change
 
 
 def insert_unless_there(table: Table) -> Mapping[str, Insert]:
     """Build, by dialect, the INSERT of one row that leaves a stored row with its key as it is."""
     return {
-        dialect: insert_there(table).values(_row_of(table)).on_conflict_do_nothing()
-        for dialect, insert_there in INSERTS.items()
+        name: left_as_it_is(build(table).values(row_of(table))) for name, build in INSERTS.items()
     }
 
 
@@ -104,19 +144,10 @@ def upsert_into(
 ) -> Mapping[str, Insert]:
     """Build, by dialect, the INSERT of one row that on a taken primary key changes the stored row.
 
-    Only the columns ``changing`` take the new values. A stored row that differs in a column of
-    ``keeping`` is left as it is and not counted among the rows changed.
+    Which of its columns, and when, is told as to `changed_in`.
     """
-    statements: dict[str, Insert] = {}
-    for dialect, insert_there in INSERTS.items():
-        statement = insert_there(table).values(_row_of(table))
-        new = statement.excluded
-        statements[dialect] = statement.on_conflict_do_update(
-            index_elements=list(table.primary_key),
-            set_={name: new[name] for name in changing},
-            where=and_(true(), *(table.c[name] == new[name] for name in keeping)),
-        )
-    return statements
+    change = changed_in(table, changing=changing, keeping=keeping)
+    return {name: change(build(table).values(row_of(table))) for name, build in INSERTS.items()}
 
 
 def as_known(table: Table) -> tuple[ColumnElement[bool], ...]:
@@ -140,7 +171,7 @@ def versioned_update(table: Table, *, leaving: Collection[str] = ()) -> Update:
     )
 
 
-def _row_of(table: Table) -> dict[str, BindParameter[Any]]:
+def row_of(table: Table) -> dict[str, BindParameter[Any]]:
     """Name a parameter for every column; the parameters' types are those of the columns."""
     return {
         column.name: acting_hotel() if column.name == "hotel_id" else bindparam(column.name)
@@ -219,6 +250,27 @@ class Statements:
             return list(map(form.builder(build, cursor), rows)) if rows else []
 
         return self._execute(statement, values, taking)
+
+    def all_of(
+        self,
+        statement: Executable,
+        build: Callable[[AnyRow], T],
+        wanted: Sequence[object],
+        /,
+        **values: object,
+    ) -> list[T]:
+        """Run a statement for a list ``wanted`` of any length, and build one ``T`` of each row.
+
+        It goes a part at a time, in the order of the list, since databases limit the parameters
+        of one statement.
+        """
+        return [
+            each
+            for begin in range(0, len(wanted), _MOST_WANTED)
+            for each in self.all(
+                statement, build, wanted=wanted[begin : begin + _MOST_WANTED], **values
+            )
+        ]
 
     def some(
         self, statement: Executable, build: Callable[[AnyRow], T], most: int, /, **values: object
@@ -487,7 +539,7 @@ class Statements:
         """Return the text and the parameters of one call or of many, as the driver takes them."""
         if len(rows) == 1:
             return form.sent({**rows[0], **self._acting})
-        return form.text, [form.parameters({**row, **self._acting}) for row in rows]
+        return form.text, form.parameters_of_many(rows, self._acting)
 
 
 def _converted(sent: Callable[[], T]) -> T:

@@ -21,8 +21,9 @@ from hotelcore.domain.audit import AuditLogEntry, Change
 from hotelcore.errors import SealBroken
 from hotelcore.ids import AuditEntryId, HotelId
 from hotelcore.sql import schema
+from hotelcore.sql.inserting import rows_into
 from hotelcore.sql.sealed import Sealing
-from hotelcore.sql.statements import Statements, acting_hotel, insert_unless_there
+from hotelcore.sql.statements import Statements, acting_hotel, left_as_it_is
 from hotelcore.vault import KEY_BYTES, Place, Secret, opened_with, sealed_with
 
 __all__ = ["SUBJECT_KEY", "SqlSubjectKeys"]
@@ -46,9 +47,9 @@ SUBJECT_KEY = Table(
 
 _c = SUBJECT_KEY.c
 _FIND = select(_c.subject_id, _c.sealed).where(
-    _c.hotel_id == acting_hotel(), _c.subject_id.in_(bindparam("subjects", expanding=True))
+    _c.hotel_id == acting_hotel(), _c.subject_id.in_(bindparam("wanted", expanding=True))
 )
-_ADD = insert_unless_there(SUBJECT_KEY)
+_ADD = rows_into(SUBJECT_KEY, left_as_it_is)
 _SHRED = delete(SUBJECT_KEY).where(
     _c.hotel_id == acting_hotel(), _c.subject_id == bindparam("subject")
 )
@@ -69,6 +70,24 @@ class SqlSubjectKeys:
         """Forget which keys there are: a rollback may have undone some of them."""
         # What was shredded stays so: at worst, a change after that is kept without its values.
         self._known.clear()
+
+    def add_all(self, subject_ids: Sequence[UUID]) -> None:
+        """Make a key for each guest who has none; nothing is made if the core itself has none."""
+        if self._sealing.keys is None:
+            return
+        keys = {key: Secret(b64encode(os.urandom(KEY_BYTES)).decode()) for key in subject_ids}
+        rows = [
+            {"subject_id": subject_id, "sealed": self._sealing.seal(_c.sealed, subject_id, key)}
+            for subject_id, key in keys.items()
+        ]
+        stored = sum(
+            self._run.write_many(statement, calls)
+            for statement, calls in _ADD.calls(self._run.dialect, rows)
+        )
+        if stored == len(rows):
+            self._known.update(keys)
+        else:  # somebody has made some of them meanwhile
+            self._there(list(keys))
 
     def shred(self, subject_id: UUID) -> None:
         """Delete a guest's key, so that nothing that was sealed under it opens again."""
@@ -102,22 +121,12 @@ class SqlSubjectKeys:
         if subject_id in self._known:
             return self._known[subject_id]
         if is_new or not self._there([subject_id]):
-            self._add(subject_id)
+            self.add_all([subject_id])
         return self._known.get(subject_id)
-
-    def _add(self, subject_id: UUID) -> None:
-        key = Secret(b64encode(os.urandom(KEY_BYTES)).decode())
-        envelope = self._sealing.seal(_c.sealed, subject_id, key)
-        if self._run.write(_ADD[self._run.dialect], subject_id=subject_id, sealed=envelope):
-            self._known[subject_id] = key
-        else:
-            self._there([subject_id])
 
     def _there(self, subject_ids: Sequence[UUID]) -> bool:
         """Read keys, and tell whether there are any; those that do not open stay unknown."""
-        found = self._run.all(
-            _FIND, lambda row: (row.subject_id, row.sealed), subjects=list(subject_ids)
-        )
+        found = self._run.all_of(_FIND, lambda row: (row.subject_id, row.sealed), subject_ids)
         for subject_id, envelope in found:
             try:
                 self._known[subject_id] = self._sealing.unseal(_c.sealed, subject_id, envelope)

@@ -4,7 +4,7 @@ Subclass one under a name that begins with ``Test`` and give it what it asks for
 checks, each of which is one promise, and says in plain words which promise was broken. Nothing here
 imports pytest.
 
-`RepositoryContract`, `VersionedContract`, `PagedContract`
+`RepositoryContract`, `VersionedContract`, `PagedContract`, `ManyContract`
     a repository, over our tables or over some of yours
 `TransportContract`
     what carries events to another process
@@ -23,6 +23,7 @@ from hotelcore.testing.contracts.pms import PmsAdapterContract, RemoteSystem
 from hotelcore.testing.contracts.policies import PolicyContract
 from hotelcore.testing.contracts.promises import PromiseBroken, promises_of, run_checks
 from hotelcore.testing.contracts.repositories import (
+    ManyContract,
     PagedContract,
     RepositoryContract,
     VersionedContract,
@@ -31,6 +32,7 @@ from hotelcore.testing.contracts.transports import Route, TransportContract
 
 __all__ = [
     "KeyProviderContract",
+    "ManyContract",
     "PagedContract",
     "PmsAdapterContract",
     "PolicyContract",

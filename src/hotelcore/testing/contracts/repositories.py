@@ -30,12 +30,20 @@ from hotelcore.testing.contracts.promises import promise, refusal
 from hotelcore.testing.hotels import SampleHotel
 from hotelcore.unit_of_work import UnitOfWork
 
-__all__ = ["HOSTILE_TEXTS", "PagedContract", "RepositoryContract", "VersionedContract"]
+__all__ = [
+    "HOSTILE_TEXTS",
+    "ManyContract",
+    "PagedContract",
+    "RepositoryContract",
+    "VersionedContract",
+]
 
 R = TypeVar("R")
 V = TypeVar("V")
 T = TypeVar("T", bound=attrs.AttrsInstance)
 
+# More than a repository may send one by one before it sends them together.
+_MANY = 20
 HOSTILE_TEXTS: Sequence[str] = (
     "O'Brien",
     'quote " and \\ backslash',
@@ -342,6 +350,38 @@ class VersionedContract(RepositoryContract[R, T]):
 
     def _updating(self, hotel: SampleHotel, record: T) -> T:
         return self._doing(hotel, lambda repository: self.update(repository, record))
+
+
+class ManyContract(RepositoryContract[R, T]):
+    """A `RepositoryContract` with a method that stores many new records at once."""
+
+    def add_all(self, repository: R, records: Sequence[T]) -> None:
+        """Store new records."""
+        open_(repository).add_all(records)
+
+    @promise("Of many that are added at once each is read equal.")
+    def test_many_that_were_added_are_read_equal(self, hotelcore_hotel: SampleHotel) -> None:
+        """Add many records at once, each with another text, and none at all."""
+        records = [self.new(hotelcore_hotel, f"number {n} 'é\\\"") for n in range(_MANY)]
+        self._adding_all(hotelcore_hotel, records)
+        self._adding_all(hotelcore_hotel, [])
+        for number, record in enumerate(records, start=1):
+            _equal(record, self._stored(hotelcore_hotel, record), f"number {number} of {_MANY}")
+
+    @promise("Of many that are added at once none is stored if one has a taken id.")
+    def test_one_of_many_that_is_refused_keeps_all_out(self, hotelcore_hotel: SampleHotel) -> None:
+        """Add many records at once, the last of them under the id of a stored one."""
+        stored = self._added(hotelcore_hotel, "stored")
+        records = [self.new(hotelcore_hotel, f"number {n}") for n in range(_MANY)]
+        records[-1] = with_id(records[-1], id_of(stored))
+        work = partial(self._adding_all, hotelcore_hotel, records)
+        refusal(AlreadyExists, work, "To add many records, one of them under a taken id,")
+        _equal(stored, self._stored(hotelcore_hotel, stored), "after others were refused")
+        for record in records[:-1]:
+            self._must_be_missing(hotelcore_hotel, record, "which came with one that was refused")
+
+    def _adding_all(self, hotel: SampleHotel, records: Sequence[T]) -> None:
+        self._doing(hotel, lambda repository: self.add_all(repository, records))
 
 
 class PagedContract(RepositoryContract[R, T]):

@@ -1,0 +1,212 @@
+"""Many new rows at once are stored as one by one, and refused as one by one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import attrs
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    Engine,
+    Integer,
+    MetaData,
+    String,
+    Table,
+    Text,
+    select,
+)
+
+from hotelcore.domain.cancellation import CancellationPolicy
+from hotelcore.domain.pms import ExternalPMSConfig, PmsResource
+from hotelcore.errors import AlreadyExists, DatabaseFailure, InvalidInput, NotFound
+from hotelcore.ids import GuestId, HotelId, PmsConfigId, new_id
+from hotelcore.sql import schema
+from hotelcore.sql.bookings import SqlBookings
+from hotelcore.sql.engine import new_engine
+from hotelcore.sql.guests import SqlGuests
+from hotelcore.sql.inserting import rows_into
+from hotelcore.sql.pms import SqlPmsConnections
+from hotelcore.sql.sealed import Sealing
+from hotelcore.sql.statements import Statements, acting_hotel, insert_into
+from hotelcore.sql.subject_keys import SqlSubjectKeys
+from hotelcore.vault import Place, Secret, seal
+from tests.small_hotel import KEYS
+from tests.sql.house import NOON, House, amounts, attributes, days, instants, policies, texts
+from tests.sql.test_business_day_pms import a_mapping
+from tests.sql.test_forms import statements_on
+
+MANY = 1_050  # more than one statement takes
+
+EVERYTHING = Table(
+    "everything",
+    MetaData(),
+    Column("hotel_id", schema.Id, primary_key=True),
+    Column("id", schema.Id, primary_key=True),
+    Column("shared", schema.SharedId),
+    Column("name", String(20)),
+    Column("story", Text),
+    Column("ordered", schema.ordered_text(20)),
+    Column("day", schema.Day),
+    Column("at", schema.Instant),
+    Column("number", Integer),
+    Column("amount", BigInteger),
+    Column("flag", Boolean),
+    Column("own", schema.AttributesJson, nullable=False),
+    Column("terms", schema.ValueText(CancellationPolicy)),
+    Column("sealed", schema.Sealed),
+)
+HOTEL = HotelId(new_id())
+ENVELOPES = [
+    seal(KEYS, Place(HOTEL, "everything", "sealed", new_id()), Secret(text))
+    for text in ("a secret", "another")
+]
+ROWS = st.fixed_dictionaries(
+    {
+        "shared": st.none() | st.uuids(),
+        "name": st.none() | texts(20),
+        "story": st.none() | texts(200),
+        "ordered": st.none() | texts(20),
+        "day": st.none() | days,
+        "at": st.none() | instants,
+        "number": st.none() | st.integers(-(2**31), 2**31 - 1),
+        "amount": st.none() | amounts,
+        "flag": st.none() | st.booleans(),
+        "own": attributes,
+        "terms": st.none() | policies,
+        "sealed": st.none() | st.sampled_from(ENVELOPES),
+    }
+)
+
+
+@pytest.fixture
+def empty(database_url: str) -> Iterator[Engine]:
+    """Return an engine over a database with one table that has a column of each type."""
+    engine = new_engine(database_url)
+    EVERYTHING.create(engine)
+    yield engine
+    engine.dispose()
+
+
+def stored(run: Statements, rows: Sequence[dict[str, Any]]) -> list[tuple[object, ...]]:
+    """Read the rows with the ids of some."""
+    of_hotel = select(EVERYTHING).where(EVERYTHING.c.hotel_id == acting_hotel())
+    found = {row[1]: row for row in run.all(of_hotel, tuple)}
+    return [found[row["id"]][2:] for row in rows]
+
+
+@settings(max_examples=30)
+@given(drawn=st.lists(ROWS, min_size=9, max_size=12))
+def test_a_value_of_every_type_is_stored_as_by_itself(
+    empty: Engine, drawn: list[dict[str, Any]]
+) -> None:
+    """What many rows hold reads as what a statement for each of them stores."""
+    together, alone = ([{"id": new_id(), **row} for row in drawn] for _ in range(2))
+    with empty.connect() as connection, connection.begin():
+        run = statements_on(connection, HOTEL)
+        for statement, calls in rows_into(EVERYTHING).calls(run.dialect, together):
+            assert run.write_many(statement, calls) == len(drawn)
+        run.write_many(insert_into(EVERYTHING), alone)
+        assert stored(run, together) == stored(run, alone)
+
+
+@pytest.mark.parametrize(
+    ("column", "value", "error"),
+    [
+        ("shared", "a text", InvalidInput),
+        ("day", NOON, InvalidInput),
+        ("at", NOON.replace(tzinfo=None), InvalidInput),
+        ("sealed", b"plain", InvalidInput),
+        ("own", None, None),
+    ],
+)
+def test_a_bad_value_among_many_is_refused(
+    empty: Engine, column: str, value: object, error: type[Exception] | None
+) -> None:
+    """A column's own rule holds for each row, and nothing of the statement is stored."""
+    plain: dict[str, Any] = {each.name: None for each in EVERYTHING.c if each.name != "hotel_id"}
+    rows = [{**plain, "id": new_id(), "own": {}} for _ in range(20)]
+    rows[-1][column] = value
+    with empty.connect() as connection, connection.begin():
+        run = statements_on(connection, HOTEL)
+        [(statement, calls)] = rows_into(EVERYTHING).calls(run.dialect, rows)
+        if error is None:
+            assert run.write_many(statement, calls) == len(rows)
+        else:
+            with pytest.raises(error):
+                run.write_many(statement, calls)
+
+
+def test_what_is_too_long_is_refused_and_not_cut(postgresql_url: str) -> None:
+    """PostgreSQL's own limit holds among many rows too; SQLite has none."""
+    engine = new_engine(postgresql_url)
+    EVERYTHING.create(engine)
+    plain: dict[str, Any] = {each.name: None for each in EVERYTHING.c if each.name != "hotel_id"}
+    rows = [{**plain, "id": new_id(), "own": {}, "name": "x" * 21} for _ in range(20)]
+    with engine.connect() as connection, connection.begin():
+        run = statements_on(connection, HOTEL)
+        [(statement, calls)] = rows_into(EVERYTHING).calls(run.dialect, rows)
+        with pytest.raises(DatabaseFailure):
+            run.write_many(statement, calls)
+    engine.dispose()
+
+
+# -- the repositories ---------------------------------------------------------------------------
+
+
+def test_any_number_of_bookings_is_stored_and_found_by_number(house: House) -> None:
+    """More than one statement takes: all are there, and unknown numbers are left out."""
+    bookings = [house.booking(confirmation_number=f"N{n}") for n in range(MANY)]
+    with house.writing() as run:
+        SqlBookings(run).add_all(bookings, ())
+        SqlBookings(run).add_all((), ())
+        numbers = [booking.confirmation_number for booking in bookings]
+        found = SqlBookings(run).by_confirmations([*numbers, "unknown"])
+    assert found == {booking.confirmation_number: booking for booking in bookings}
+
+
+def test_a_taken_number_among_many_is_told(house: House) -> None:
+    """Two of one number are AlreadyExists, wherever among many they come."""
+    bookings = [house.booking(confirmation_number=f"N{n % 39}") for n in range(40)]
+    with pytest.raises(AlreadyExists, match="confirmation number"), house.writing() as run:
+        SqlBookings(run).add_all(bookings, ())
+
+
+def test_any_number_of_guests_is_shared_in_the_order_of_their_ids(house: House) -> None:
+    """The first of those whom the hotel does not have is named."""
+    with house.writing() as run:
+        store = SqlGuests(run, SqlSubjectKeys(run, Sealing(house.hotel_id, None, lambda *_: None)))
+        known = store.get(house.guest_id)
+        guests = [attrs.evolve(known, id=GuestId(new_id())) for _ in range(MANY)]
+        store.add_all(guests)
+        wanted = [guest.id for guest in guests]
+        assert store.share_all([*wanted[::-1], wanted[0]]) == tuple(guests)
+        first, second = sorted(GuestId(new_id()) for _ in range(2))
+        with pytest.raises(NotFound, match=str(first)):
+            store.share_all([*wanted, second, first])
+
+
+def test_mappings_that_contradict_each_other_are_told(house: House) -> None:
+    """One external id with two internal ones is AlreadyExists; the same one twice is one."""
+    with house.writing() as run:
+        store = SqlPmsConnections(run, Sealing(house.hotel_id, None, lambda *_: None))
+        config = ExternalPMSConfig(
+            id=PmsConfigId(new_id()),
+            hotel_id=house.hotel_id,
+            vendor="acme",
+            external_hotel_id="1",
+            connected_at=NOON,
+        )
+        store.add(config)
+        mappings = [a_mapping(config, f"{n}") for n in range(20)]
+        later = attrs.evolve(mappings[0], fingerprint="later")
+        store.put_mappings([*mappings, later])
+        assert store.mappings(PmsResource.ROOM, ["0"]) == {"0": later}
+        more = [a_mapping(config, f"{n}") for n in range(20, 40)]
+        with pytest.raises(AlreadyExists, match="external id"):
+            store.put_mappings([*more, attrs.evolve(more[0], internal_id=new_id())])
