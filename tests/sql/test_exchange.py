@@ -188,6 +188,15 @@ def test_a_server_is_not_filled(connection: Connection) -> None:
     assert first(connection, _PREPARED) == 300
 
 
+def test_a_long_list_is_planned_for_itself(connection: Connection) -> None:
+    """A short list is prepared as anything else is, and one that PostgreSQL should hash is not."""
+    for number in (30, 31):
+        assert first(connection, f"SELECT {number} = ANY ($1::int8[])", [*range(99)][:number]) is (
+            number < 30
+        )
+    assert first(connection, _PREPARED) == 2  # and that question itself
+
+
 def test_nothing_is_prepared_where_a_pooler_is(url: str) -> None:
     """With ``prepare_threshold=none`` the server keeps nothing."""
     with connected(url, prepare_threshold="none") as connection:

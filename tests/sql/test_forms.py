@@ -15,6 +15,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from sqlalchemy import (
+    BindParameter,
     Column,
     Connection,
     CursorResult,
@@ -49,6 +50,7 @@ from hotelcore.sql.bookings import BOOKING
 from hotelcore.sql.engine import new_engine
 from hotelcore.sql.forms import forms_of
 from hotelcore.sql.limits import Deadline, Limits
+from hotelcore.sql.rooms import ROOM
 from hotelcore.sql.schema import METADATA, TableNames
 from hotelcore.sql.statements import Statements, acting_hotel
 from tests.small_hotel import TODAY, SmallHotel, opened
@@ -168,6 +170,39 @@ def test_a_list_may_have_any_length(house: SmallHotel) -> None:
             wanted = [booking.id for booking in bookings[:number]]
             found = run.all(query, lambda row: row.id, wanted=wanted)
             assert sorted(found) == sorted(wanted)
+
+
+_WORDS = st.lists(st.sampled_from(["101", "102", "103", "104", "1" * 30, "no"]), max_size=40)
+_r = ROOM.c
+_SOME_WORDS: BindParameter[str] = bindparam("wanted", expanding=True)
+
+
+@given(wanted=_WORDS, negated=st.booleans())
+def test_a_list_of_texts_means_the_same_as_in_python(
+    house: SmallHotel, wanted: list[str], negated: bool
+) -> None:
+    """Also where a text is longer than its column, and where nothing of the list may be found."""
+    condition = _r.number.not_in(_SOME_WORDS) if negated else _r.number.in_(_SOME_WORDS)
+    query = select(_r.number).where(_r.hotel_id == acting_hotel(), condition)
+    everything = select(_r.number).where(_r.hotel_id == acting_hotel())
+    with house.core.engine.connect() as connection, connection.begin():
+        run = statements_on(connection, house.hotel_id)
+        found = run.all(query, lambda row: row.number, wanted=wanted)
+        numbers = run.all(everything, lambda row: row.number)
+    assert sorted(found) == sorted(n for n in numbers if (n in wanted) is not negated)
+
+
+def test_a_list_is_one_parameter_of_postgresql() -> None:
+    """Whatever its length the text stays the same, so a server prepares it once at most."""
+    dialect: Dialect = psycopg.dialect()  # type: ignore[no-untyped-call]  # SQLAlchemy's own
+    query = select(_r.id).where(
+        _r.hotel_id == acting_hotel(), _r.number.in_(_SOME_WORDS), _r.id.not_in([new_id()])
+    )
+    form = forms_of(dialect, TableNames()).of(query, acting=True)
+    values = [{"acting_hotel": new_id(), "wanted": ["101"] * number} for number in (0, 1, 100)]
+    texts = {form.sent(each)[0] for each in values}
+    assert len(texts) == 1
+    assert "number = ANY ($2::VARCHAR[])" in texts.pop()
 
 
 def test_a_column_of_a_host_has_its_default(database_url: str) -> None:

@@ -40,6 +40,9 @@ __all__ = ["Answer", "exchange", "exchanging"]
 _MANNERS = "hotelcore_manners"
 # A statement beyond these is sent whole each time: who builds texts anew must not fill a server.
 _MOST_PREPARED = 300
+# A plan that serves any list looks through a long one again for each row; one that is made for this
+# list hashes it. PostgreSQL makes such a plan for what is not prepared, every time.
+_LONG = 30
 # psycopg's number for the format of results that costs less to read:
 # https://www.psycopg.org/psycopg3/docs/basic/params.html#binary-parameters-and-results
 _BINARY, _TEXT = Format.BINARY, Format.TEXT
@@ -51,8 +54,8 @@ _Key: TypeAlias = tuple[str, tuple[int, ...]]
 """A statement's text, and the types of its parameters."""
 _Known: TypeAlias = dict[_Key, bytes]
 """The names of what a server has prepared."""
-_Ready: TypeAlias = tuple[str, Sequence[Any], tuple[int, ...], Sequence[Format]]
-"""A message as libpq takes it: text, values, and the types and the formats of these."""
+_Ready: TypeAlias = tuple[str, Sequence[Any], tuple[int, ...], Sequence[Format], bool]
+"""A message as libpq takes it: text, values, their types and formats, and if to prepare it."""
 
 # `Any` here stands for what psycopg has: it is an extra that may be absent.
 
@@ -118,7 +121,8 @@ class _Adapting:
         with self._lock:
             values = self._transformer.dump_sequence(parameters, [PyFormat.AUTO] * len(parameters))
             types, formats = self._transformer.types, self._transformer.formats
-        return text, values, types, formats
+        prepared = not any(type(value) is list and len(value) > _LONG for value in parameters)
+        return text, values, types, formats, prepared
 
     def rows(self, result: Any, number: int) -> list[Any]:
         """Return the first rows of a result."""
@@ -148,9 +152,9 @@ class _Sending:
 
     def put(self, message: _Ready) -> None:
         """Send one message, prepared if it can be."""
-        text, values, types, formats = message
+        text, values, types, formats, prepared = message
         pgconn = self.driver.pgconn
-        name = self._name((text, types))
+        name = self._name((text, types)) if prepared else None
         if name is None:
             encoded = text.encode(self.driver.info.encoding)
             pgconn.send_query_params(encoded, values, types, formats, self.results_in)

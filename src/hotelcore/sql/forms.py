@@ -8,14 +8,15 @@ knows of a statement's parameters and columns, have no public names.
 
 from __future__ import annotations
 
+import re
 from collections import namedtuple
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from copy import copy
 from functools import cached_property, partial
 from typing import Any, Protocol, TypeAlias, TypeVar
 from weakref import ref
 
-from attrs import define, field
+from attrs import define, field, frozen
 from sqlalchemy import (
     JSON,
     BigInteger,
@@ -222,7 +223,10 @@ class Form:
 
 @define(eq=False)
 class _ListForm(Form):
-    """A statement with a list among its parameters: each value of it has a place in the text."""
+    """A statement with a list among its parameters: each value of it has a place in the text.
+
+    On PostgreSQL only where a list cannot be an array; see `_Arrays`.
+    """
 
     _named: Callable[[str], str]
 
@@ -252,7 +256,8 @@ class Forms:
     """
 
     def __init__(self, dialect: Dialect, names: TableNames) -> None:
-        self._dialect = _numbered(dialect) if dialect.name == "postgresql" else dialect
+        self._numbers = dialect.name == "postgresql"
+        self._dialect = _numbered(dialect) if self._numbers else dialect
         self._names = names
         self._known: dict[int, tuple[ref[Executable], Form]] = {}
         self._shapes: dict[object, _Shape] = {}
@@ -282,6 +287,15 @@ class Forms:
         named = partial(self._named, compiled)
         text = named(compiled.string)
         made = _defaults(compiled)
+        if self._numbers and (arrays := _with_arrays(compiled)):
+            return Form(
+                every_hotel,
+                writes,
+                named(arrays.text),
+                shape,
+                *_places(compiled, fixed, arrays),
+                made,
+            )
         if compiled.post_compile_params or compiled.literal_execute_params:
             given = [(name, bind.key, None) for bind, name in _given(compiled)]
             return _ListForm(every_hotel, writes, text, shape, fixed, given, made, named)
@@ -373,16 +387,20 @@ def _made(default: Any) -> Any:  # SQLAlchemy's default of a column of any type
     return default.arg(None) if default.is_callable else default.arg
 
 
-def _places(compiled: SQLCompiler, fixed: Parameters) -> tuple[Any, Any]:
+def _places(
+    compiled: SQLCompiler, fixed: Parameters, arrays: _Arrays | None = None
+) -> tuple[Any, Any]:
     """Put what is the same in every call into its place, and say what goes into the others."""
-    processors, escaped = _processors(compiled), compiled.escaped_bind_names
+    processors, escaped = {**_processors(compiled)}, compiled.escaped_bind_names
+    for name in arrays.lists if arrays else ():
+        processors[name] = _each(processors.get(name))
     ready = {
         name: processors[name](value) if name in processors and value is not None else value
         for name, value in fixed.items()
     }
     keys = {name: bind.key for bind, name in _given(compiled)}
     if compiled.positional:
-        names = list(compiled.positiontup or ())
+        names = arrays.names if arrays else list(compiled.positiontup or ())
         return [ready[name] for name in names], [
             (place, keys[name], processors.get(name))
             for place, name in enumerate(names)
@@ -391,6 +409,53 @@ def _places(compiled: SQLCompiler, fixed: Parameters) -> tuple[Any, Any]:
     return {escaped.get(name, name): value for name, value in ready.items()}, [
         (escaped.get(name, name), key, processors.get(name)) for name, key in keys.items()
     ]
+
+
+# -- lists as arrays --------------------------------------------------------------------------
+
+
+@frozen
+class _Arrays:
+    """How a statement takes each list as one array, so that its text stays the same.
+
+    ``names`` are those of the parameters, in the order of their places.
+    """
+
+    text: str
+    names: Sequence[str]
+    lists: Collection[str]
+
+
+def _with_arrays(compiled: SQLCompiler) -> _Arrays | None:
+    """Write ``IN`` as ``= ANY``; None where there is no list, or one that stands elsewhere too."""
+    lists = {compiled.bind_names[bind] for bind in compiled.post_compile_params}
+    if not lists or compiled.literal_execute_params:
+        return None
+    one_each = {name: [None] if name in lists else None for name in compiled.bind_names.values()}
+    state = compiled._process_parameters_for_postcompile(one_each)
+    only = {f"{name}_1": name for name in lists}
+    text, names = state.statement, state.positiontup or ()
+    for place in (place for place, name in enumerate(names, start=1) if name in only):
+        text, changed = _in_list(place).subn(_any_of, text)
+        if changed != len(re.findall(rf"\${place}\b", text)):
+            return None
+    return _Arrays(text, [only.get(name, name) for name in names], lists)
+
+
+def _in_list(place: int) -> re.Pattern[str]:
+    return re.compile(rf"(NOT )?IN \((\${place})(::[A-Z ]+)?\)")
+
+
+def _any_of(found: re.Match[str]) -> str:
+    negated, place, cast = found.groups()
+    array = f"{place}{cast}[]" if cast else place
+    return f"<> ALL ({array})" if negated else f"= ANY ({array})"
+
+
+def _each(process: Processor | None) -> Processor:
+    if process is None:
+        return list
+    return lambda values: [process(value) for value in values]
 
 
 _FORMS = "hotelcore_forms"
