@@ -4,7 +4,8 @@ Every repository is bound to one hotel and one transaction by its unit of work, 
 a hotel id. An id that the hotel does not have raises `NotFound`, whether it exists elsewhere or
 not. ``update`` methods store the record they are given if its ``version`` is still the stored one,
 raise `StaleVersion` otherwise, and return the record with its new version. ``lock`` methods read
-a record and keep it unchanged by others until the transaction ends.
+a record and keep it unchanged by others until the transaction ends. A method that takes a list
+stores all of it or nothing, and an empty list is nothing to do.
 """
 
 from __future__ import annotations
@@ -268,7 +269,7 @@ class Guests(Protocol):
     """The hotel's guests."""
 
     def add_all(self, guests: Sequence[Guest]) -> None:
-        """Store new guests; `AlreadyExists` names a taken id."""
+        """Store new guests; `AlreadyExists` if an id is taken, here or twice among them."""
         ...
 
     def get(self, guest_id: GuestId) -> Guest:
@@ -304,7 +305,10 @@ class Bookings(Protocol):
     """The hotel's bookings with their nights."""
 
     def add_all(self, bookings: Sequence[Booking], nights: Sequence[BookingNight]) -> None:
-        """Store new bookings with their nights; `AlreadyExists` for a taken confirmation number."""
+        """Store new bookings with all their nights.
+
+        `AlreadyExists` if a confirmation number is taken, in the hotel or twice among them.
+        """
         ...
 
     def get(self, booking_id: BookingId) -> Booking:
@@ -320,7 +324,7 @@ class Bookings(Protocol):
         ...
 
     def by_confirmations(self, confirmation_numbers: Collection[str]) -> Mapping[str, Booking]:
-        """Return the bookings that have one of the numbers, by number."""
+        """Return the bookings that have one of the numbers, by number; others are left out."""
         ...
 
     def update(self, booking: Booking) -> Booking:
@@ -374,7 +378,7 @@ class RoomKeys(Protocol):
     """The keys issued to bookings."""
 
     def issue_all(self, keys: Sequence[RoomKey]) -> None:
-        """Store new keys; `AlreadyExists` names a taken id."""
+        """Store new keys; `AlreadyExists` if an id is taken, here or twice among them."""
         ...
 
     def revoke_all(self, booking_id: BookingId, *, at: datetime) -> tuple[RoomKey, ...]:
@@ -393,7 +397,10 @@ class Folios(Protocol):
     """The hotel's folios; lines are only ever added."""
 
     def open_all(self, folios: Sequence[Folio]) -> None:
-        """Store new folios without lines; `AlreadyExists` names a taken id."""
+        """Store new folios without lines.
+
+        `AlreadyExists` if an id is taken, here or twice among them.
+        """
         ...
 
     def get(self, folio_id: FolioId) -> Folio:
@@ -537,7 +544,10 @@ class PmsConnections(Protocol):
         ...
 
     def put_mappings(self, mappings: Sequence[ExternalMapping]) -> None:
-        """Store mappings, new ones or with a new fingerprint."""
+        """Store mappings, new ones or with a new fingerprint.
+
+        `AlreadyExists` names the id, external or internal, that is mapped otherwise.
+        """
         ...
 
 

@@ -165,9 +165,10 @@ class UnitOfWork(Protocol):
     def ahead(self, question: Callable[P, object], /, *args: P.args, **kwargs: P.kwargs) -> None:
         """Have a repository's ``question`` sent with the next one, because it will be asked too.
 
-        Over a network a round trip is most of what a question costs, and this spares it. It gives
-        nothing and changes nothing else, so ask the question itself where the answer is needed:
-        before anything is written, and in the same order as here, in which records are locked.
+        Over a network a round trip is most of what a question costs, and this spares it. It is a
+        hint: an implementation may do nothing. Whoever gives it asks the question itself
+        afterwards, in the order of the hints, since that is the order in which records are locked.
+        What is written in between makes it be asked again.
         """
         ...
 

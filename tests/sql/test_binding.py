@@ -68,7 +68,8 @@ from hotelcore.sql.statements import (
     acting_hotel,
     as_known,
     insert_into,
-    insert_unless_there,
+    inserts_into,
+    left_as_it_is,
     upsert_into,
     versioned_update,
 )
@@ -385,7 +386,7 @@ NATURAL: dict[str, Build] = {
         ["n", "hotel_id"], select(RATES.c.n, acting_hotel())
     ),
     "insert_into": lambda: insert_into(SPA),
-    "insert_unless_there": lambda: insert_unless_there(SPA)["sqlite"],
+    "inserts_into": lambda: inserts_into(SPA, left_as_it_is)["sqlite"],
     "upsert_into": lambda: upsert_into(SPA, changing=["place"], keeping=["version"])["postgresql"],
     "versioned_update": lambda: versioned_update(SPA),
     "as_known": lambda: delete(SPA).where(*as_known(SPA)),

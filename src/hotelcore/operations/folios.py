@@ -24,7 +24,7 @@ from hotelcore.operations.declaring import operation
 from hotelcore.operations.posting import (
     add_folio,
     close_at_zero,
-    expect_folio,
+    folio_ahead,
     in_hotel_currency,
     lock_open_folio,
     new_line,
@@ -75,7 +75,7 @@ def post_charge_to_folio(
     was used on another day, changes nothing in that. Raises `FolioClosed`, `NotFound`,
     `InvalidInput`, `CurrencyMismatch`.
     """
-    expect_folio(uow, folio_id)
+    folio_ahead(uow, folio_id)
     charged = in_hotel_currency(uow, amount)
     folio = lock_open_folio(uow, folio_id)
     line = new_line(
@@ -100,7 +100,7 @@ def grant_allowance(
     All allowances of a charge together never pass it: `AmountRefused` otherwise, and for a line
     that is no charge. ``reason`` has 1 to 500 characters. Raises `FolioClosed` and `NotFound`.
     """
-    _expect_line(uow, line_id)
+    _line_ahead(uow, line_id)
     why, granted = _reason(reason), in_hotel_currency(uow, amount)
     charge, folio = _lock_line(uow, line_id)
     effect = allowance_of(charge, uow.folios.referring_to(line_id), granted)
@@ -119,7 +119,7 @@ def record_payment(
     here or in the description. More than is owed may be paid: the folio is then in credit. The
     line's ``amount`` is its effect on the balance, so it is negative.
     """
-    expect_folio(uow, folio_id)
+    folio_ahead(uow, folio_id)
     how, paid = clean_text("method", method, most=50), in_hotel_currency(uow, amount)
     folio = lock_open_folio(uow, folio_id)
     line = new_line(uow, folio, LineKind.PAYMENT, how, -paid, description=description)
@@ -136,7 +136,7 @@ def refund_payment(
     All refunds of a payment together never pass it: `AmountRefused` otherwise, and for a line
     that is no payment. ``reason`` has 1 to 500 characters. Raises `FolioClosed` and `NotFound`.
     """
-    _expect_line(uow, line_id)
+    _line_ahead(uow, line_id)
     why, given = _reason(reason), in_hotel_currency(uow, amount)
     payment, folio = _lock_line(uow, line_id)
     effect = refund_of(payment, uow.folios.referring_to(line_id), given)
@@ -153,7 +153,7 @@ def void_charge(uow: UnitOfWork, *, line_id: FolioLineId, reason: str) -> FolioL
     otherwise, and for payments and refunds, whose money really moved. ``reason`` has 1 to 500
     characters. Raises `FolioClosed` and `NotFound`.
     """
-    _expect_line(uow, line_id)
+    _line_ahead(uow, line_id)
     why = _reason(reason)
     original, folio = _lock_line(uow, line_id)
     if original.kind in (LineKind.PAYMENT, LineKind.REFUND):
@@ -214,7 +214,7 @@ def _reason(reason: str) -> str:
     return clean_text("reason", reason, most=500)
 
 
-def _expect_line(uow: UnitOfWork, line_id: FolioLineId) -> None:
+def _line_ahead(uow: UnitOfWork, line_id: FolioLineId) -> None:
     """Have the hotel and a line asked for with the next question."""
     uow.ahead(uow.hotels.current)
     uow.ahead(uow.folios.line, line_id)
@@ -223,7 +223,7 @@ def _expect_line(uow: UnitOfWork, line_id: FolioLineId) -> None:
 def _lock_line(uow: UnitOfWork, line_id: FolioLineId) -> tuple[FolioLine, Folio]:
     """Return a line and its folio, locked and open; a line never changes, so it is read first."""
     line = uow.folios.line(line_id)
-    expect_folio(uow, line.folio_id)
+    folio_ahead(uow, line.folio_id)
     uow.ahead(uow.folios.referring_to, line_id)
     return line, lock_open_folio(uow, line.folio_id)
 

@@ -20,7 +20,7 @@ from hotelcore.events.catalogue import BookingCheckedIn, BookingCheckedOut
 from hotelcore.ids import BookingId, RoomId, TaskId
 from hotelcore.operations.declaring import operation
 from hotelcore.operations.judging import (
-    expect_booking,
+    booking_ahead,
     judge,
     lock_booking,
     overrides,
@@ -68,7 +68,7 @@ def check_in_guest(
     """
     if isinstance(keys, bool) or not isinstance(keys, int) or not 0 <= keys <= MOST_KEYS:
         raise InvalidInput("keys", f"must be a whole number from 0 to {MOST_KEYS}")
-    expect_booking(uow, booking_id)
+    booking_ahead(uow, booking_id)
     if room_id is not None:
         uow.ahead(uow.rooms.get, room_id)
         uow.ahead(uow.rooms.is_occupied, room_id)
@@ -182,7 +182,7 @@ def check_out_guest(
     (``balance_open``), and `NotFound`.
     """
     unsettled = overrides(uow, unsettled_reason, "check_out_guest with unsettled_reason")
-    expect_booking(uow, booking_id)
+    booking_ahead(uow, booking_id)
     uow.ahead(uow.folios.of_booking, booking_id)
     before, business_date = lock_booking(uow, booking_id)
     around = surroundings(uow, before, action=Action.CHECK_OUT)

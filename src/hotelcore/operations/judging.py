@@ -24,7 +24,7 @@ from hotelcore.operations.posting import unsettled_folios
 from hotelcore.unit_of_work import UnitOfWork
 
 __all__ = [
-    "expect_booking",
+    "booking_ahead",
     "expected_guest",
     "free_rooms",
     "is_blocked",
@@ -52,7 +52,7 @@ def overrides(uow: UnitOfWork, reason: str | None, what: str) -> bool:
     return True
 
 
-def expect_booking(uow: UnitOfWork, booking_id: BookingId) -> None:
+def booking_ahead(uow: UnitOfWork, booking_id: BookingId) -> None:
     """Have the hotel, a booking, locked, and its nights asked for with the next question."""
     uow.ahead(uow.hotels.current)
     uow.ahead(uow.bookings.lock, booking_id)
@@ -61,7 +61,7 @@ def expect_booking(uow: UnitOfWork, booking_id: BookingId) -> None:
 
 def lock_booking(uow: UnitOfWork, booking_id: BookingId) -> tuple[Booking, date]:
     """Lock a booking, and before it the hotel's day; return the booking and the business date."""
-    expect_booking(uow, booking_id)
+    booking_ahead(uow, booking_id)  # for whoever has not, as nothing is asked ahead twice
     business_date = uow.hotel.business_date
     return uow.bookings.lock(booking_id), business_date
 

@@ -8,6 +8,7 @@ A night before the business date is consumed: it is never sold, released or give
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from datetime import date
 from itertools import groupby
@@ -112,15 +113,13 @@ def _move_counters(
     uow: UnitOfWork, booking: Booking, moves: Iterable[_Move], *, force: bool = False
 ) -> None:
     """Move the counters, all locked before the first, as everybody locks them."""
-    held, by_run = booking.status is BookingStatus.TENTATIVE, itemgetter(0, 2)
-    ordered = sorted(moves)
-    runs = [
-        (*key, [night for _, night, _ in run])
-        for key, run in groupby(sorted(ordered, key=by_run), key=by_run)
-    ]
+    held = booking.status is BookingStatus.TENTATIVE
+    runs = defaultdict[tuple[RoomTypeId, bool], list[date]](list)
+    for room_type_id, night, taking in sorted(moves):
+        runs[room_type_id, taking].append(night)
     if len(runs) > 1:  # one alone locks its nights in order by itself
-        lock_each(uow, (move[:2] for move in ordered))
-    for room_type_id, taking, nights in runs:
+        lock_each(uow, ((run[0], night) for run, nights in runs.items() for night in nights))
+    for (room_type_id, taking), nights in sorted(runs.items()):
         if taking:
             uow.inventory.sell(room_type_id, nights, held=held, force=force)
         else:

@@ -156,9 +156,11 @@ def sync_pms_data(uow: UnitOfWork, *, snapshot: PmsSnapshot) -> SyncReport:
     very many records part by part (`hotelcore.pms.PmsSnapshot.parts`).
 
     Raises `NotFound` if the hotel is not connected, and `PmsFailure` with the record's kind and
-    external id for one that names another that was never sent, or that asks for what the hotel's
-    rules refuse (a room that changes its type, a stay that rewrites the past, a guest who was
-    anonymised). So it does where two records there are one here, as two rooms of one number.
+    external id for one that asks for what the hotel's rules refuse (a stay that rewrites the past,
+    a guest who was anonymised); with the kind alone for one that names another that was never sent,
+    for a room that changes its type, and where two records there are one here, as two rooms of one
+    number. `AlreadyExists` says that somebody took one of the confirmation numbers meanwhile: run
+    it again.
     """
     config = uow.pms.lock()
     uow.changed("pms_config", config.id, config, config)
@@ -204,7 +206,6 @@ class _Told(Generic[R]):
     resource: PmsResource
     latest: Mapping[str, R]
     fingerprints: Mapping[str, str]
-    known: Mapping[str, ExternalMapping]
     new: Sequence[R]
     changed: Sequence[R]
 
@@ -234,8 +235,12 @@ class _Run:
         self.found[resource].update((key, known[key].internal_id) for key in known)
         prints = {key: wire.fingerprint(record) for key, record in latest.items()}
         new = [record for key, record in latest.items() if key not in known]
-        changed = [latest[key] for key in latest if key in known and _differs(known, prints, key)]
-        return _Told(resource, latest, prints, known, new, changed)
+        changed = [
+            record
+            for key, record in latest.items()
+            if key in known and known[key].fingerprint != prints[key]
+        ]
+        return _Told(resource, latest, prints, new, changed)
 
     def take(
         self,
@@ -428,7 +433,7 @@ class _Run:
         These are the known ones that changed, and ours that have the number of a new one.
         """
         numbers = {record.confirmation_number for record in told.new}
-        ours = self.uow.bookings.by_confirmations(numbers) if numbers else {}
+        ours = self.uow.bookings.by_confirmations(numbers)
         self.adopted.update((number, ours[number].id) for number in ours)
         found = self.found[told.resource]
         changed = {BookingId(found[record.external_id]) for record in told.changed}
@@ -468,15 +473,18 @@ class _Run:
 
     def new_bookings(self, told: _Told[RemoteBooking]) -> list[UUID]:
         """Adopt our bookings of those confirmation numbers, make the others, bring all in line."""
-        unsold: dict[str, RemoteBooking] = {}
-        for record in told.new:
-            if record.confirmation_number not in self.adopted:
-                unsold.setdefault(record.confirmation_number, record)
+        # Two of one number are refused later, as two records there that are one here.
+        unsold = {
+            record.confirmation_number: record
+            for record in told.new
+            if record.confirmation_number not in self.adopted
+        }
         ours: dict[str, BookingId] = {**self.adopted, **self._sold(told, unsold.values())}
 
         def brought_in_line(record: RemoteBooking) -> UUID:
-            booking_id = ours[record.confirmation_number]
-            if _is_as_sold(record) and unsold.get(record.confirmation_number) is record:
+            number = record.confirmation_number
+            booking_id = ours[number]
+            if number in unsold and record.status is RemoteBookingStatus.CONFIRMED:
                 self._report_booking(record, booking_id)
             else:
                 self.change_booking(record, booking_id)
@@ -496,7 +504,7 @@ class _Run:
         named = {self._guest_of(record) for record in records}
         guests = {guest.id: guest for guest in self.uow.guests.share_all(named)}
 
-        def unsold(record: RemoteBooking) -> NewBooking:
+        def built(record: RemoteBooking) -> NewBooking:
             return new_booking(
                 self.uow,
                 guest=guests[self._guest_of(record)],
@@ -510,7 +518,7 @@ class _Run:
                 force=True,
             )
 
-        sold = sell_bookings(self.uow, self.each(told, records, unsold), force=True)
+        sold = sell_bookings(self.uow, self.each(told, records, built), force=True)
         return {booking.confirmation_number: booking.id for booking, _ in sold}
 
     def _guest_of(self, record: RemoteBooking) -> GuestId:
@@ -568,17 +576,6 @@ class _Run:
                 nightly_prices=_prices_of_new_nights(record, booking),
                 force_reason=_REASON,
             )
-
-
-def _differs(
-    known: Mapping[str, ExternalMapping], fingerprints: Mapping[str, str], key: str
-) -> bool:
-    return known[key].fingerprint != fingerprints[key]
-
-
-def _is_as_sold(record: RemoteBooking) -> bool:
-    """Tell whether a booking that was just made of a record is in line with it already."""
-    return record.status is RemoteBookingStatus.CONFIRMED
 
 
 def _prices_of_new_nights(record: RemoteBooking, booking: Booking) -> tuple[Money, ...]:

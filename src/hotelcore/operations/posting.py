@@ -39,7 +39,7 @@ __all__ = [
     "charge_booking",
     "close_at_zero",
     "close_settled_folios",
-    "expect_folio",
+    "folio_ahead",
     "in_hotel_currency",
     "line_event",
     "lock_open_folio",
@@ -233,7 +233,7 @@ def add_folios(uow: UnitOfWork, owners: Iterable[tuple[BookingId, GuestId]]) -> 
     return folios
 
 
-def expect_folio(uow: UnitOfWork, folio_id: FolioId) -> None:
+def folio_ahead(uow: UnitOfWork, folio_id: FolioId) -> None:
     """Have the hotel and a folio, locked, asked for with the next question."""
     uow.ahead(uow.hotels.current)
     uow.ahead(uow.folios.lock, folio_id)
@@ -241,7 +241,7 @@ def expect_folio(uow: UnitOfWork, folio_id: FolioId) -> None:
 
 def lock_open_folio(uow: UnitOfWork, folio_id: FolioId) -> Folio:
     """Lock a folio that is about to get lines; `FolioClosed` if it accepts none."""
-    expect_folio(uow, folio_id)
+    folio_ahead(uow, folio_id)
     _ = uow.hotel  # Read before the folio is locked: the order of locks.
     folio = uow.folios.lock(folio_id)
     if folio.status is not FolioStatus.OPEN:

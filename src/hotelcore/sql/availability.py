@@ -214,11 +214,11 @@ class SqlInventory:
         self._take(_SOLD[held], room_type_id, nights, force=force)
 
     def release(self, room_type_id: RoomTypeId, nights: Collection[date], *, held: bool) -> None:
-        """Give one unit back on every night; `DatabaseFailure` where none was taken."""
+        """Give one unit back on every night; where none was taken the unit fails."""
         self._move(_RELEASED[held], room_type_id, nights)
 
     def commit_held(self, room_type_id: RoomTypeId, nights: Collection[date]) -> None:
-        """Turn one held unit into a committed one; `DatabaseFailure` where none was held."""
+        """Turn one held unit into a committed one; where none was held the unit fails."""
         self._move(_COMMITTED, room_type_id, nights)
 
     def block(
@@ -230,7 +230,7 @@ class SqlInventory:
     def unblock(
         self, room_type_id: RoomTypeId, nights: Collection[date], *, off_count: bool
     ) -> None:
-        """Put one room back on sale; `DatabaseFailure` where none was blocked."""
+        """Put one room back on sale; where none was blocked the unit fails."""
         self._move(_UNBLOCKED[off_count], room_type_id, nights)
 
     def nights(
@@ -275,7 +275,7 @@ class SqlInventory:
             return
         self._locked(room_type_id, nights)
         row = {"of_type": room_type_id, "nights": list(nights)}
-        self._run.write_with_next(change, [row])
+        self._run.write_with_next(change, [row])  # only a fault of ours moves what is not there
 
     def _locked(
         self, room_type_id: RoomTypeId, nights: Collection[date]

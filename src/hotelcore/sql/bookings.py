@@ -13,7 +13,6 @@ from sqlalchemy import (
     Column,
     ColumnElement,
     Index,
-    Insert,
     Integer,
     String,
     Table,
@@ -371,10 +370,9 @@ class SqlBookings:
             *_INSERT_NIGHTS.calls(self._run.dialect, of_nights),
         ]
         try:
-            for each in calls[:-1]:
-                self._run.write_with_next(*each)
-            for each in calls[-1:]:
-                self._run.write_many(*each)
+            for call in calls:
+                self._run.write_with_next(*call)
+            self._run.flush()
         except UniqueViolation:
             raise AlreadyExists("booking", "confirmation number") from None
 
@@ -414,11 +412,8 @@ class SqlBookings:
     def put_nights(self, nights: Sequence[BookingNight]) -> None:
         """Store nights, new or again; whether a stored one is posted stays as it is."""
         # Nothing but a fault of ours is left that could refuse nights of a booking that is there.
-        self._run.write_with_next(self._put_night, list(map(_night_values, nights)))
-
-    @property
-    def _put_night(self) -> Insert:
-        return _PUT_NIGHT[self._run.dialect]
+        rows = list(map(_night_values, nights))
+        self._run.write_with_next(_PUT_NIGHT[self._run.dialect], rows)
 
     def page(
         self, which: BookingFilter, *, after: str | None = None, limit: int = 50

@@ -54,7 +54,7 @@ def send(
             cursor = pooled.cursor()
         if watched and before and before[0][0].startswith("BEGIN"):
             # A listener may execute something too, which must not begin a transaction of its own.
-            _exchanged(connection, None, "", (), before, (), None, True)
+            _exchange()(connection, before)
             before = ()
         said = None
         if watched:

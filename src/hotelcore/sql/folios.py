@@ -240,8 +240,7 @@ class SqlFolios:
         """Store new folios without lines."""
         rows = [_values(folio) for folio in folios]
         try:
-            for statement, calls in _INSERT.calls(self._run.dialect, rows):
-                self._run.write_many(statement, calls)
+            _INSERT.write(self._run, rows)
         except UniqueViolation:
             raise AlreadyExists("folio", "id") from None
 

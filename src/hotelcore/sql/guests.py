@@ -153,8 +153,7 @@ class SqlGuests:
         """Store new guests, each with a key of its own if the core has any."""
         rows = [{"id": guest.id, "version": guest.version, **_values(guest)} for guest in guests]
         try:
-            for statement, calls in _INSERT.calls(self._run.dialect, rows):
-                self._run.write_many(statement, calls)
+            _INSERT.write(self._run, rows)
         except UniqueViolation:
             raise AlreadyExists("guest", "id") from None
         self._subjects.add_all([guest.id for guest in guests])

@@ -21,7 +21,7 @@ from sqlalchemy import (
 from hotelcore import wire
 from hotelcore.errors import IdempotencyConflict, InvalidInput
 from hotelcore.sql import schema
-from hotelcore.sql.statements import Statements, acting_hotel, insert_unless_there
+from hotelcore.sql.statements import Statements, acting_hotel, inserts_into, left_as_it_is
 
 __all__ = ["ERASED", "IDEMPOTENCY", "claim", "settle"]
 
@@ -51,7 +51,7 @@ IDEMPOTENCY = Table(
 )
 """The table of idempotency keys, each with its result."""
 _c = IDEMPOTENCY.c
-_CLAIMS = insert_unless_there(IDEMPOTENCY)
+_CLAIMS = inserts_into(IDEMPOTENCY, left_as_it_is)
 _THIS = (
     _c.hotel_id == acting_hotel(),
     _c.operation == bindparam("its_operation"),

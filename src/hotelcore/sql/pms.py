@@ -230,10 +230,7 @@ class SqlPmsConnections:
             raise AlreadyExists("external mapping", "external id")
         rows = [_mapping_values(mapping) for mapping in latest.values()]
         try:
-            stored = sum(
-                self._run.write_many(statement, calls)
-                for statement, calls in _PUT_MAPPINGS.calls(self._run.dialect, rows)
-            )
+            stored = _PUT_MAPPINGS.write(self._run, rows)
         except UniqueViolation:
             raise AlreadyExists("external mapping", "internal id") from None
         if stored != len(rows):

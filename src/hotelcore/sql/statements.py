@@ -64,7 +64,7 @@ __all__ = [
     "changed_in",
     "for_every_hotel",
     "insert_into",
-    "insert_unless_there",
+    "inserts_into",
     "left_as_it_is",
     "refused",
     "row_of",
@@ -132,10 +132,13 @@ def changed_in(
     return change
 
 
-def insert_unless_there(table: Table) -> Mapping[str, Insert]:
-    """Build, by dialect, the INSERT of one row that leaves a stored row with its key as it is."""
+def inserts_into(table: Table, on_conflict: Conflict) -> Mapping[str, Insert]:
+    """Build, by dialect, the INSERT of one row with every column, the hotel bound by the seam.
+
+    ``on_conflict`` says what becomes of a row whose key is taken.
+    """
     return {
-        name: left_as_it_is(build(table).values(row_of(table))) for name, build in INSERTS.items()
+        name: on_conflict(build(table).values(row_of(table))) for name, build in INSERTS.items()
     }
 
 
@@ -146,8 +149,7 @@ def upsert_into(
 
     Which of its columns, and when, is told as to `changed_in`.
     """
-    change = changed_in(table, changing=changing, keeping=keeping)
-    return {name: change(build(table).values(row_of(table))) for name, build in INSERTS.items()}
+    return inserts_into(table, changed_in(table, changing=changing, keeping=keeping))
 
 
 def as_known(table: Table) -> tuple[ColumnElement[bool], ...]:
@@ -261,8 +263,8 @@ class Statements:
     ) -> list[T]:
         """Run a statement for a list ``wanted`` of any length, and build one ``T`` of each row.
 
-        It goes a part at a time, in the order of the list, since databases limit the parameters
-        of one statement.
+        It goes a part at a time, in the order of the list, since SQLite limits the parameters of
+        one statement.
         """
         return [
             each
@@ -426,7 +428,7 @@ class Statements:
                 text, parameters = _converted(lambda: form.sent({**values, **self._acting}))
             question, queued = Question(statement, values), tuple(self._queued)
             self._waiting.append(Waiting(form, text, parameters, queued=queued, question=question))
-            self._questions = [*self._questions[-_MOST_QUESTIONS:], question]
+            self._questions = [*self._questions[1 - _MOST_QUESTIONS :], question]
         self._queued.clear()
         raise Asked
 

@@ -75,16 +75,15 @@ class SqlSubjectKeys:
         """Make a key for each guest who has none; nothing is made if the core itself has none."""
         if self._sealing.keys is None:
             return
-        keys = {key: Secret(b64encode(os.urandom(KEY_BYTES)).decode()) for key in subject_ids}
+        keys = {
+            subject_id: Secret(b64encode(os.urandom(KEY_BYTES)).decode())
+            for subject_id in subject_ids
+        }
         rows = [
             {"subject_id": subject_id, "sealed": self._sealing.seal(_c.sealed, subject_id, key)}
             for subject_id, key in keys.items()
         ]
-        stored = sum(
-            self._run.write_many(statement, calls)
-            for statement, calls in _ADD.calls(self._run.dialect, rows)
-        )
-        if stored == len(rows):
+        if _ADD.write(self._run, rows) == len(rows):
             self._known.update(keys)
         else:  # somebody has made some of them meanwhile
             self._there(list(keys))
