@@ -15,15 +15,10 @@ from hotelcore.errors import AlreadyExists, NotFound
 from hotelcore.ids import HotelId
 from hotelcore.lists import Page
 from hotelcore.sql import schema
+from hotelcore.sql.changing import insert_into, versioned_update, write_next_version
 from hotelcore.sql.host import statements_of
 from hotelcore.sql.pages import Listing
-from hotelcore.sql.statements import (
-    AnyRow,
-    acting_hotel,
-    insert_into,
-    versioned_update,
-    write_next_version,
-)
+from hotelcore.sql.statements import AnyRow, acting_hotel
 from hotelcore.sql.translation import UniqueViolation
 from hotelcore.unit_of_work import UnitOfWork
 

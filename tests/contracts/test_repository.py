@@ -15,7 +15,7 @@ from sqlalchemy import Connection, insert, select, update
 from hotelcore.errors import AlreadyExists, InvalidInput, NotFound, ReadOnly, TenantMismatch
 from hotelcore.ids import new_id
 from hotelcore.lists import Page
-from hotelcore.sql.statements import upsert_into
+from hotelcore.sql.changing import upsert_into
 from hotelcore.testing.contracts import ManyContract, PagedContract, VersionedContract
 from hotelcore.testing.hotels import SampleHotel
 from hotelcore.unit_of_work import UnitOfWork

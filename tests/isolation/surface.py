@@ -12,6 +12,7 @@ from attrs import frozen
 
 from hotelcore import operations, repositories
 from hotelcore.operations.declaring import OPERATIONS, permission_of
+from hotelcore.sql.unit_of_work import SqlUnitOfWork
 from hotelcore.unit_of_work import UnitOfWork
 
 __all__ = ["PROVE", "Target", "targets"]
@@ -50,6 +51,8 @@ class Target:
         # A replacement of a repository may name its positional arguments as it likes.
         args = [arguments[name] for name in self.positional if name in arguments]
         named = {k: v for k, v in arguments.items() if k not in self.positional}
+        if isinstance(uow, SqlUnitOfWork) and len(self.path) > 1:
+            uow.ahead(found, *args, **named)  # which makes no difference
         return found(*args, **named)
 
 
@@ -78,6 +81,8 @@ def _unit() -> Iterator[Target]:
             continue
         if isinstance(member, property):
             yield from _property(name, member)
+        elif name == "ahead":
+            continue  # is a part of every call of a repository's method
         elif inspect.isfunction(member) and not _opens_a_block(member):
             yield _target(f"uow.{name}", member, path=(name,))
 

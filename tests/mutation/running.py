@@ -72,6 +72,7 @@ _TESTS: dict[str, dict[str, tuple[str, ...]]] = {
             "tests/operations/test_front_desk.py",
             "tests/operations/test_interleavings.py",
         ),
+        "pms": ("tests/pms/test_pms_sync.py", "tests/vault/test_pms_key.py"),
         "pms_sync": (
             "tests/pms/test_pms_sync.py",
             "tests/vault/test_pms_key.py",
@@ -83,6 +84,7 @@ _TESTS: dict[str, dict[str, tuple[str, ...]]] = {
             "tests/operations/test_booking_endings.py",
         ),
         "rooms": ("tests/operations/test_rooms_housekeeping.py",),
+        "selling": (*_ABOUT_BOOKINGS, "tests/pms/test_pms_sync.py"),
         "sealed": ("tests/vault/test_pms_key.py",),
     },
 }

@@ -56,16 +56,7 @@ import hotelcore.sql
 from hotelcore.clock import SystemClock
 from hotelcore.errors import InvalidInput, UnboundStatement
 from hotelcore.sql.binding import for_every_hotel, is_for_every_hotel, must_be_bound
-from hotelcore.sql.feed import FEED
-from hotelcore.sql.judge import ActingHotel
-from hotelcore.sql.limits import EVERY_HOTEL, Deadline, Limits
-from hotelcore.sql.outbox import OUTBOX
-from hotelcore.sql.pages import Listing
-from hotelcore.sql.rooms import ROOM
-from hotelcore.sql.schema import TableNames
-from hotelcore.sql.statements import (
-    Statements,
-    acting_hotel,
+from hotelcore.sql.changing import (
     as_known,
     insert_into,
     inserts_into,
@@ -73,6 +64,14 @@ from hotelcore.sql.statements import (
     upsert_into,
     versioned_update,
 )
+from hotelcore.sql.feed import FEED
+from hotelcore.sql.judge import ActingHotel
+from hotelcore.sql.limits import EVERY_HOTEL, Deadline, Limits
+from hotelcore.sql.outbox import OUTBOX
+from hotelcore.sql.pages import Listing
+from hotelcore.sql.rooms import ROOM
+from hotelcore.sql.schema import TableNames
+from hotelcore.sql.statements import Statements, acting_hotel
 from tests.sql.house import House, new_house
 from tests.sql.statement_strategies import (
     OURS,

@@ -28,12 +28,13 @@ from hotelcore.errors import AlreadyExists, DatabaseFailure, InvalidInput, NotFo
 from hotelcore.ids import GuestId, HotelId, PmsConfigId, new_id
 from hotelcore.sql import schema
 from hotelcore.sql.bookings import SqlBookings
+from hotelcore.sql.changing import insert_into
 from hotelcore.sql.engine import new_engine
 from hotelcore.sql.guests import SqlGuests
 from hotelcore.sql.inserting import rows_into
 from hotelcore.sql.pms import SqlPmsConnections
 from hotelcore.sql.sealed import Sealing
-from hotelcore.sql.statements import Statements, acting_hotel, insert_into
+from hotelcore.sql.statements import Statements, acting_hotel
 from hotelcore.sql.subject_keys import SqlSubjectKeys
 from hotelcore.vault import Place, Secret, seal
 from tests.small_hotel import KEYS

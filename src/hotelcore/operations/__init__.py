@@ -46,12 +46,8 @@ from hotelcore.operations.housekeeping import (
     create_housekeeping_task,
 )
 from hotelcore.operations.night_audit import close_business_day
-from hotelcore.operations.pms_sync import (
-    change_pms_key,
-    connect_pms,
-    disconnect_pms,
-    sync_pms_data,
-)
+from hotelcore.operations.pms import change_pms_key, connect_pms, disconnect_pms
+from hotelcore.operations.pms_sync import sync_pms_data
 from hotelcore.operations.rooms import block_room, bulk_update_room_status, release_room
 from hotelcore.operations.sealed import reseal_secrets
 

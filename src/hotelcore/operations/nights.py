@@ -48,6 +48,7 @@ __all__ = [
     "release_nights",
     "sell_again",
     "total_of",
+    "type_in_use",
 ]
 
 
@@ -359,7 +360,7 @@ def _exchange(
     if prices is None:
         prices = _prices_beside(uow, booking, nights, new)
     prices = checked_prices(prices, len(new), booking.total.currency)
-    room_type_id = _type_in_use(uow, booking) if new else booking.room_type_id
+    room_type_id = type_in_use(uow, booking) if new else booking.room_type_id
     return _Exchange(
         dropped=[night for night in nights if night.night not in stay],
         kept=[night for night in nights if night.night in stay],
@@ -382,7 +383,7 @@ def _prices_beside(
     return [first.price if night < first.night else last.price for night in new]
 
 
-def _type_in_use(uow: UnitOfWork, booking: Booking) -> RoomTypeId:
+def type_in_use(uow: UnitOfWork, booking: Booking) -> RoomTypeId:
     """Return the type of the booking's room, or the booked one while it has none."""
     if booking.room_id is None:
         return booking.room_type_id

@@ -1,4 +1,4 @@
-"""Taking over what a property management system says, and the connection to it."""
+"""Taking over what a property management system says."""
 
 from __future__ import annotations
 
@@ -13,20 +13,18 @@ from attrs import field, frozen
 
 from hotelcore import wire
 from hotelcore.access import Permission
-from hotelcore.domain.bookings import Booking, BookingStatus
-from hotelcore.domain.fields import Attributes, JsonValue
+from hotelcore.domain.bookings import Booking, BookingNight, BookingStatus
+from hotelcore.domain.guests import Guest
 from hotelcore.domain.money import Money
 from hotelcore.domain.pms import ExternalMapping, ExternalPMSConfig, PmsResource
 from hotelcore.domain.rooms import Room, RoomCondition
 from hotelcore.errors import AlreadyExists, InvalidInput, PmsFailure, Refused
 from hotelcore.events.catalogue import (
     PmsBookingSynced,
-    PmsConnected,
-    PmsDisconnected,
     PmsGuestSynced,
     PmsRoomSynced,
 )
-from hotelcore.ids import BookingId, GuestId, PmsConfigId, RoomId, RoomTypeId
+from hotelcore.ids import BookingId, GuestId, RoomId, RoomTypeId
 from hotelcore.lists import RoomFilter, every
 from hotelcore.operations.bookings import (
     amend_stay,
@@ -37,7 +35,7 @@ from hotelcore.operations.declaring import operation
 from hotelcore.operations.guests import add_guests, amend_guest, new_guest
 from hotelcore.operations.hotels import add_room_type, add_rooms
 from hotelcore.operations.judging import expected_guest, lock_booking, overrides
-from hotelcore.operations.nights import lock_each, note_update
+from hotelcore.operations.nights import lock_each, nights_to_come, note_update, type_in_use
 from hotelcore.operations.rooms import MOST_ROOMS, bulk_update_room_status
 from hotelcore.operations.selling import NewBooking, new_booking, sell_bookings
 from hotelcore.pms.records import (
@@ -49,14 +47,10 @@ from hotelcore.pms.records import (
     RemoteRoomType,
 )
 from hotelcore.unit_of_work import UnitOfWork
-from hotelcore.vault import Secret
 
 __all__ = [
     "SyncReport",
     "Taken",
-    "change_pms_key",
-    "connect_pms",
-    "disconnect_pms",
     "sync_pms_data",
 ]
 
@@ -82,63 +76,6 @@ class SyncReport:
     rooms: Taken
     guests: Taken
     bookings: Taken
-
-
-@operation(Permission.PMS_MANAGE)
-def connect_pms(
-    uow: UnitOfWork,
-    *,
-    vendor: str,
-    external_hotel_id: str,
-    api_key: Secret | None = None,
-    attributes: Mapping[str, JsonValue] | None = None,
-) -> ExternalPMSConfig:
-    """Connect the hotel to its property management system; a hotel has one at most.
-
-    ``vendor`` is the adapter's registered name, ``external_hotel_id`` the hotel's id there.
-    ``api_key`` is kept sealed, and ``uow.pms.api_key()`` gives it to who may manage the connection.
-    Raises `AlreadyExists` if the hotel is connected, `InvalidInput` for bad text, `NoKeys` for a
-    key that cannot be sealed because the core was given no keys.
-    """
-    config = ExternalPMSConfig(
-        id=PmsConfigId(uow.new_id()),
-        hotel_id=uow.hotel.id,  # read, so that a hotel that is not registered is named
-        vendor=vendor,
-        external_hotel_id=external_hotel_id,
-        connected_at=uow.now(),
-        attributes=Attributes(attributes),
-    )
-    uow.pms.add(config)
-    if api_key is not None:
-        config = uow.pms.set_key(config, api_key)
-    uow.changed("pms_config", config.id, None, config)
-    uow.emit(PmsConnected(hotel_id=uow.hotel_id, config_id=config.id, vendor=vendor))
-    return config
-
-
-@operation(Permission.PMS_MANAGE)
-def change_pms_key(uow: UnitOfWork, *, api_key: Secret | None) -> ExternalPMSConfig:
-    """Keep another key of the property management system, or None to keep none any longer.
-
-    Raises `NotFound` if the hotel is not connected, `NoKeys` as `connect_pms` does.
-    """
-    config = uow.pms.lock()
-    changed = uow.pms.set_key(config, api_key)
-    uow.changed("pms_config", config.id, config, changed)
-    return changed
-
-
-@operation(Permission.PMS_MANAGE)
-def disconnect_pms(uow: UnitOfWork) -> ExternalPMSConfig:
-    """Remove the connection and its mappings; rooms, guests and bookings stay.
-
-    Raises `NotFound` if the hotel is not connected.
-    """
-    config = uow.pms.lock()
-    uow.pms.remove(config)
-    uow.changed("pms_config", config.id, config, None)
-    uow.emit(PmsDisconnected(hotel_id=uow.hotel_id, config_id=config.id, vendor=config.vendor))
-    return config
 
 
 @operation(Permission.PMS_MANAGE)
@@ -224,6 +161,8 @@ class _Run:
     numbers: dict[str, RoomId] = field(factory=dict)
     adopted: dict[str, BookingId] = field(factory=dict)
     locked: dict[BookingId, Booking] = field(factory=dict)
+    nights: dict[BookingId, tuple[BookingNight, ...]] = field(factory=dict)
+    guests: dict[GuestId, Guest] = field(factory=dict)
     found: dict[PmsResource, dict[str, UUID]] = field(factory=lambda: defaultdict(dict))
 
     # -- every kind of record -----------------------------------------------------------------
@@ -439,12 +378,28 @@ class _Run:
         changed = {BookingId(found[record.external_id]) for record in told.changed}
         for booking_id in sorted(changed.union(self.adopted.values())):
             self.locked[booking_id], _ = lock_booking(self.uow, booking_id)
+            self.nights[booking_id] = self.uow.bookings.nights(booking_id)
 
     def learn_what_they_name(self, told: _Told[RemoteBooking]) -> None:
-        """Look up the guests and room types of the bookings that are about to be taken over."""
+        """Look up what is named by the bookings that are about to be taken over; share the guests.
+
+        That comes before the counters are locked, as everybody does it who books for a guest.
+        """
         records = (*told.new, *told.changed)
         self.learn(PmsResource.GUEST, (record.guest_external_id for record in records))
         self.learn(PmsResource.ROOM_TYPE, (record.room_type_external_id for record in told.new))
+        wanted = {self._guest_of(record) for record in records if self._needs_guest(told, record)}
+        self.guests.update((guest.id, guest) for guest in self.uow.guests.share_all(wanted))
+
+    def _ours(self, told: _Told[RemoteBooking], record: RemoteBooking) -> Booking | None:
+        """Return our booking, locked, of a record that is not new to us."""
+        known = self.found[told.resource].get(record.external_id)
+        our_id = known or self.adopted.get(record.confirmation_number)
+        return None if our_id is None else self.locked[BookingId(our_id)]
+
+    def _needs_guest(self, told: _Told[RemoteBooking], record: RemoteBooking) -> bool:
+        booking, confirmed = self._ours(told, record), RemoteBookingStatus.CONFIRMED
+        return booking is None or (booking.status in _FOLLOWING and record.status is confirmed)
 
     def lock_counters(self, told: _Told[RemoteBooking]) -> None:
         """Lock the counters of all nights that are to move, before the first of them moves.
@@ -455,21 +410,24 @@ class _Run:
             return
         counters = set[tuple[RoomTypeId, date]]()
         for record in (*told.new, *told.changed):
-            known = self.found[told.resource].get(record.external_id)
-            our_id = known or self.adopted.get(record.confirmation_number)
-            if our_id is None:
+            booking = self._ours(told, record)
+            if booking is None:
                 counters.update((self._type_of(record), night) for night in record.stay)
             else:
-                counters.update(self._moving(record, self.locked[BookingId(our_id)]))
+                counters.update(self._moving(record, booking))
         lock_each(self.uow, counters)
 
     def _moving(self, record: RemoteBooking, booking: Booking) -> Iterator[tuple[RoomTypeId, date]]:
-        """Give the nights to come that a booking drops or gets."""
-        if booking.status in _FOLLOWING:
-            kept = record.stay if record.status is RemoteBookingStatus.CONFIRMED else ()
-            for night in set(booking.stay) ^ set(kept):
-                if night >= self.uow.hotel.business_date:
-                    yield booking.room_type_id, night
+        """Give the nights that a booking drops, each in the type that it has, and those it gets."""
+        if booking.status not in _FOLLOWING:
+            return
+        stay = record.stay if record.status is RemoteBookingStatus.CONFIRMED else ()
+        had = nights_to_come(self.nights[booking.id], self.uow.hotel.business_date)
+        yield from ((night.room_type_id, night.night) for night in had if night.night not in stay)
+        new = set(stay).difference(booking.stay)
+        if new:
+            in_use = type_in_use(self.uow, booking)
+            yield from ((in_use, night) for night in new)
 
     def new_bookings(self, told: _Told[RemoteBooking]) -> list[UUID]:
         """Adopt our bookings of those confirmation numbers, make the others, bring all in line."""
@@ -501,13 +459,11 @@ class _Run:
         self.uow.require(Permission.BOOKINGS_CREATE, "create_booking_with_folio")
         overrides(self.uow, _REASON, "create_booking_with_folio with force_reason")
         types = {room_type.id: room_type for room_type in self.uow.room_types.all()}
-        named = {self._guest_of(record) for record in records}
-        guests = {guest.id: guest for guest in self.uow.guests.share_all(named)}
 
         def built(record: RemoteBooking) -> NewBooking:
             return new_booking(
                 self.uow,
-                guest=guests[self._guest_of(record)],
+                guest=self.guests[self._guest_of(record)],
                 room_type=types[self._type_of(record)],
                 stay=record.stay,
                 nightly_prices=record.nightly_prices,
@@ -556,7 +512,7 @@ class _Run:
     def _follow_party(self, record: RemoteBooking, booking: Booking) -> None:
         guest_id = self._guest_of(record)
         if guest_id != booking.guest_id:
-            expected_guest(self.uow.guests.share(guest_id))
+            expected_guest(self.guests[guest_id])
         told = attrs.evolve(
             booking,
             guest_id=guest_id,

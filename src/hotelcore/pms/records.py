@@ -6,8 +6,9 @@ Values are validated like the hotel's own, so nothing that cannot be stored gets
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from enum import StrEnum
+from typing import Protocol, TypeVar
 
 import attrs
 from attrs import frozen
@@ -125,16 +126,29 @@ class PmsSnapshot:
         if most < 1:
             raise InvalidInput("most", "must be at least 1")
         pieces = [
-            (kind, begin)
+            {kind: records[begin : begin + most]}
             for kind in ("room_types", "rooms", "guests", "bookings")
-            for begin in range(0, len(getattr(self, kind)), most)
+            for records in [_latest(getattr(self, kind))]
+            for begin in range(0, len(records), most)
         ]
-        for number, (kind, begin) in enumerate(pieces, start=1):
+        for number, piece in enumerate(pieces, start=1):
             more_follow = self.more_follow or number < len(pieces)
-            records = {kind: getattr(self, kind)[begin : begin + most]}
-            yield attrs.evolve(_NOTHING, more_follow=more_follow, **records)
+            yield attrs.evolve(_NOTHING, more_follow=more_follow, **piece)
         if not pieces:
             yield self
+
+
+class _Record(Protocol):
+    @property
+    def external_id(self) -> str: ...
+
+
+R = TypeVar("R", bound=_Record)
+
+
+def _latest(records: Sequence[R]) -> tuple[R, ...]:
+    """Return the later of two records of one id: in two parts the first would count as well."""
+    return tuple({record.external_id: record for record in records}.values())
 
 
 _NOTHING = PmsSnapshot()

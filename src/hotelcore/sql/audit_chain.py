@@ -28,7 +28,8 @@ from hotelcore.domain.audit import AuditLogEntry, Change
 from hotelcore.errors import NotFound
 from hotelcore.sql import schema
 from hotelcore.sql.audit import AUDIT_LOG
-from hotelcore.sql.statements import Statements, acting_hotel, insert_into
+from hotelcore.sql.changing import insert_into
+from hotelcore.sql.statements import Statements, acting_hotel
 from hotelcore.vault import Key, KeyProvider
 
 __all__ = ["AUDIT_HEAD", "BEGINNING", "Head", "add_entries", "add_head", "lock_head", "mac_of"]

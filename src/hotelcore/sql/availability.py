@@ -14,7 +14,6 @@ from uuid import UUID
 
 import attrs
 from sqlalchemy import (
-    BindParameter,
     CheckConstraint,
     Column,
     Integer,
@@ -34,8 +33,9 @@ from hotelcore.errors import NotFound, SoldOut
 from hotelcore.ids import RoomTypeId
 from hotelcore.sql import schema
 from hotelcore.sql.building import entity
+from hotelcore.sql.changing import insert_into
 from hotelcore.sql.rooms import ROOM, ROOM_TYPE
-from hotelcore.sql.statements import AnyRow, Statements, acting_hotel, insert_into
+from hotelcore.sql.statements import AnyRow, Statements, acting_hotel
 
 __all__ = ["ROOM_AVAILABILITY", "SqlInventory"]
 
@@ -135,16 +135,17 @@ _PERIOD = select(ROOM_AVAILABILITY).where(
 _units = bindparam("units", type_=Integer)
 
 
-def _moving(**by: int | BindParameter[int]) -> Update:
-    """Build the change that moves counters of all nights at once, by the numbers given."""
-    return update(ROOM_AVAILABILITY).where(*_THE_NIGHTS).values({n: _c[n] + by[n] for n in by})
+def _moving(**by: int) -> Update:
+    """Build the change that moves counters of all nights at once, by the numbers given a unit."""
+    moved = {name: _c[name] + by[name] * _units for name in by}
+    return update(ROOM_AVAILABILITY).where(*_THE_NIGHTS).values(moved)
 
 
 # By ``held``, then by ``off_count``.
-_SOLD = {True: _moving(held=_units), False: _moving(committed=_units)}
+_SOLD = {True: _moving(held=1), False: _moving(committed=1)}
 _RELEASED = {True: _moving(held=-1), False: _moving(committed=-1)}
 _COMMITTED = _moving(held=-1, committed=1)
-_BLOCKED = {True: _moving(out_of_inventory=_units), False: _moving(out_of_order=_units)}
+_BLOCKED = {True: _moving(out_of_inventory=1), False: _moving(out_of_order=1)}
 _UNBLOCKED = {True: _moving(out_of_inventory=-1), False: _moving(out_of_order=-1)}
 
 # How far so many units more would go beyond the overbooking limit.
@@ -273,9 +274,11 @@ class SqlInventory:
     def _move(self, change: Update, room_type_id: RoomTypeId, nights: Collection[date]) -> None:
         if not nights:
             return
-        self._locked(room_type_id, nights)
-        row = {"of_type": room_type_id, "nights": list(nights)}
-        self._run.write_with_next(change, [row])  # only a fault of ours moves what is not there
+        wanted = Counter(nights)
+        self._locked(room_type_id, wanted)
+        # Only a fault of ours moves what is not there.
+        for row in _by_units(room_type_id, wanted, wanted):
+            self._run.write_with_next(change, [row])
 
     def _locked(
         self, room_type_id: RoomTypeId, nights: Collection[date]

@@ -35,18 +35,11 @@ from hotelcore.ids import BookingId, RoomTypeId
 from hotelcore.lists import BookingFilter, Page
 from hotelcore.sql import schema
 from hotelcore.sql.building import Value, entity
+from hotelcore.sql.changing import insert_into, upsert_into, versioned_update, write_next_version
 from hotelcore.sql.inserting import rows_into
 from hotelcore.sql.pages import Listing
 from hotelcore.sql.room_nights import ROOM_NIGHT
-from hotelcore.sql.statements import (
-    AnyRow,
-    Statements,
-    acting_hotel,
-    insert_into,
-    upsert_into,
-    versioned_update,
-    write_next_version,
-)
+from hotelcore.sql.statements import AnyRow, Statements, acting_hotel
 from hotelcore.sql.translation import UniqueViolation
 from hotelcore.text import clean_text
 

@@ -22,7 +22,8 @@ from hotelcore.domain.money import Money
 from hotelcore.errors import AlreadyExists
 from hotelcore.sql import schema
 from hotelcore.sql.building import Value, entity
-from hotelcore.sql.statements import Statements, acting_hotel, insert_into
+from hotelcore.sql.changing import insert_into
+from hotelcore.sql.statements import Statements, acting_hotel
 from hotelcore.sql.translation import UniqueViolation
 
 __all__ = ["BUSINESS_DAY", "SqlBusinessDays"]

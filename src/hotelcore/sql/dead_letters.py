@@ -27,16 +27,11 @@ from hotelcore.events.dead_letter import DeadLetter
 from hotelcore.events.envelope import Envelope
 from hotelcore.ids import EventId
 from hotelcore.sql import schema
+from hotelcore.sql.changing import upsert_into
 from hotelcore.sql.inbox import Lane
 from hotelcore.sql.leases import Lease
 from hotelcore.sql.outbox import OUTBOX, envelope_of
-from hotelcore.sql.statements import (
-    AnyRow,
-    Statements,
-    acting_hotel,
-    for_every_hotel,
-    upsert_into,
-)
+from hotelcore.sql.statements import AnyRow, Statements, acting_hotel, for_every_hotel
 
 __all__ = [
     "DEAD_LETTERS",

@@ -15,7 +15,7 @@ from typing import Any, TypeAlias, TypeVar
 from sqlalchemy import Connection
 from sqlalchemy.pool import PoolProxiedConnection
 
-__all__ = ["Message", "is_watched", "no_rows", "send"]
+__all__ = ["Message", "can_send", "is_watched", "no_rows", "send"]
 
 T = TypeVar("T")
 Message: TypeAlias = tuple[str, Sequence[Any]]
@@ -49,12 +49,13 @@ def send(
     context: Any = None
     cursor: Any = None
     said: str | None = ""
+    told: Sequence[Any] = ()
     try:
         if watched or not exchanged:
             cursor = pooled.cursor()
         if watched and before and before[0][0].startswith("BEGIN"):
             # A listener may execute something too, which must not begin a transaction of its own.
-            _exchange()(connection, before)
+            told = _exchange()(connection, before)
             before = ()
         said = None
         if watched:
@@ -66,7 +67,7 @@ def send(
         said = text
         rows = parameters if many else (parameters,)
         answer = (_exchanged if exchanged else _executed)(
-            connection, cursor, text, rows, before, after, beside, binary
+            connection, cursor, text, rows, before, after, _with(told, beside), binary
         )
         said = None
         if watched:
@@ -84,11 +85,25 @@ def send(
     return taken
 
 
+def _with(told: Sequence[Any], beside: Beside | None) -> Beside | None:
+    """Put the answers to what was sent apart before the others."""
+    if not told or beside is None:
+        return beside
+    return lambda first, last: beside([*told, *first], last)
+
+
 def is_watched(connection: Connection) -> bool:
     """Tell whether somebody listens to SQLAlchemy's events around a cursor."""
     # What listens to a connection alone costs more to look up, and it knows if there is any.
     listening = (connection if connection._has_events else connection.engine).dispatch
     return bool(listening.before_cursor_execute or listening.after_cursor_execute)
+
+
+def can_send(connection: Connection, text: str, parameters: Sequence[Any]) -> bool:
+    """Tell whether PostgreSQL's driver takes these parameters; a text may hold what it does not."""
+    from hotelcore.sql.exchange import is_sendable
+
+    return is_sendable(connection, (text, parameters))
 
 
 def no_rows(_: Any) -> None:

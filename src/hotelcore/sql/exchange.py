@@ -209,6 +209,17 @@ class _Sending:
         return error
 
 
+def is_sendable(connection: Connection, message: Message) -> bool:
+    """Tell whether psycopg can convert a message's parameters."""
+    driver: Any = connection.connection.driver_connection
+    manners = _Manners.of(connection, driver)
+    try:
+        (manners.adapting or _Adapting(driver)).ready(message)
+    except Exception:  # noqa: BLE001  # a converter may raise any
+        return False
+    return True
+
+
 def exchange(
     connection: Connection, messages: Sequence[Message], *, binary: bool = True
 ) -> list[Answer]:

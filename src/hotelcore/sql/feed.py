@@ -33,9 +33,10 @@ from sqlalchemy.sql.dml import ReturningUpdate
 from hotelcore.events.envelope import Envelope
 from hotelcore.ids import HotelId
 from hotelcore.sql import schema
+from hotelcore.sql.changing import insert_into
 from hotelcore.sql.leases import Lease
 from hotelcore.sql.outbox import OUTBOX, envelope_of
-from hotelcore.sql.statements import AnyRow, Statements, for_every_hotel, insert_into
+from hotelcore.sql.statements import AnyRow, Statements, for_every_hotel
 
 __all__ = ["FEED", "Arrived", "Feed", "add_feed", "hold", "number", "owed", "settle", "take"]
 

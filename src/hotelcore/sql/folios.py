@@ -45,9 +45,10 @@ from hotelcore.lists import FolioFilter, Page
 from hotelcore.sql import schema
 from hotelcore.sql.bookings import BOOKING, IN_HOUSE
 from hotelcore.sql.building import Value, entity
+from hotelcore.sql.changing import insert_into
 from hotelcore.sql.inserting import rows_into
 from hotelcore.sql.pages import Listing
-from hotelcore.sql.statements import Statements, acting_hotel, insert_into
+from hotelcore.sql.statements import Statements, acting_hotel
 from hotelcore.sql.translation import UniqueViolation
 
 __all__ = ["FOLIO", "FOLIO_LINE", "SqlFolios"]

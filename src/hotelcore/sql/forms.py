@@ -87,6 +87,8 @@ _IN_BINARY = {
     *(Boolean, Date, DateTime, Double, Float, Integer, BigInteger, SmallInteger, LargeBinary),
     *(Numeric, String, Text, Time, Uuid, JSON),
 }
+# What psycopg makes an array of, whatever is in the list: numbers of several types it refuses.
+_IN_ARRAYS = {Day, Id, SharedId, Date, String, Text, Uuid}
 _named_tuple: Any = namedtuple  # with names that are known at run time alone
 
 
@@ -429,7 +431,8 @@ class _Arrays:
 def _with_arrays(compiled: SQLCompiler) -> _Arrays | None:
     """Write ``IN`` as ``= ANY``; None where there is no list, or one that stands elsewhere too."""
     lists = {compiled.bind_names[bind] for bind in compiled.post_compile_params}
-    if not lists or compiled.literal_execute_params:
+    kinds = {type(bind.type) for bind in compiled.post_compile_params}
+    if not lists or not kinds <= _IN_ARRAYS or compiled.literal_execute_params:
         return None
     one_each = {name: [None] if name in lists else None for name in compiled.bind_names.values()}
     state = compiled._process_parameters_for_postcompile(one_each)

@@ -31,15 +31,11 @@ from hotelcore.ids import GuestId
 from hotelcore.lists import GuestFilter, Page
 from hotelcore.sql import schema
 from hotelcore.sql.building import entity
+from hotelcore.sql.changing import versioned_update, write_next_version
 from hotelcore.sql.idempotency import ERASED, IDEMPOTENCY
 from hotelcore.sql.inserting import rows_into
 from hotelcore.sql.pages import Listing
-from hotelcore.sql.statements import (
-    Statements,
-    acting_hotel,
-    versioned_update,
-    write_next_version,
-)
+from hotelcore.sql.statements import Statements, acting_hotel
 from hotelcore.sql.subject_keys import SqlSubjectKeys
 from hotelcore.sql.translation import UniqueViolation
 

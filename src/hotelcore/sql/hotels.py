@@ -25,14 +25,9 @@ from hotelcore.errors import AlreadyExists, NotFound
 from hotelcore.sql import schema
 from hotelcore.sql.audit_chain import add_head
 from hotelcore.sql.building import entity
+from hotelcore.sql.changing import insert_into, versioned_update, write_next_version
 from hotelcore.sql.feed import add_feed
-from hotelcore.sql.statements import (
-    Statements,
-    acting_hotel,
-    insert_into,
-    versioned_update,
-    write_next_version,
-)
+from hotelcore.sql.statements import Statements, acting_hotel
 from hotelcore.sql.translation import UniqueViolation
 
 __all__ = ["HOTEL", "SqlHotels"]

@@ -25,14 +25,9 @@ from hotelcore.ids import TaskId
 from hotelcore.lists import Page, TaskFilter
 from hotelcore.sql import schema
 from hotelcore.sql.building import entity
+from hotelcore.sql.changing import insert_into, versioned_update, write_next_version
 from hotelcore.sql.pages import Listing
-from hotelcore.sql.statements import (
-    Statements,
-    acting_hotel,
-    insert_into,
-    versioned_update,
-    write_next_version,
-)
+from hotelcore.sql.statements import Statements, acting_hotel
 from hotelcore.sql.translation import UniqueViolation
 
 __all__ = ["HOUSEKEEPING_TASK", "SqlHousekeeping"]

@@ -21,7 +21,8 @@ from sqlalchemy import (
 from hotelcore import wire
 from hotelcore.errors import IdempotencyConflict, InvalidInput
 from hotelcore.sql import schema
-from hotelcore.sql.statements import Statements, acting_hotel, inserts_into, left_as_it_is
+from hotelcore.sql.changing import inserts_into, left_as_it_is
+from hotelcore.sql.statements import Statements, acting_hotel
 
 __all__ = ["ERASED", "IDEMPOTENCY", "claim", "settle"]
 

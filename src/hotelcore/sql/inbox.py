@@ -36,16 +36,11 @@ from sqlalchemy import (
 from hotelcore.events.envelope import Envelope
 from hotelcore.ids import HotelId
 from hotelcore.sql import schema
+from hotelcore.sql.changing import INSERTS
 from hotelcore.sql.feed import FEED
 from hotelcore.sql.leases import Lease
 from hotelcore.sql.outbox import OUTBOX, envelope_of
-from hotelcore.sql.statements import (
-    INSERTS,
-    AnyRow,
-    Statements,
-    acting_hotel,
-    for_every_hotel,
-)
+from hotelcore.sql.statements import AnyRow, Statements, acting_hotel, for_every_hotel
 
 __all__ = [
     "INBOX",

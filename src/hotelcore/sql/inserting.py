@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import date, datetime
+from types import NoneType
 from typing import Any, TypeAlias
 from uuid import UUID
 
@@ -32,16 +33,9 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.types import JSON, TypeEngine
 
+from hotelcore.sql.changing import INSERTS, AnyInsert, Conflict, inserts_into, refused
 from hotelcore.sql.forms import Parameters
-from hotelcore.sql.statements import (
-    INSERTS,
-    AnyInsert,
-    Conflict,
-    Statements,
-    acting_hotel,
-    inserts_into,
-    refused,
-)
+from hotelcore.sql.statements import Statements, acting_hotel
 
 __all__ = ["Calls", "RowsInto", "rows_into"]
 
@@ -58,14 +52,17 @@ _FEW = 8
 class RowsInto:
     """How rows of one table are inserted: a statement for each, or one for all where it pays."""
 
+    _table: Table
     _each: Mapping[str, Insert]
     _all: Mapping[str, Insert]
 
     def calls(self, dialect: str, rows: Sequence[Parameters]) -> Iterator[Calls]:
         """Give what to send for ``rows``, which have their values by the names of the columns."""
+        # A default in Python, of a column of the host's, is made once a call and not once a row.
+        together = dialect in self._all and not any(each.default for each in self._table.columns)
         for begin in range(0, len(rows), _CHUNK):
             chunk = rows[begin : begin + _CHUNK]
-            if len(chunk) > _FEW and dialect in self._all:
+            if together and len(chunk) > _FEW:
                 yield self._all[dialect], [{"rows": chunk}]
             else:
                 yield self._each[dialect], chunk
@@ -81,9 +78,8 @@ def rows_into(table: Table, on_conflict: Conflict = refused) -> RowsInto:
     ``on_conflict`` says what becomes of a row whose key is taken. No two rows of one call may have
     the same key then.
     """
-    return RowsInto(
-        inserts_into(table, on_conflict), {"postgresql": on_conflict(_from_json(table))}
-    )
+    together = {"postgresql": on_conflict(_from_json(table))}
+    return RowsInto(table, inserts_into(table, on_conflict), together)
 
 
 def _from_json(table: Table) -> AnyInsert:
@@ -146,14 +142,19 @@ def _converted(rows: Sequence[Parameters], of: Column[Any], dialect: Dialect) ->
 
 def _as_json(value: Any) -> Any:  # what a column made of a value
     plain = getattr(value, "obj", value)  # psycopg has JSON and bytes in boxes
-    known = _AS_JSON.get(type(plain))
-    return plain if known is None else known(plain)
+    kind = type(plain)
+    if kind in _PLAIN:
+        return plain
+    if kind not in _AS_JSON:  # a class of the host's, or of a clock
+        kind = next((known for known in _AS_JSON if isinstance(plain, known)), kind)
+    return _AS_JSON[kind](plain) if kind in _AS_JSON else plain
 
 
 _dump = json.JSONEncoder(separators=(",", ":"), check_circular=False).encode
+_PLAIN = frozenset({str, int, bool, NoneType, dict, list})
 _AS_JSON: Mapping[type, Callable[[Any], Any]] = {
     UUID: lambda value: value.hex,
+    datetime: datetime.isoformat,  # which is a date too
     date: date.isoformat,
-    datetime: datetime.isoformat,
     bytes: lambda value: "\\x" + value.hex(),
 }

@@ -31,7 +31,8 @@ from hotelcore.events.envelope import Envelope
 from hotelcore.events.trace import Trace
 from hotelcore.ids import EventId, HotelId
 from hotelcore.sql import schema
-from hotelcore.sql.statements import INSERTS, AnyRow, Statements, acting_hotel, insert_into
+from hotelcore.sql.changing import INSERTS, insert_into
+from hotelcore.sql.statements import AnyRow, Statements, acting_hotel
 
 __all__ = ["OUTBOX", "envelope_of", "write_events"]
 

@@ -26,17 +26,16 @@ from hotelcore.domain.pms import ExternalMapping, ExternalPMSConfig, PmsResource
 from hotelcore.errors import AlreadyExists, NotFound, StaleVersion
 from hotelcore.sql import schema
 from hotelcore.sql.building import entity
-from hotelcore.sql.inserting import rows_into
-from hotelcore.sql.sealed import Sealing
-from hotelcore.sql.statements import (
-    Statements,
-    acting_hotel,
+from hotelcore.sql.changing import (
     as_known,
     changed_in,
     insert_into,
     versioned_update,
     write_next_version,
 )
+from hotelcore.sql.inserting import rows_into
+from hotelcore.sql.sealed import Sealing
+from hotelcore.sql.statements import Statements, acting_hotel
 from hotelcore.sql.translation import UniqueViolation
 from hotelcore.vault import Secret
 

@@ -27,7 +27,8 @@ from hotelcore.ids import BookingId, MaintenanceId, RoomId
 from hotelcore.repositories import RoomNight
 from hotelcore.sql import schema
 from hotelcore.sql.building import entity
-from hotelcore.sql.statements import Statements, acting_hotel, upsert_into
+from hotelcore.sql.changing import upsert_into
+from hotelcore.sql.statements import Statements, acting_hotel
 
 __all__ = ["ROOM_NIGHT", "SqlRoomNights"]
 

@@ -38,15 +38,10 @@ from hotelcore.lists import Page, RoomFilter
 from hotelcore.sql import schema
 from hotelcore.sql.bookings import BOOKING, IN_HOUSE
 from hotelcore.sql.building import Value, entity
+from hotelcore.sql.changing import insert_into, versioned_update, write_next_version
 from hotelcore.sql.pages import Listing
 from hotelcore.sql.room_nights import ROOM_NIGHT
-from hotelcore.sql.statements import (
-    Statements,
-    acting_hotel,
-    insert_into,
-    versioned_update,
-    write_next_version,
-)
+from hotelcore.sql.statements import Statements, acting_hotel
 from hotelcore.sql.translation import UniqueViolation
 
 __all__ = [

@@ -8,28 +8,19 @@ change without touching a repository.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Generator, Mapping, Sequence
+from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager, suppress
 from hashlib import blake2b
+from threading import get_ident
 from typing import Any, NoReturn, Protocol, TypeAlias, TypeVar
 from uuid import UUID
 
 from sqlalchemy import (
     BindParameter,
-    ColumnElement,
     Connection,
-    Insert,
     NestedTransaction,
-    Table,
     Transaction,
-    Update,
-    and_,
-    bindparam,
-    insert,
-    true,
-    update,
 )
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import DBAPIError, StatementError
 from sqlalchemy.sql.base import Executable
 from sqlalchemy.sql.dml import UpdateBase
@@ -39,12 +30,11 @@ from hotelcore.errors import (
     HotelcoreError,
     InvalidInput,
     ReadOnly,
-    StaleVersion,
     UnitAborted,
 )
 from hotelcore.ids import HotelId
 from hotelcore.sql.binding import for_every_hotel
-from hotelcore.sql.driver import Message, is_watched, send
+from hotelcore.sql.driver import Message, can_send, is_watched, send
 from hotelcore.sql.forms import AnyRow, Form, Parameters, forms_of
 from hotelcore.sql.judge import ACTING_HOTEL, ActingHotel
 from hotelcore.sql.limits import Deadline
@@ -53,25 +43,12 @@ from hotelcore.sql.translation import translated
 from hotelcore.sql.waiting import Asked, Question, Waiting, messages_of, note_answers
 
 __all__ = [
-    "INSERTS",
-    "AnyInsert",
     "AnyRow",
-    "Conflict",
     "Runner",
     "Statements",
     "acting_hotel",
-    "as_known",
-    "changed_in",
     "for_every_hotel",
-    "insert_into",
-    "inserts_into",
-    "left_as_it_is",
-    "refused",
-    "row_of",
     "undo",
-    "upsert_into",
-    "versioned_update",
-    "write_next_version",
 ]
 
 T = TypeVar("T")
@@ -81,104 +58,11 @@ _Taking: TypeAlias = Callable[[Any, Form], T]
 
 _NO_HOTEL = HotelId(UUID(int=0))
 _MOST_WANTED = 500
-AnyInsert: TypeAlias = sqlite.Insert | postgresql.Insert
-"""An INSERT that can say what to do with a row that is there."""
-Conflict: TypeAlias = Callable[[AnyInsert], Insert]
-"""Says what becomes of a row whose key is taken."""
-INSERTS: Mapping[str, Callable[[Table], AnyInsert]] = {
-    "sqlite": sqlite.insert,
-    "postgresql": postgresql.insert,
-}
-"""What builds, by dialect, an INSERT that says what to do with a row that is there."""
 
 
 def acting_hotel() -> BindParameter[UUID]:
     """Return the parameter for the acting hotel; the seam alone gives it a value."""
     return ActingHotel(ACTING_HOTEL)
-
-
-def insert_into(table: Table) -> Insert:
-    """Build the INSERT of one row with every column, the hotel bound by the seam."""
-    return insert(table).values(row_of(table))
-
-
-def refused(statement: AnyInsert) -> Insert:
-    """Leave it to the database to refuse a row whose key is taken."""
-    return statement
-
-
-def left_as_it_is(statement: AnyInsert) -> Insert:
-    """Leave a stored row with the key of a new one as it is."""
-    return statement.on_conflict_do_nothing()
-
-
-def changed_in(
-    table: Table, *, changing: Collection[str], keeping: Collection[str] = ()
-) -> Conflict:
-    """Change the stored row of a taken primary key.
-
-    Only the columns ``changing`` take the new values. A stored row that differs in a column of
-    ``keeping`` is left as it is and not counted among the rows changed.
-    """
-
-    def change(statement: AnyInsert) -> Insert:
-        new = statement.excluded
-        return statement.on_conflict_do_update(
-            index_elements=list(table.primary_key),
-            set_={name: new[name] for name in changing},
-            where=and_(true(), *(table.c[name] == new[name] for name in keeping)),
-        )
-
-    return change
-
-
-def inserts_into(table: Table, on_conflict: Conflict) -> Mapping[str, Insert]:
-    """Build, by dialect, the INSERT of one row with every column, the hotel bound by the seam.
-
-    ``on_conflict`` says what becomes of a row whose key is taken.
-    """
-    return {
-        name: on_conflict(build(table).values(row_of(table))) for name, build in INSERTS.items()
-    }
-
-
-def upsert_into(
-    table: Table, *, changing: Collection[str], keeping: Collection[str] = ()
-) -> Mapping[str, Insert]:
-    """Build, by dialect, the INSERT of one row that on a taken primary key changes the stored row.
-
-    Which of its columns, and when, is told as to `changed_in`.
-    """
-    return inserts_into(table, changed_in(table, changing=changing, keeping=keeping))
-
-
-def as_known(table: Table) -> tuple[ColumnElement[bool], ...]:
-    """Build the conditions that a row is the record ``key``, still in its ``known_version``."""
-    *_, own_key = table.primary_key
-    return (
-        table.c.hotel_id == acting_hotel(),
-        own_key == bindparam("key"),
-        table.c.version == bindparam("known_version"),
-    )
-
-
-def versioned_update(table: Table, *, leaving: Collection[str] = ()) -> Update:
-    """Build the UPDATE of one row that nobody changed; `write_next_version` runs it.
-
-    It sets every column outside the primary key but those of ``leaving``.
-    """
-    changing = (c.name for c in table.c if not c.primary_key and c.name not in leaving)
-    return (
-        update(table).where(*as_known(table)).values({name: bindparam(name) for name in changing})
-    )
-
-
-def row_of(table: Table) -> dict[str, BindParameter[Any]]:
-    """Name a parameter for every column; the parameters' types are those of the columns."""
-    return {
-        column.name: acting_hotel() if column.name == "hotel_id" else bindparam(column.name)
-        for column in table.columns
-    }
 
 
 # Locks of PostgreSQL's on a number, by whether they are had alone; they queue up in one line:
@@ -187,8 +71,6 @@ _QUEUE = {
     False: "SELECT pg_advisory_xact_lock_shared($1)",
     True: "SELECT pg_advisory_xact_lock($1)",
 }
-
-
 _COMMIT: Sequence[Message] = (("COMMIT", ()),)
 _MOST_QUESTIONS = 50  # each question is looked for among them
 
@@ -233,7 +115,8 @@ class Statements:
         self._queued: list[Message] = []
         self._waiting: list[Waiting] = []
         self._questions: list[Question] = []
-        self._asks_ahead = False
+        # The thread that asks ahead at the moment: what others ask is meant in earnest.
+        self._asking = 0
         # Whether some of that was sent, and nobody knows what became of it.
         self._lost = False
 
@@ -342,12 +225,12 @@ class Statements:
         """
         if not self._exchanges:
             return
-        self._asks_ahead = True
+        self._asking = get_ident()
         try:
             with suppress(Asked, HotelcoreError):
                 asking()
         finally:
-            self._asks_ahead = False
+            self._asking = 0
 
     def flush(self) -> None:
         """Send what waits for a next statement, where none comes."""
@@ -412,31 +295,41 @@ class Statements:
 
     def _execute(self, statement: Executable, values: Parameters, taking: _Taking[T]) -> T:
         form = self._form(statement, values)
-        if self._asks_ahead:
-            self._ask(form, statement, values)
-        question = self._asked(statement, values) if self._questions else None
-        if question is not None:
-            return self._answered(question, form, taking)
-        # Taken before the deadline is left, since SQLite executes while it is fetched from.
-        return self._send(form, lambda: form.sent({**values, **self._acting}), taking)
 
-    def _ask(self, form: Form, statement: Executable, values: Parameters) -> NoReturn:
-        """Let a question wait for the next statement."""
+        def sent() -> tuple[str, Any]:
+            return form.sent({**values, **self._acting})
+
+        if self._asking == get_ident():
+            self._ask(form, *self._ready(sent))
+        if self._questions:
+            text, parameters = self._ready(sent)
+            question = self._asked(text, parameters)
+            if question is not None:
+                return self._answered(question, form, taking)
+        # Taken before the deadline is left, since SQLite executes while it is fetched from.
+        return self._send(form, sent, taking)
+
+    def _ready(self, sent: Callable[[], tuple[str, Any]]) -> tuple[str, Any]:
+        with translated(self._deadline.limits):
+            return _converted(sent)
+
+    def _ask(self, form: Form, text: str, parameters: Any) -> NoReturn:
+        """Let a question wait for the next statement, if nothing but the server can refuse it."""
         # An exchange has one format, and one that is read as texts would make all be read so.
-        if form.binary and not self._asked(statement, values):
-            with translated(self._deadline.limits):
-                text, parameters = _converted(lambda: form.sent({**values, **self._acting}))
-            question, queued = Question(statement, values), tuple(self._queued)
+        with translated(self._deadline.limits):
+            waits = form.binary and can_send(self._connection, text, parameters)
+        if waits and not self._asked(text, parameters):
+            question, queued = Question(text, parameters), tuple(self._queued)
             self._waiting.append(Waiting(form, text, parameters, queued=queued, question=question))
             self._questions = [*self._questions[1 - _MOST_QUESTIONS :], question]
         self._queued.clear()
         raise Asked
 
-    def _asked(self, statement: Executable, values: Parameters) -> Question | None:
+    def _asked(self, text: str, parameters: Any) -> Question | None:
         """Return the question that was asked ahead in these words, if it waits or is answered."""
         waiting = {id(each.question) for each in self._waiting}
         for question in self._questions:
-            if question.statement is statement and question.values == values:
+            if question.text == text and question.parameters == parameters:
                 # Else another task that shares the unit has just sent it.
                 return question if question.answer or id(question) in waiting else None
         return None
@@ -469,7 +362,7 @@ class Statements:
         if not self.may_write:
             self.refuse_if_read_only()
             raise ReadOnly(_WHY_NO_COMMAND)
-        if self._asks_ahead:
+        if self._asking == get_ident():
             raise Asked
         self._forget_questions()
 
@@ -584,19 +477,6 @@ class Runner(Protocol):
     def write(self, statement: UpdateBase, /, **values: object) -> int:
         """Run a statement that changes rows and return how many it changed."""
         ...
-
-
-def write_next_version(
-    run: Runner, statement: Update, kind: str, key: UUID, version: int, values: Parameters
-) -> int:
-    """Store a record over its ``version``, by a `versioned_update`, and return its next version.
-
-    Raises `StaleVersion`, naming the ``kind`` of record, if another version is stored.
-    """
-    later = version + 1
-    if not run.write(statement, key=key, known_version=version, version=later, **values):
-        raise StaleVersion(kind, key)
-    return later
 
 
 def undo(connection: Connection, transaction: Transaction) -> None:

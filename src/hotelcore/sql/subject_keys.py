@@ -21,9 +21,10 @@ from hotelcore.domain.audit import AuditLogEntry, Change
 from hotelcore.errors import SealBroken
 from hotelcore.ids import AuditEntryId, HotelId
 from hotelcore.sql import schema
+from hotelcore.sql.changing import left_as_it_is
 from hotelcore.sql.inserting import rows_into
 from hotelcore.sql.sealed import Sealing
-from hotelcore.sql.statements import Statements, acting_hotel, left_as_it_is
+from hotelcore.sql.statements import Statements, acting_hotel
 from hotelcore.vault import KEY_BYTES, Place, Secret, opened_with, sealed_with
 
 __all__ = ["SUBJECT_KEY", "SqlSubjectKeys"]

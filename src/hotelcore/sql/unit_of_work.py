@@ -286,7 +286,12 @@ class SqlUnitOfWork:
 
     def ahead(self, question: Callable[P, object], /, *args: P.args, **kwargs: P.kwargs) -> None:
         """Have a repository's question sent with the next one."""
+        refused, aborted = len(self._refusals.entries), self._aborted
         self._run.ahead(lambda: question(*args, **kwargs))
+        del self._refusals.entries[refused:]  # nobody has asked yet
+        if self._aborted and not aborted:
+            self._aborted = False
+            raise InvalidInput("question", "must be a method of a repository, not a command")
 
     @contextmanager
     def savepoint(self) -> Generator[None]:

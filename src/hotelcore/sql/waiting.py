@@ -7,10 +7,9 @@ from itertools import islice
 from typing import Any
 
 from attrs import define, field
-from sqlalchemy.sql.base import Executable
 
 from hotelcore.sql.driver import Message
-from hotelcore.sql.forms import Form, Parameters
+from hotelcore.sql.forms import Form
 
 __all__ = ["Asked", "Question", "Waiting", "messages_of", "note_answers"]
 
@@ -19,8 +18,8 @@ __all__ = ["Asked", "Question", "Waiting", "messages_of", "note_answers"]
 class Question:
     """What was asked ahead, until it is asked or something is written."""
 
-    statement: Executable
-    values: Parameters
+    text: str
+    parameters: Any  # as the driver takes them
     answer: Any = None  # what is read like a driver's cursor, once it is there
 
 
