@@ -131,7 +131,8 @@ def test_a_room_is_never_entered_and_taken_off_sale_at_once(
     room_id = hotel.room_ids[1]
     works = [entering(hotel, room_id), blocking(room_id)]
     first, second = works if entering_first else reversed(works)
-    assert isinstance(overtaken(hotel, first, second), Refused)
+    ended = overtaken(hotel, first, second)
+    assert isinstance(ended, Refused), ended
     assert hotel.core.prove(hotel.hotel_id).ok
 
 
@@ -354,6 +355,34 @@ def test_a_sync_locks_what_it_changes_before_it_sells(hotel: SmallHotel) -> None
 
     hotel.desk().run(rival)
     both = attrs.evolve(snapshot, bookings=(new, longer))
+    syncing = partial(op.sync_pms_data, snapshot=both)
+    assert queued(hotel, holder, rival, syncing) == [None, None]
+    assert hotel.core.prove(hotel.hotel_id).ok
+
+
+def test_a_sync_locks_nights_in_the_type_that_they_have(hotel: SmallHotel) -> None:
+    """A booking in a room of another type drops a night of that type, not of the booked one."""
+    syncing = new_bookings(hotel, "ONE", "DBL")
+    snapshot = syncing.keywords["snapshot"]
+    long, new = snapshot.bookings
+    long = attrs.evolve(long, stay=stay(0, 2), nightly_prices=(eur(1), eur(1)))
+    hotel.desk().run(op.sync_pms_data, snapshot=attrs.evolve(snapshot, bookings=(long,)))
+    with hotel.desk().reading() as uow:
+        booking, room = uow.bookings.by_confirmation("ONE"), uow.rooms.get(hotel.room_ids[0])
+    hotel.desk().run(op.assign_room, booking_id=booking.id, room_id=room.id)
+
+    @op.operation(Permission.BOOKINGS_CREATE)
+    def rival(uow: UnitOfWork) -> None:
+        uow.inventory.lock(room.room_type_id, stay(1, 2).nights)
+
+    @op.operation(Permission.BOOKINGS_CREATE)
+    def holder(uow: UnitOfWork) -> None:
+        uow.inventory.lock(room.room_type_id, stay(1, 1).nights)
+
+    hotel.desk().run(rival)
+    shorter = attrs.evolve(long, stay=stay(0, 1), nightly_prices=(eur(1),))
+    later = attrs.evolve(new, stay=stay(2, 1))
+    both = attrs.evolve(snapshot, bookings=(later, shorter))
     syncing = partial(op.sync_pms_data, snapshot=both)
     assert queued(hotel, holder, rival, syncing) == [None, None]
     assert hotel.core.prove(hotel.hotel_id).ok

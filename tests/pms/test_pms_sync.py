@@ -526,6 +526,17 @@ def test_nothing_at_all_is_one_part_and_no_size_is_refused() -> None:
         next(PmsSnapshot().parts(0))
 
 
+def test_of_a_record_that_comes_twice_the_later_one_counts_in_parts_too(hotel: SmallHotel) -> None:
+    """A booking that is cancelled first and confirmed later is not cancelled by an earlier part."""
+    whole = fetch(filled())
+    told = whole.bookings[0]
+    cancelled = attrs.evolve(told, status=RemoteBookingStatus.CANCELLED)
+    twice = attrs.evolve(whole, bookings=(cancelled, *whole.bookings))
+    for part in twice.parts(1):
+        hotel.desk().run(op.sync_pms_data, snapshot=part)
+    assert bookings_of(hotel)[told.confirmation_number].status is BookingStatus.CONFIRMED
+
+
 def test_a_takeover_in_parts_ends_like_one_as_a_whole(hotel: SmallHotel) -> None:
     """A run that breaks off halfway is not synced; the next one takes up what is missing."""
     whole, desk = fetch(filled()), hotel.desk()

@@ -5,21 +5,24 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, suppress
+from threading import Event
 from typing import TypeAlias
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from sqlalchemy import Engine, bindparam, func, select, text, update
+from sqlalchemy import Engine, bindparam, event, func, select, text, update
 from sqlalchemy.sql.base import Executable
 
 from hotelcore import HotelCore
-from hotelcore.access import Permission
+from hotelcore.access import Permission, Role
 from hotelcore.clock import FixedClock
-from hotelcore.errors import DatabaseFailure, NotFound
+from hotelcore.errors import DatabaseFailure, InvalidInput, NotFound
 from hotelcore.ids import GuestId, new_id
-from hotelcore.operations import operation
+from hotelcore.lists import GuestFilter
+from hotelcore.operations import operation, register_guest
 from hotelcore.sql.guests import GUEST
+from hotelcore.sql.rooms import ROOM, SqlRooms
 from hotelcore.sql.statements import Statements, acting_hotel
 from hotelcore.testing.faults import Faults
 from hotelcore.testing.hotels import NOON, SampleHotel, open_sample_hotel
@@ -32,6 +35,9 @@ _OURS = (_g.hotel_id == acting_hotel(), _g.id == bindparam("key"))
 _NAME = select(_g.last_name).where(*_OURS)
 _LENGTH = select(func.length(_g.last_name)).where(*_OURS)
 _LOCKED = _NAME.with_for_update()
+_SOME = select(ROOM.c.id).where(
+    ROOM.c.hotel_id == acting_hotel(), ROOM.c.id.in_(bindparam("keys", expanding=True))
+)
 _RENAME = update(GUEST).where(*_OURS).values(last_name=bindparam("name"))
 _FAILING = select(func.length(_g.last_name) / bindparam("by")).where(*_OURS)
 
@@ -134,6 +140,27 @@ def test_what_asks_ahead_writes_nothing(database: Engine) -> None:
         assert run.first(_NAME, lambda row: row.last_name, key=house.guest_id) != "Ahead"
 
 
+def test_only_what_can_be_sent_waits(database: Engine) -> None:
+    """A text that the driver does not take fails where it is asked, and not who asks next."""
+    house = new_house(database)
+    named = select(_g.id).where(_g.hotel_id == acting_hotel(), _g.last_name == bindparam("name"))
+    with house.writing() as run:
+        run.ahead(lambda: run.first(named, tuple, name="\0"))
+        assert run.first(_NAME, tuple, key=house.guest_id) is not None
+
+
+def test_a_question_has_the_words_of_its_moment(database: Engine) -> None:
+    """A list that grows between asking ahead and asking is another question."""
+    house = new_house(database)
+    keys = [house.room_ids[0]]
+    with house.writing() as run:
+        run.ahead(lambda: SqlRooms(run).lock(keys))
+        assert len(SqlRooms(run).lock(keys)) == 1
+        run.ahead(lambda: run.all(_SOME, tuple, keys=keys))
+        keys.append(house.room_ids[1])
+        assert len(run.all(_SOME, tuple, keys=keys)) == 2
+
+
 # -- on PostgreSQL, where it goes together ------------------------------------------------------
 
 
@@ -200,6 +227,73 @@ def test_what_python_cannot_hold_is_an_error_of_ours(hotel: SampleHotel) -> None
 
     with pytest.raises(DatabaseFailure):
         hotel.desk.run(doing, what=ask)
+
+
+def test_nobody_is_refused_what_was_not_asked(hotel: SampleHotel) -> None:
+    """To ask ahead for what one may not see leaves no refusal in the audit log."""
+    before = refusals(hotel)
+    with hotel.acting_as(Role.RECEPTION).transaction() as uow:
+        uow.ahead(uow.pms.api_key)
+    assert refusals(hotel) == before
+
+
+def refusals(hotel: SampleHotel) -> int:
+    """Count what the audit log says that somebody was not allowed."""
+    with hotel.core.engine.connect() as connection:
+        denied = text("SELECT count(*) FROM hc_audit_log WHERE outcome = 'denied'")
+        return int(connection.execute(denied).scalar_one())
+
+
+def test_a_command_is_no_question(hotel: SampleHotel) -> None:
+    """Whoever asks ahead for a command is told so, and the unit goes on."""
+    with hotel.desk.transaction() as uow:
+        with pytest.raises(InvalidInput, match="must be a method of a repository"):
+            uow.ahead(register_guest, uow, last_name="Ahead")
+        register_guest(uow, last_name="Behind")
+    with hotel.desk.reading() as uow:
+        assert not uow.guests.page(GuestFilter(last_name="Ahead")).items
+        assert uow.guests.page(GuestFilter(last_name="Behind")).items
+
+
+def test_threads_that_share_a_unit_ask_for_themselves(hotel: SampleHotel) -> None:
+    """What one thread asks ahead ends no question that another asks meanwhile."""
+    first, second = (guest.id for guest in hotel.guests)
+    begun, answered = Event(), Event()
+
+    def ask_in_earnest(uow: UnitOfWork) -> GuestId:
+        begun.wait(10)
+        try:
+            return uow.guests.get(second).id
+        finally:
+            answered.set()
+
+    def ask_ahead(uow: UnitOfWork) -> None:
+        begun.set()
+        answered.wait(10)
+        uow.guests.get(first)
+
+    with hotel.desk.transaction() as uow, ThreadPoolExecutor(1) as thread:
+        other = thread.submit(ask_in_earnest, uow)
+        uow.ahead(ask_ahead, uow)
+        assert other.result() == second
+        assert uow.guests.get(first).id == first
+
+
+def test_a_listener_may_come_between(hotel: SampleHotel) -> None:
+    """Whoever begins to listen after something was asked ahead spoils no answer."""
+    seen: list[str] = []
+
+    def note(_: object, __: object, statement: str, *rest: object) -> None:
+        seen.append(statement)
+
+    with hotel.desk.transaction() as uow:
+        uow.ahead(uow.room_types.all)
+        uow.ahead(uow.hotels.current)
+        event.listen(hotel.core.engine, "before_cursor_execute", note)
+        assert uow.hotel.id == uow.hotel_id
+        assert len(uow.room_types.all()) == 1
+    event.remove(hotel.core.engine, "before_cursor_execute", note)
+    assert seen
 
 
 _LOCK = text("SELECT FROM hc_guest WHERE id = :id FOR UPDATE NOWAIT")

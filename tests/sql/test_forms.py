@@ -32,6 +32,7 @@ from sqlalchemy import (
     insert,
     literal,
     select,
+    tuple_,
     update,
 )
 from sqlalchemy.dialects.postgresql import psycopg
@@ -190,6 +191,28 @@ def test_a_list_of_texts_means_the_same_as_in_python(
         found = run.all(query, lambda row: row.number, wanted=wanted)
         numbers = run.all(everything, lambda row: row.number)
     assert sorted(found) == sorted(n for n in numbers if (n in wanted) is not negated)
+
+
+@pytest.mark.parametrize("wanted", [[1, True], [True], [1, 7], []])
+def test_a_list_of_numbers_may_hold_several_types(house: SmallHotel, wanted: list[int]) -> None:
+    """Numbers go one by one, as an array of PostgreSQL's has one type."""
+    some: BindParameter[int] = bindparam("wanted", expanding=True)
+    query = select(_r.number).where(_r.hotel_id == acting_hotel(), _r.version.in_(some))
+    with house.core.engine.connect() as connection, connection.begin():
+        found = statements_on(connection, house.hotel_id).all(query, tuple, wanted=wanted)
+    assert bool(found) is (1 in wanted)
+
+
+def test_a_list_may_be_of_pairs(house: SmallHotel) -> None:
+    """A row is found by several of its columns at once, which no array does."""
+    pairs: BindParameter[Any] = bindparam("wanted", expanding=True)
+    query = select(_r.number).where(
+        _r.hotel_id == acting_hotel(), tuple_(_r.number, _r.version).in_(pairs)
+    )
+    with house.core.engine.connect() as connection, connection.begin():
+        run = statements_on(connection, house.hotel_id)
+        [known, *_] = run.all(select(_r.number).where(_r.hotel_id == acting_hotel()), tuple)
+        assert run.all(query, tuple, wanted=[(*known, 1), ("no", 1)]) == [known]
 
 
 def test_a_list_is_one_parameter_of_postgresql() -> None:

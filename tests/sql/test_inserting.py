@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from datetime import UTC, date, datetime
+from itertools import count
 from typing import Any
 
 import attrs
@@ -141,6 +143,49 @@ def test_a_bad_value_among_many_is_refused(
         else:
             with pytest.raises(error):
                 run.write_many(statement, calls)
+
+
+class _Day(date):
+    """A host's own date."""
+
+
+class _Moment(datetime):
+    """A datetime of somebody's clock."""
+
+
+def test_a_class_of_the_hosts_is_stored_as_what_it_is(empty: Engine) -> None:
+    """Dates and instants of a library that derives its own are stored in any number."""
+    plain: dict[str, Any] = {each.name: None for each in EVERYTHING.c if each.name != "hotel_id"}
+    own = {"day": _Day(2026, 12, 1), "at": _Moment(2026, 12, 1, 12, 0, 0, 7, tzinfo=UTC)}
+    rows = [{**plain, "id": new_id(), "own": {}, **own} for _ in range(20)]
+    with empty.connect() as connection, connection.begin():
+        run = statements_on(connection, HOTEL)
+        assert rows_into(EVERYTHING).write(run, rows) == len(rows)
+        found = run.all(
+            select(EVERYTHING).where(EVERYTHING.c.hotel_id == acting_hotel()),
+            lambda row: (row.day, row.at),
+        )
+    assert found == [(own["day"], own["at"])] * 20
+
+
+def test_a_default_of_the_hosts_is_made_for_each_row(database_url: str) -> None:
+    """What Python gives a column that no row sets is another value in each."""
+    numbers = count(1)
+    table = EVERYTHING.to_metadata(MetaData())
+    rows_of_table = rows_into(table)
+    table.append_column(Column("loyalty", Integer, default=lambda: next(numbers)))
+    engine = new_engine(database_url)
+    table.create(engine)
+    plain: dict[str, Any] = {each.name: None for each in EVERYTHING.c if each.name != "hotel_id"}
+    with engine.connect() as connection, connection.begin():
+        run = statements_on(connection, HOTEL)
+        rows_of_table.write(run, [{**plain, "id": new_id(), "own": {}} for _ in range(20)])
+        found = run.all(
+            select(table.c.loyalty).where(table.c.hotel_id == acting_hotel()),
+            lambda row: row.loyalty,
+        )
+    engine.dispose()
+    assert sorted(found) == [*range(1, 21)]
 
 
 def test_what_is_too_long_is_refused_and_not_cut(postgresql_url: str) -> None:

@@ -226,6 +226,23 @@ def test_a_night_named_twice_takes_two_units_or_none(database: Engine) -> None:
     assert [(row.held, row.forced) for row in rows[:3]] == [(0, 0), (4, 2), (0, 0)]
 
 
+def test_what_is_named_twice_is_given_back_twice(database: Engine) -> None:
+    """To give back what was taken, sold or blocked, is to name the same nights."""
+    house = new_house(database)
+    twice = [*NIGHTS[:2], NIGHTS[0]]
+    with unit_of(house) as unit:
+        of_type = add_type(house, unit)
+        add_rooms(house, unit, of_type, ["11", "12", "13", "14"])
+        before = unit.inventory.nights(PERIOD, of_type)
+        unit.inventory.sell(of_type, twice, held=True)
+        unit.inventory.commit_held(of_type, twice)
+        unit.inventory.block(of_type, twice, off_count=False, force=False)
+        assert [row.sellable for row in unit.inventory.nights(PERIOD, of_type)][:2] == [0, 2]
+        unit.inventory.unblock(of_type, twice, off_count=False)
+        unit.inventory.release(of_type, twice, held=False)
+        assert unit.inventory.nights(PERIOD, of_type) == before
+
+
 def test_a_day_use_takes_no_unit(database: Engine) -> None:
     """Without a night there is nothing to sell or give back, also in a type without rooms."""
     house = new_house(database)
