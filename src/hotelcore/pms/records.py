@@ -123,8 +123,8 @@ class PmsSnapshot:
         was taken over stays, and the connection is not synced: fetch again since the same instant,
         and take all of it over anew. Raises `InvalidInput` for a number below 1.
         """
-        if most < 1:
-            raise InvalidInput("most", "must be at least 1")
+        if isinstance(most, bool) or not isinstance(most, int) or most < 1:
+            raise InvalidInput("most", "must be a whole number of at least 1")
         pieces = [
             {kind: records[begin : begin + most]}
             for kind in ("room_types", "rooms", "guests", "bookings")

@@ -27,6 +27,7 @@ from hotelcore.errors import (
 from hotelcore.events.catalogue import CATALOGUE, Event
 from hotelcore.events.trace import Trace
 from hotelcore.ids import AuditEntryId, EventId, HotelId
+from hotelcore.operations.declaring import permission_of
 from hotelcore.sql.audit import SqlAuditLog
 from hotelcore.sql.audit_chain import add_entries, lock_head
 from hotelcore.sql.availability import SqlInventory
@@ -286,12 +287,12 @@ class SqlUnitOfWork:
 
     def ahead(self, question: Callable[P, object], /, *args: P.args, **kwargs: P.kwargs) -> None:
         """Have a repository's question sent with the next one."""
+        if not callable(question) or permission_of(question) is not None:
+            raise InvalidInput("question", "must be a method of a repository, and no command")
         refused, aborted = len(self._refusals.entries), self._aborted
         self._run.ahead(lambda: question(*args, **kwargs))
         del self._refusals.entries[refused:]  # nobody has asked yet
-        if self._aborted and not aborted:
-            self._aborted = False
-            raise InvalidInput("question", "must be a method of a repository, not a command")
+        self._aborted = aborted  # a command inside it was not run
 
     @contextmanager
     def savepoint(self) -> Generator[None]:
