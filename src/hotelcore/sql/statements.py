@@ -302,10 +302,11 @@ class Statements:
         if self._asking == get_ident():
             self._ask(form, *self._ready(sent))
         if self._questions:
-            text, parameters = self._ready(sent)
-            question = self._asked(text, parameters)
+            ready = self._ready(sent)
+            question = self._asked(*ready)
             if question is not None:
                 return self._answered(question, form, taking)
+            return self._send(form, lambda: ready, taking)
         # Taken before the deadline is left, since SQLite executes while it is fetched from.
         return self._send(form, sent, taking)
 
