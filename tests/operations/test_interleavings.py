@@ -346,12 +346,12 @@ def test_a_sync_locks_what_it_changes_before_it_sells(hotel: SmallHotel) -> None
 
     @op.operation(Permission.BOOKINGS_CREATE)
     def rival(uow: UnitOfWork) -> None:
-        for record in (known, new):
-            uow.inventory.lock(ids[record.external_id], stay(0, 2).nights)
+        uow.inventory.lock(ids[known.external_id], stay(1, 1).nights)
+        uow.inventory.lock(ids[new.external_id], stay(0, 1).nights)
 
     @op.operation(Permission.BOOKINGS_CREATE)
     def holder(uow: UnitOfWork) -> None:
-        uow.inventory.lock(ids[known.external_id], stay(0, 2).nights)
+        uow.inventory.lock(ids[known.external_id], stay(1, 1).nights)
 
     hotel.desk().run(rival)
     both = attrs.evolve(snapshot, bookings=(new, longer))
@@ -386,6 +386,34 @@ def test_a_sync_locks_nights_in_the_type_that_they_have(hotel: SmallHotel) -> No
     syncing = partial(op.sync_pms_data, snapshot=both)
     assert queued(hotel, holder, rival, syncing) == [None, None]
     assert hotel.core.prove(hotel.hotel_id).ok
+
+
+# Lets whoever takes a room night wait, after the nights of the own room were let go.
+_GATE = """
+CREATE FUNCTION gate() RETURNS trigger LANGUAGE plpgsql
+AS $$ BEGIN PERFORM pg_advisory_xact_lock_shared(42); RETURN NEW; END $$;
+CREATE TRIGGER gate BEFORE INSERT ON hc_room_night FOR EACH ROW EXECUTE FUNCTION gate()
+"""
+
+
+def test_who_wants_each_others_room_wait_in_one_line(hotel: SmallHotel) -> None:
+    """Neither has let go of the own room while it waits for the other's, so both are refused."""
+    bookings = [book(hotel, stay(1, 2))[0] for _ in range(2)]
+    for booking, room_id in zip(bookings, hotel.room_ids, strict=False):
+        hotel.desk().run(op.assign_room, booking_id=booking.id, room_id=room_id)
+    with hotel.core.engine.begin() as connection:
+        connection.execute(text(_GATE))
+    wanted = zip(bookings, reversed(hotel.room_ids[:2]), strict=True)
+    running = []
+    with ThreadPoolExecutor(2) as threads:
+        with hotel.core.engine.begin() as gate:
+            gate.execute(text("SELECT pg_advisory_xact_lock(42)"))
+            for number, (booking, room_id) in enumerate(wanted, start=1):
+                work = partial(op.assign_room, booking_id=booking.id, room_id=room_id)
+                running.append(threads.submit(attempt, hotel, work))
+                let_on(hotel, running[-1], waiting=number)
+        ended = [each.result() for each in running]
+    assert [type(each) for each in ended] == [RoomTaken, RoomTaken]
 
 
 def test_who_leaves_a_room_waits_for_who_comes_into_it(hotel: SmallHotel) -> None:

@@ -9,7 +9,7 @@ from threading import Event
 from typing import TypeAlias
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from sqlalchemy import Engine, bindparam, event, func, select, text, update
 from sqlalchemy.sql.base import Executable
@@ -102,6 +102,7 @@ class Guest:
 
 
 @given(steps=st.lists(steps, max_size=10))
+@example(steps=[(False, ["now", "ahead: name", "length"]), "name"])
 def test_it_makes_no_difference(database: Engine, steps: list[Step]) -> None:
     """Whatever is asked ahead, and whatever is written between: each answer is the one of now."""
     house = new_house(database)

@@ -340,7 +340,7 @@ class StayRules(Driver):
         raise AssertionError(f"nothing lets {day} be closed in hotel {house.place}")
 
     def _let_it_end(self, house: House, day: date) -> None:
-        if day >= house.local_date():
+        while day >= house.local_date():  # the one on which the clocks go back takes two of them
             self.pass_time(timedelta(days=1))
 
     def _empty_the_desk(self, house: House, day: date) -> None:
