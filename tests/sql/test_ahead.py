@@ -44,7 +44,8 @@ _FAILING = select(func.length(_g.last_name) / bindparam("by")).where(*_OURS)
 Step: TypeAlias = str | tuple[bool, list["Step"]]
 """Ask ahead or in earnest, write now or later, or go on in a savepoint that is kept or not."""
 
-_KINDS = ["ahead: name", "ahead: length", "ahead: lock", "name", "length", "lock", "now", "later"]
+_KINDS = ["ahead: name", "ahead: length", "ahead: lock", "name", "length", "lock"]
+_KINDS += ["now", "later", "many"]
 steps = st.recursive(
     st.sampled_from(_KINDS),
     lambda step: st.tuples(st.booleans(), st.lists(step, max_size=5)),
@@ -62,7 +63,7 @@ class Guest:
 
     def __init__(self, run: Statements, house: House) -> None:
         self.run, self.key, self.name = run, house.guest_id, "First"
-        self.write("now")
+        self.rename("now")
 
     def take(self, step: Step) -> None:
         """Do one step."""
@@ -74,20 +75,22 @@ class Guest:
             expected = len(self.name) if step == "length" else self.name
             assert self.ask(step) == expected
         else:
-            self.name = str(new_id())[: 1 + len(self.name) % 30]
-            self.write(step)
+            self.rename(step)
 
     def ask(self, what: str) -> object:
         """Ask for the name or its length."""
         return self.run.first(_ASKED[what], lambda row: row[0], key=self.key)
 
-    def write(self, when: str) -> None:
-        """Store the name, now or with the next statement."""
+    def rename(self, when: str) -> None:
+        """Store another name, now or with the next statement, as the last of many or alone."""
+        first = self.name
+        self.name = str(new_id())[: 1 + len(first) % 30]
         row = {"key": self.key, "name": self.name}
         if when == "now":
             assert self.run.write(_RENAME, **row) == 1
         else:
-            self.run.write_with_next(_RENAME, [row])
+            before = [{**row, "name": first}] * 2 if when == "many" else []
+            self.run.write_with_next(_RENAME, [*before, row])
 
     def within_savepoint(self, keep: bool, steps: Sequence[Step]) -> None:
         """Do some steps in a savepoint, and undo them unless they are kept."""

@@ -6,14 +6,11 @@ import asyncio
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, suppress
 from datetime import timedelta
-from typing import TypeAlias
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 from sqlalchemy import Engine, bindparam, event, select, text, update
 
-from hotelcore import AsyncHotelCore, HotelCore, new_id
+from hotelcore import AsyncHotelCore, HotelCore
 from hotelcore.access import Permission
 from hotelcore.clock import FixedClock
 from hotelcore.core import AsyncUnit
@@ -26,7 +23,7 @@ from hotelcore.sql.statements import Statements, acting_hotel
 from hotelcore.testing.faults import Fault, Faults
 from hotelcore.testing.hotels import NOON, TODAY, SampleHotel, open_sample_hotel
 from hotelcore.unit_of_work import UnitOfWork
-from tests.sql.house import DAY, House, new_house
+from tests.sql.house import DAY, new_house
 
 _g = GUEST.c
 _WRITE = (
@@ -40,67 +37,6 @@ _MOVE = (
     .where(_g.hotel_id == acting_hotel(), _g.id == bindparam("key"))
     .values(id=bindparam("new_key"))
 )
-
-Step: TypeAlias = str | tuple[bool, list["Step"]]
-"""What to do with the name: write it later or now, read it, or go on in a savepoint."""
-
-steps = st.recursive(
-    st.sampled_from(["later", "now", "many", "read"]),
-    lambda step: st.tuples(st.booleans(), st.lists(step, max_size=4)),
-    max_leaves=12,
-)
-
-
-class _Undone(Exception):
-    """Ends a savepoint."""
-
-
-class Names:
-    """One guest's name in the database, and what it should be."""
-
-    def __init__(self, run: Statements, house: House) -> None:
-        self.run, self.key = run, house.guest_id
-        self.name = run.first(_READ, lambda row: row.last_name, key=self.key)
-
-    def take(self, step: Step) -> None:
-        """Do one step."""
-        if isinstance(step, tuple):
-            self.within_savepoint(*step)
-        elif step == "read":
-            assert self.run.first(_READ, lambda row: row.last_name, key=self.key) == self.name
-        elif step == "now":
-            assert self.run.write(_WRITE, **self.row()) == 1
-        else:
-            rows = [self.row() for _ in range(1 if step == "later" else 3)]
-            self.run.write_with_next(_WRITE, rows)
-
-    def row(self) -> dict[str, object]:
-        """Give the guest another name."""
-        self.name = str(new_id())
-        return {"key": self.key, "name": self.name}
-
-    def within_savepoint(self, keep: bool, steps: Sequence[Step]) -> None:
-        """Do some steps in a savepoint, and undo them unless they are kept."""
-        before = self.name
-        with suppress(_Undone), self.run.savepoint():
-            for step in steps:
-                self.take(step)
-            if not keep:
-                raise _Undone
-        if not keep:
-            self.name = before
-
-
-@given(steps=st.lists(steps, max_size=8))
-def test_it_makes_no_difference(database: Engine, steps: list[Step]) -> None:
-    """Whatever is written later, now, and in savepoints: every look and the end are the same."""
-    house = new_house(database)
-    with house.writing() as run:
-        names = Names(run, house)
-        for step in steps:
-            names.take(step)
-    with house.reading() as run:
-        assert run.first(_READ, lambda row: row.last_name, key=house.guest_id) == names.name
 
 
 def test_what_cannot_be_written_fails_the_next_statement(database: Engine) -> None:
