@@ -184,9 +184,9 @@ def test_a_host_statement_is_told(hotel: SmallHotel) -> None:
 # -- units of work ------------------------------------------------------------------------------
 
 
-def busy(times: int) -> Callable[[UnitOfWork], None]:
-    """Make a unit that the database lets pass after some attempts."""
-    attempts: list[int] = []
+def busy(times: int, attempts: list[int] | None = None) -> Callable[[UnitOfWork], None]:
+    """Make a unit that the database lets pass after some attempts, and that counts them."""
+    attempts = [] if attempts is None else attempts
 
     def work(uow: UnitOfWork) -> None:
         attempts.append(1)
@@ -212,7 +212,7 @@ def test_attempts_are_counted(hotel: SmallHotel, times: int) -> None:
 def test_a_unit_that_is_always_busy_failed(hotel: SmallHotel) -> None:
     """A unit that never came through is told with the attempts that it had."""
     with watched(hotel.core) as told, pytest.raises(TransactionTimeout):
-        hotel.desk.within(time_limit=SHORT).run(busy(1_000))
+        hotel.desk.within(time_limit=4 * SHORT).run(busy(1_000))
     [unit] = told.units
     assert (unit.ending, unit.error) == (Ending.FAILED, "TransactionTimeout")
     assert unit.attempts == len(told.rows("INSERT hc_guest")) > 1
@@ -420,19 +420,24 @@ def test_asyncio_tells_the_same(core: HotelCore) -> None:
 
 def test_a_cancelled_task_is_told(hotel: SmallHotel) -> None:
     """A unit whose task is cancelled while it waits has failed."""
+    attempts: list[int] = []
 
     async def work() -> Told:
         core = AsyncHotelCore(hotel.core.engine.url)
         with watched(core) as told:
             desk = core.acting_as(hotel.desk.actor)
-            with pytest.raises(TimeoutError):
-                await asyncio.wait_for(desk.run(busy(1_000)), SHORT.total_seconds())
+            task = asyncio.create_task(desk.run(busy(1_000, attempts)))
+            while len(attempts) < 2:
+                await asyncio.sleep(0.01)
+            task.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await task
         await core.close()
         return told
 
     [unit] = asyncio.run(work()).units
     assert (unit.ending, unit.error) == (Ending.FAILED, "CancelledError")
-    assert unit.attempts > 1
+    assert unit.attempts >= len(attempts) > 1
 
 
 # -- the pool -----------------------------------------------------------------------------------
