@@ -13,7 +13,7 @@ from benchmarks.data import Size, built, without_indexes
 from benchmarks.house import House
 from benchmarks.places import Place
 from benchmarks.report import Report
-from benchmarks.rounds import Queue, medians, stated
+from benchmarks.rounds import QUESTIONS, Queue, medians, stated
 
 __all__ = ["growth", "indexes"]
 
@@ -52,7 +52,10 @@ def _taken(
     queue = Queue([p for core in cores.values() for p in place.queue(core.url).processes])
     taken = {
         question: medians(
-            {name: stated(partial(ask, core)) for name, core in cores.items()}, rounds, queue
+            {name: stated(partial(ask, core)) for name, core in cores.items()},
+            rounds,
+            queue,
+            QUESTIONS,
         )
         for question, ask in READS.items()
     }

@@ -18,11 +18,14 @@ from typing import TypeAlias
 
 from attrs import frozen
 
-__all__ = ["Preparation", "Queue", "Work", "medians", "stated"]
+__all__ = ["QUESTIONS", "Preparation", "Queue", "Work", "medians", "stated"]
 
 Work: TypeAlias = Callable[[], object]
 Preparation: TypeAlias = Callable[[], Work]
 """Makes a work ready that can run once only; that is not timed."""
+
+QUESTIONS = 10
+"""How many times a timing asks a question: a process that is at work has warm caches."""
 
 _MOST_WARM_UP = 3
 _CONTROL = 20_000
@@ -65,9 +68,12 @@ class Timing:
 
 
 def medians(
-    works: Mapping[str, Preparation], rounds: int, queue: Queue = Queue()
+    works: Mapping[str, Preparation], rounds: int, queue: Queue = Queue(), times: int = 1
 ) -> dict[str, float]:
-    """Return the median seconds of each work."""
+    """Return the median seconds of each work, which each timing does several ``times``.
+
+    Garbage was collected just before, so a short work that is done once meets cold caches.
+    """
     for _ in range(min(_MOST_WARM_UP, rounds // 5)):
         for prepare in works.values():
             prepare()()
@@ -77,16 +83,16 @@ def medians(
         for number in range(rounds):
             turn = number % len(names)
             for name in names[turn:] + names[:turn]:
-                timings[name].append(_timed(works[name], queue))
+                timings[name].append(_timed(works[name], queue, times))
     return {name: _calm_median(timings[name]) for name in names}
 
 
-def _timed(prepare: Preparation, queue: Queue) -> Timing:
-    work = prepare()
+def _timed(prepare: Preparation, queue: Queue, times: int) -> Timing:
+    works = [prepare() for _ in range(times)]
     gc.collect()
     control, _ = _seconds(lambda: sum(range(_CONTROL)), queue)
-    taken, waited = _seconds(work, queue)
-    return Timing(taken, control + waited)
+    taken, waited = _seconds(lambda: [work() for work in works], queue)
+    return Timing(taken / times, control + waited / times)
 
 
 def _seconds(work: Work, queue: Queue) -> tuple[float, float]:
