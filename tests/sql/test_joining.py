@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from sqlalchemy import Connection, Engine, create_engine, event, text
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import Session
+from sqlalchemy.util import greenlet_spawn
 
 from hotelcore import operations as op
 from hotelcore.access import Role
@@ -411,3 +412,41 @@ def test_several_joins_share_one_transaction(engine: Engine, hotel: SmallHotel) 
         with pytest.raises(HotelcoreError), hotel.desk().joining(host) as uow:
             op.check_in_guest(uow, booking_id=booking.id)
     assert hotel.booking(booking.id) == checked_in
+
+
+# -- what a host leaves open ----------------------------------------------------------------------
+
+
+def leave_open(engine: Engine) -> None:
+    """Give a connection back in the midst of a transaction that the driver knows, and no other."""
+    raw = engine.raw_connection()
+    cursor = raw.cursor()
+    if engine.dialect.name == "sqlite":
+        cursor.execute("BEGIN IMMEDIATE")
+    cursor.execute("UPDATE hc_hotel SET name = 'Left open'")
+    cursor.close()
+    raw.close()
+
+
+def name_of(uow: UnitOfWork) -> str:
+    """Return the name of the acting hotel."""
+    return uow.hotel.name
+
+
+def test_what_a_host_leaves_open_is_rolled_back(engine: Engine, hotel: SmallHotel) -> None:
+    """A connection that goes back to the pool in a transaction takes nothing along."""
+    leave_open(engine)
+    assert hotel.desk().run(name_of) != "Left open"
+
+
+def test_asyncio_rolls_back_what_a_host_leaves_open(engine: Engine, hotel: SmallHotel) -> None:
+    """It is the same with asyncio, where the pool has to wait for that."""
+
+    async def work() -> str:
+        core = AsyncHotelCore(engine.url)
+        await greenlet_spawn(leave_open, core.engine.sync_engine)
+        name = await core.acting_as(hotel.desk().actor).run(name_of)
+        await core.close()
+        return name
+
+    assert asyncio.run(work()) != "Left open"

@@ -6,22 +6,19 @@ import asyncio
 import sys
 from collections.abc import AsyncGenerator, Callable, Generator
 from contextlib import (
-    AbstractAsyncContextManager,
     AbstractContextManager,
-    AsyncExitStack,
-    aclosing,
     asynccontextmanager,
     contextmanager,
-    nullcontext,
 )
 from datetime import timedelta
-from typing import TYPE_CHECKING, Concatenate, ParamSpec, TypeVar
+from functools import partial
+from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
 
 import attrs
 from attrs import frozen
 from sqlalchemy import Connection
 from sqlalchemy.engine import URL
-from sqlalchemy.util import await_only
+from sqlalchemy.util import await_only, greenlet_spawn
 
 from hotelcore.access import Policy
 from hotelcore.clock import Clock
@@ -52,7 +49,7 @@ from hotelcore.vault import KeyProvider
 from hotelcore.watching import Ending
 
 if TYPE_CHECKING:
-    from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+    from sqlalchemy.ext.asyncio import AsyncEngine
     from sqlalchemy.orm import Session
 
 __all__ = ["AsyncDesk", "AsyncHotelCore", "AsyncUnit"]
@@ -122,7 +119,7 @@ class AsyncHotelCore(Core):
             async with self._connection(
                 Deadline.start(self._clock, self._limits, hotel_id)
             ) as connection:
-                return await connection.run_sync(seen)
+                return await greenlet_spawn(seen, connection)
 
     async def verify_audit(
         self, hotel_id: HotelId, *, since: AuditHead | None = None
@@ -137,7 +134,7 @@ class AsyncHotelCore(Core):
             async with self._connection(
                 Deadline.start(self._clock, self._limits, hotel_id)
             ) as connection:
-                return await connection.run_sync(seen)
+                return await greenlet_spawn(seen, connection)
 
     async def close(self) -> None:
         """Close the pooled connections."""
@@ -157,34 +154,51 @@ class AsyncHotelCore(Core):
         await_only(self._tell(actor, written))
 
     @asynccontextmanager
-    async def _connection(self, deadline: Deadline) -> AsyncGenerator[AsyncConnection]:
-        wait = min(deadline.limits.wait_limit.total_seconds(), max(deadline.left, 0))
-        connection = self.engine.connect()
-        self._asking += 1
-        async with AsyncExitStack() as place:
-            try:
+    async def _connection(self, deadline: Deadline) -> AsyncGenerator[Connection]:
+        """Lend a connection to what is called by `greenlet_spawn`, which may close it itself."""
+        gate = self._gate  # another one comes with `close`
+        connection = await self._connected(deadline, gate)
+        try:
+            if self._unchecked:
                 with translated(deadline.limits):
-                    async with asyncio.timeout(wait):
-                        await place.enter_async_context(self._gate)
-                        await connection.start()
-            except TimeoutError:
-                raise WaitTimeout(wait) from None
+                    await greenlet_spawn(self._check, connection)
+            yield connection
+        finally:
+            try:
+                if not connection.closed:
+                    await greenlet_spawn(connection.close)
             finally:
-                self._asking -= 1
-            async with aclosing(connection):
-                if self._unchecked:
-                    with translated(deadline.limits):
-                        await connection.run_sync(self._check)
-                yield connection
+                if gate:
+                    gate.release()
 
-    def _new_gate(self) -> AbstractAsyncContextManager[object]:
+    async def _connected(self, deadline: Deadline, gate: asyncio.Semaphore | None) -> Connection:
+        """Go through the gate, which is to be left again, and take a connection."""
+        wait = min(deadline.limits.wait_limit.total_seconds(), max(deadline.left, 0))
+        self._asking += 1
+        try:
+            with translated(deadline.limits):
+                async with asyncio.timeout(wait):
+                    if gate:
+                        await gate.acquire()
+                    try:
+                        return await greenlet_spawn(self._sync_engine.connect)
+                    except BaseException:
+                        if gate:
+                            gate.release()
+                        raise
+        except TimeoutError:
+            raise WaitTimeout(wait) from None
+        finally:
+            self._asking -= 1
+
+    def _new_gate(self) -> asyncio.Semaphore | None:
         """Let units in in the order of asking, which a pool does not; a host's is the host's own.
 
         A pool lays a free connection down, and a task that goes from one unit straight to the next
         takes it again before a waiting one is told.
         """
         if self._is_hosts:
-            return nullcontext()
+            return None
         return asyncio.Semaphore(places_for(self.engine.url))
 
 
@@ -225,7 +239,7 @@ class AsyncDesk:
         unit = self._its.unit()
 
         def work(connection: Connection, written: Written) -> R:
-            with write(connection, unit, written) as uow:
+            with connection, write(connection, unit, written) as uow:
                 return perform(uow, self._its.once, operation, args, kwargs)
 
         with self._its.watched(operation) as watched:
@@ -233,7 +247,7 @@ class AsyncDesk:
                 written = Written()
                 try:
                     async with self._core._connection(unit.deadline) as connection:
-                        result = await connection.run_sync(work, written)
+                        result = await greenlet_spawn(work, connection, written)
                 except DatabaseBusy:
                     await asyncio.sleep(pause_before_next(watched.attempts, unit.deadline))
                     watched.attempts += 1
@@ -249,7 +263,7 @@ class AsyncDesk:
         with self._its.watched("transaction"):
             async with (
                 self._core._connection(unit.deadline) as connection,
-                _opened(connection, lambda sync: write(sync, unit, written)) as opened,
+                _opened(connection, write(connection, unit, written)) as opened,
             ):
                 yield opened
         await self._core._tell(self.actor, written)
@@ -261,7 +275,7 @@ class AsyncDesk:
         with self._its.watched("reading", well=Ending.READ):
             async with (
                 self._core._connection(unit.deadline) as connection,
-                _opened(connection, lambda sync: read(sync, unit)) as opened,
+                _opened(connection, read(connection, unit)) as opened,
             ):
                 yield opened
 
@@ -280,7 +294,6 @@ class AsyncDesk:
 class AsyncUnit:
     """An open unit of work, for asyncio: its repositories are reached through `run`."""
 
-    _connection: AsyncConnection
     _uow: UnitOfWork
 
     async def run(
@@ -292,22 +305,24 @@ class AsyncUnit:
     ) -> R:
         """Run an operation, or any function of the unit of work, inside this unit."""
         refuse_unless_plain(work)
-        return await self._connection.run_sync(lambda _: work(self._uow, *args, **kwargs))
+        return await greenlet_spawn(partial(work, self._uow, *args, **kwargs))
 
 
 @asynccontextmanager
 async def _opened(
-    connection: AsyncConnection,
-    opening: Callable[[Connection], AbstractContextManager[UnitOfWork]],
+    connection: Connection, unit: AbstractContextManager[UnitOfWork]
 ) -> AsyncGenerator[AsyncUnit]:
     """Enter and leave a synchronous unit where its statements may await."""
-    unit = await connection.run_sync(opening)
-    uow = await connection.run_sync(lambda _: unit.__enter__())
+
+    def leave(*failure: Any) -> bool | None:  # what `__exit__` is given
+        with connection:
+            return unit.__exit__(*failure)
+
+    uow = await greenlet_spawn(unit.__enter__)
     try:
-        yield AsyncUnit(connection, uow)
+        yield AsyncUnit(uow)
     except BaseException:
-        failure = sys.exc_info()
-        if not await connection.run_sync(lambda _: unit.__exit__(*failure)):
+        if not await greenlet_spawn(leave, *sys.exc_info()):
             raise
     else:
-        await connection.run_sync(lambda _: unit.__exit__(None, None, None))
+        await greenlet_spawn(leave, None, None, None)

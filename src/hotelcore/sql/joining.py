@@ -73,11 +73,28 @@ def watch_commits(engine: Engine) -> None:
     if dialect in _watched:
         return
     _watched.add(dialect)
+    if dialect.name == "postgresql":
+        _roll_back_what_is_open(dialect)
     _follow(dialect, "do_savepoint", lambda on, name: _ledger(on).savepoints.append(name))
     _follow(dialect, "do_rollback_to_savepoint", _undone)
     _follow(dialect, "do_release_savepoint", lambda on, name: _ledger(on).keep(name))
     _follow(dialect, "do_rollback", _forgotten)
     _follow(dialect, "do_commit", lambda on: _forgotten(on).tell())
+
+
+def _roll_back_what_is_open(dialect: Dialect) -> None:
+    """Spare psycopg, at each return to the pool, a rollback that finds nothing to undo.
+
+    With asyncio it takes a turn of the event loop to find that out.
+    """
+    do = dialect.do_rollback
+
+    def do_if_open(connection: Any) -> None:  # as below
+        pgconn = connection.driver_connection.pgconn
+        if pgconn.transaction_status or pgconn.pipeline_status:
+            do(connection)
+
+    dialect.do_rollback = do_if_open  # type: ignore[assignment, method-assign]  # bound
 
 
 # `Any`: the hooks get a connection of SQLAlchemy's or the pool's proxy; both have the same `info`.
