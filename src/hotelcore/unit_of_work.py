@@ -172,6 +172,16 @@ class UnitOfWork(Protocol):
         """
         ...
 
+    def together(self) -> AbstractContextManager[None]:
+        """Have the writes of the body sent in one exchange, as the last that an operation does.
+
+        Over a network this spares their round trips. What the database refuses is raised with the
+        same error as if each had been sent alone, but later: at the end of the body, or, where the
+        operation is all that the unit does, at the end of the unit. So nothing in the body may
+        depend on whether a write was refused. An implementation may also send each at once.
+        """
+        ...
+
     def emit(self, event: Event) -> None:
         """Report a fact in this transaction; `TenantMismatch` for another hotel's event."""
         ...

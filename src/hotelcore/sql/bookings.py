@@ -40,7 +40,7 @@ from hotelcore.sql.inserting import rows_into
 from hotelcore.sql.pages import Listing
 from hotelcore.sql.room_nights import ROOM_NIGHT
 from hotelcore.sql.statements import AnyRow, Statements, acting_hotel
-from hotelcore.sql.translation import UniqueViolation
+from hotelcore.sql.waiting import Otherwise
 from hotelcore.text import clean_text
 
 __all__ = ["BOOKING", "BOOKING_NIGHT", "IN_HOUSE", "ROOM_KEY", "SqlBookings", "SqlRoomKeys"]
@@ -358,16 +358,11 @@ class SqlBookings:
         """Store new bookings with their nights."""
         rows = [{"id": each.id, "version": each.version, **_values(each)} for each in bookings]
         of_nights = [_night_values(night) for night in nights]
-        calls = [
-            *_INSERT.calls(self._run.dialect, rows),
-            *_INSERT_NIGHTS.calls(self._run.dialect, of_nights),
-        ]
-        try:
-            for call in calls:
-                self._run.write_with_next(*call)
-            self._run.flush()
-        except UniqueViolation:
-            raise AlreadyExists("booking", "confirmation number") from None
+        with self._run.together():
+            _INSERT.must_write(
+                self._run, rows, lambda: AlreadyExists("booking", "confirmation number")
+            )
+            _INSERT_NIGHTS.must_write(self._run, of_nights)
 
     def get(self, booking_id: BookingId) -> Booking:
         """Return one booking."""
@@ -390,12 +385,15 @@ class SqlBookings:
 
     def update(self, booking: Booking) -> Booking:
         """Store the booking if nobody changed it since and nobody else is in its room."""
-        try:
-            version = write_next_version(
-                self._run, _UPDATE, "booking", booking.id, booking.version, _values(booking)
-            )
-        except UniqueViolation:
-            raise _already_taken(booking) from None
+        version = write_next_version(
+            self._run,
+            _UPDATE,
+            "booking",
+            booking.id,
+            booking.version,
+            _values(booking),
+            taken=lambda: _already_taken(booking),
+        )
         return attrs.evolve(booking, version=version)
 
     def nights(self, booking_id: BookingId) -> tuple[BookingNight, ...]:
@@ -462,8 +460,8 @@ class SqlBookings:
     def mark_posted(self, nights: Collection[BookingNight]) -> None:
         """Mark nights as posted; `AlreadyExists` if one of them is."""
         keys = [{"key": night.booking_id, "on_night": night.night} for night in nights]
-        if self._run.write_many(_MARK_POSTED, keys) != len(keys):
-            raise AlreadyExists("room charge", "night")
+        twice = Otherwise(missed=lambda: AlreadyExists("room charge", "night"))
+        self._run.must_write(_MARK_POSTED, keys, twice)
 
     def moved_on(self, business_date: date) -> tuple[int, int, int]:
         """Count the arrivals, departures and no-shows of a business date."""
@@ -523,10 +521,8 @@ class SqlRoomKeys:
 
     def issue_all(self, keys: Sequence[RoomKey]) -> None:
         """Store new keys."""
-        try:
-            self._run.write_many(_ISSUE, [attrs.asdict(key, filter=_is_own) for key in keys])
-        except UniqueViolation:
-            raise AlreadyExists("room key", "id") from None
+        rows = [attrs.asdict(key, filter=_is_own) for key in keys]
+        self._run.must_write(_ISSUE, rows, Otherwise(lambda: AlreadyExists("room key", "id")))
 
     def revoke_all(self, booking_id: BookingId, *, at: datetime) -> tuple[RoomKey, ...]:
         """Revoke the booking's valid keys and return them as they are now, oldest first."""

@@ -20,9 +20,10 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects import postgresql, sqlite
 
-from hotelcore.errors import StaleVersion
+from hotelcore.errors import HotelcoreError, StaleVersion
 from hotelcore.sql.forms import Parameters
 from hotelcore.sql.statements import Runner, acting_hotel
+from hotelcore.sql.waiting import Otherwise
 
 __all__ = [
     "INSERTS",
@@ -137,13 +138,21 @@ def row_of(table: Table) -> dict[str, BindParameter[Any]]:
 
 
 def write_next_version(
-    run: Runner, statement: Update, kind: str, key: UUID, version: int, values: Parameters
+    run: Runner,
+    statement: Update,
+    kind: str,
+    key: UUID,
+    version: int,
+    values: Parameters,
+    *,
+    taken: Callable[[], HotelcoreError] | None = None,
 ) -> int:
     """Store a record over its ``version``, by a `versioned_update`, and return its next version.
 
-    Raises `StaleVersion`, naming the ``kind`` of record, if another version is stored.
+    Raises `StaleVersion`, naming the ``kind`` of record, if another version is stored, and what
+    ``taken`` gives if the record would have a key of another's; see `Statements.must_write`.
     """
     later = version + 1
-    if not run.write(statement, key=key, known_version=version, version=later, **values):
-        raise StaleVersion(kind, key)
+    row = {"key": key, "known_version": version, "version": later, **values}
+    run.must_write(statement, [row], Otherwise(taken, lambda: StaleVersion(kind, key)))
     return later

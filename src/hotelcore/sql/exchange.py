@@ -32,7 +32,7 @@ from psycopg.pq import ExecStatus, Format, TransactionStatus
 from sqlalchemy import Connection
 from sqlalchemy.util.concurrency import await_only
 
-from hotelcore.sql.driver import Message
+from hotelcore.sql.driver import Message, mark_failed
 
 __all__ = ["Answer", "exchange", "exchanging"]
 
@@ -185,11 +185,12 @@ class _Sending:
 
     def answered(self, results: Sequence[Any]) -> list[Any]:
         """Return the results of the messages, or raise the error of the one that failed."""
-        answers = []
+        answers = list[Any]()
         for number, (result, prepared) in enumerate(zip(results, self._coming, strict=True)):
             if result.status == ExecStatus.FATAL_ERROR:
-                error = error_from_result(result, self.driver.info.encoding)
-                raise self._stale(number, error)
+                error = self._stale(number, error_from_result(result, self.driver.info.encoding))
+                mark_failed(error, len(answers))
+                raise error
             if prepared is None:
                 answers.append(result)
             elif self.known is not None:

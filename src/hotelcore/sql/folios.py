@@ -49,7 +49,7 @@ from hotelcore.sql.changing import insert_into
 from hotelcore.sql.inserting import rows_into
 from hotelcore.sql.pages import Listing
 from hotelcore.sql.statements import Statements, acting_hotel
-from hotelcore.sql.translation import UniqueViolation
+from hotelcore.sql.waiting import Otherwise
 
 __all__ = ["FOLIO", "FOLIO_LINE", "SqlFolios"]
 
@@ -240,10 +240,7 @@ class SqlFolios:
     def open_all(self, folios: Sequence[Folio]) -> None:
         """Store new folios without lines."""
         rows = [_values(folio) for folio in folios]
-        try:
-            _INSERT.write(self._run, rows)
-        except UniqueViolation:
-            raise AlreadyExists("folio", "id") from None
+        _INSERT.must_write(self._run, rows, lambda: AlreadyExists("folio", "id"))
 
     def get(self, folio_id: FolioId) -> Folio:
         """Return one folio."""
@@ -274,9 +271,11 @@ class SqlFolios:
         that is voided already, and `AlreadyExists` for a second charge of one night.
         """
         movements = _movements(lines)
-        moved = self._run.write_many(_POST, [_post_values(*movement) for movement in movements])
-        if moved != len(movements):
-            raise self._refusal(movements)
+        self._run.must_write(
+            _POST,
+            [_post_values(*movement) for movement in movements],
+            Otherwise(missed=lambda: self._refusal(movements)),
+        )
         # Voids apart, so that it is known which unique key a line hit.
         for are_voids, some in groupby(lines, lambda line: line.kind is LineKind.VOID):
             when_taken = (
@@ -287,10 +286,8 @@ class SqlFolios:
             self._add(some, when_taken)
 
     def _add(self, lines: Iterable[FolioLine], when_taken: HotelcoreError) -> None:
-        try:
-            self._run.write_many(_INSERT_LINE, [_line_values(line) for line in lines])
-        except UniqueViolation:
-            raise when_taken from None
+        rows = [_line_values(line) for line in lines]
+        self._run.must_write(_INSERT_LINE, rows, Otherwise(lambda: when_taken))
 
     def _refusal(self, movements: Sequence[tuple[FolioId, Money]]) -> HotelcoreError:
         """Find out why a balance could not be moved."""
@@ -311,24 +308,27 @@ class SqlFolios:
             closed_at=at,
             version=folio.version + 1,
         )
-        changed = self._run.write(
-            _CLOSE,
-            key=folio.id,
-            known_version=folio.version,
-            next_version=closed.version,
-            at=closed.closed_at,
-        )
-        return _if_changed(changed, closed)
+        row = {
+            "key": folio.id,
+            "known_version": folio.version,
+            "next_version": closed.version,
+            "at": closed.closed_at,
+        }
+        self._run.must_write(_CLOSE, [row], _stale(folio))
+        return closed
 
     def reopen(self, folio: Folio) -> Folio:
         """Open a closed folio again; anything else raises `StaleVersion`."""
         opened = attrs.evolve(
             folio, status=FolioStatus.OPEN, closed_at=None, version=folio.version + 1
         )
-        changed = self._run.write(
-            _REOPEN, key=folio.id, known_version=folio.version, next_version=opened.version
-        )
-        return _if_changed(changed, opened)
+        row = {
+            "key": folio.id,
+            "known_version": folio.version,
+            "next_version": opened.version,
+        }
+        self._run.must_write(_REOPEN, [row], _stale(folio))
+        return opened
 
     def line(self, line_id: FolioLineId) -> FolioLine:
         """Return one line."""
@@ -393,7 +393,5 @@ def _found(folio: Folio | None, folio_id: FolioId) -> Folio:
     return folio
 
 
-def _if_changed(changed: int, folio: Folio) -> Folio:
-    if not changed:
-        raise StaleVersion("folio", folio.id)
-    return folio
+def _stale(folio: Folio) -> Otherwise:
+    return Otherwise(missed=lambda: StaleVersion("folio", folio.id))

@@ -37,7 +37,6 @@ from hotelcore.sql.inserting import rows_into
 from hotelcore.sql.pages import Listing
 from hotelcore.sql.statements import Statements, acting_hotel
 from hotelcore.sql.subject_keys import SqlSubjectKeys
-from hotelcore.sql.translation import UniqueViolation
 
 __all__ = ["GUEST", "SqlGuests"]
 
@@ -148,10 +147,7 @@ class SqlGuests:
     def add_all(self, guests: Sequence[Guest]) -> None:
         """Store new guests, each with a key of its own if the core has any."""
         rows = [{"id": guest.id, "version": guest.version, **_values(guest)} for guest in guests]
-        try:
-            _INSERT.write(self._run, rows)
-        except UniqueViolation:
-            raise AlreadyExists("guest", "id") from None
+        _INSERT.must_write(self._run, rows, lambda: AlreadyExists("guest", "id"))
         self._subjects.add_all([guest.id for guest in guests])
 
     def get(self, guest_id: GuestId) -> Guest:

@@ -16,6 +16,7 @@ from hotelcore.sql.forms import AnyRow, Parameters, written_by
 from hotelcore.sql.schema import METADATA
 from hotelcore.sql.statements import Statements
 from hotelcore.sql.unit_of_work import SqlUnitOfWork
+from hotelcore.sql.waiting import Otherwise
 from hotelcore.unit_of_work import UnitOfWork
 
 __all__ = ["HostStatements", "statements_of"]
@@ -40,8 +41,8 @@ class HostStatements:
     `UnboundStatement` is raised. It may read the library's tables and change those of the host
     alone. It changes rows only while an operation runs, which is permitted and audited, and never
     in a reading unit: `ReadOnly` says which of these was tried. A unique key that is taken raises
-    `hotelcore.sql.translation.UniqueViolation`: say there which one, with `AlreadyExists`. The
-    other errors are those of the library's own statements.
+    `hotelcore.sql.translation.UniqueViolation`: say there which one, with `AlreadyExists`, or have
+    it said by `must_write`. The other errors are those of the library's own statements.
     """
 
     def __init__(self, run: Statements) -> None:
@@ -80,6 +81,15 @@ class HostStatements:
     def write_many(self, statement: UpdateBase, rows: Sequence[Parameters]) -> int:
         """Run one statement with many parameter sets, in their order; return the rows changed."""
         return self._permitted(statement).write_many(statement, rows)
+
+    def must_write(
+        self, statement: UpdateBase, rows: Sequence[Parameters], otherwise: Otherwise
+    ) -> None:
+        """Run a statement once for each of ``rows``, which has to change a row each time.
+
+        Raises what ``otherwise`` gives: now, or inside of ``uow.together()`` later.
+        """
+        self._permitted(statement).must_write(statement, rows, otherwise)
 
     def _permitted(self, statement: Executable) -> Statements:
         """Return the unit's statements, if this one changes no table of the library."""

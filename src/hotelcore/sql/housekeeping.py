@@ -28,7 +28,7 @@ from hotelcore.sql.building import entity
 from hotelcore.sql.changing import insert_into, versioned_update, write_next_version
 from hotelcore.sql.pages import Listing
 from hotelcore.sql.statements import Statements, acting_hotel
-from hotelcore.sql.translation import UniqueViolation
+from hotelcore.sql.waiting import Otherwise
 
 __all__ = ["HOUSEKEEPING_TASK", "SqlHousekeeping"]
 
@@ -125,10 +125,9 @@ class SqlHousekeeping:
 
     def add(self, task: HousekeepingTask) -> None:
         """Store a new task."""
-        try:
-            self._run.write(_INSERT, id=task.id, version=task.version, **_values(task))
-        except UniqueViolation:
-            raise AlreadyExists("departure task", "booking_id") from None
+        row = {"id": task.id, "version": task.version, **_values(task)}
+        taken = Otherwise(lambda: AlreadyExists("departure task", "booking_id"))
+        self._run.must_write(_INSERT, [row], taken)
 
     def lock(self, task_id: TaskId) -> HousekeepingTask:
         """Return one task, locked."""

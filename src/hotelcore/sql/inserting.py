@@ -33,9 +33,11 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.types import JSON, TypeEngine
 
+from hotelcore.errors import HotelcoreError
 from hotelcore.sql.changing import INSERTS, AnyInsert, Conflict, inserts_into, refused
 from hotelcore.sql.forms import Parameters
 from hotelcore.sql.statements import Statements, acting_hotel
+from hotelcore.sql.waiting import Otherwise
 
 __all__ = ["Calls", "RowsInto", "rows_into"]
 
@@ -66,6 +68,16 @@ class RowsInto:
                 yield self._all[dialect], [{"rows": chunk}]
             else:
                 yield self._each[dialect], chunk
+
+    def must_write(
+        self,
+        run: Statements,
+        rows: Sequence[Parameters],
+        taken: Callable[[], HotelcoreError] | None = None,
+    ) -> None:
+        """Insert the rows; ``taken`` gives the error for a unique key that is taken."""
+        for statement, calls in self.calls(run.dialect, rows):
+            run.must_write(statement, calls, Otherwise(taken))
 
     def write(self, run: Statements, rows: Sequence[Parameters]) -> int:
         """Insert the rows, and return how many were inserted, or changed where one was there."""

@@ -43,6 +43,7 @@ from hotelcore.sql.pages import Listing
 from hotelcore.sql.room_nights import ROOM_NIGHT
 from hotelcore.sql.statements import Statements, acting_hotel
 from hotelcore.sql.translation import UniqueViolation
+from hotelcore.sql.waiting import Otherwise
 
 __all__ = [
     "MAINTENANCE",
@@ -217,10 +218,8 @@ class SqlRooms:
     def add_all(self, rooms: Sequence[Room]) -> None:
         """Store new rooms."""
         rows = [{"id": room.id, "version": room.version, **_room_values(room)} for room in rooms]
-        try:
-            self._run.write_many(_INSERT_ROOM, rows)
-        except UniqueViolation:
-            raise AlreadyExists("room", "number") from None
+        taken = Otherwise(lambda: AlreadyExists("room", "number"))
+        self._run.must_write(_INSERT_ROOM, rows, taken)
 
     def get(self, room_id: RoomId) -> Room:
         """Return one room."""
@@ -349,11 +348,9 @@ class SqlMaintenance:
 
     def add(self, period: MaintenancePeriod) -> None:
         """Store a new period."""
-        values = _period_values(period)
-        try:
-            self._run.write(_INSERT_PERIOD, id=period.id, version=period.version, **values)
-        except UniqueViolation:
-            raise AlreadyExists("maintenance period", "id") from None
+        row = {"id": period.id, "version": period.version, **_period_values(period)}
+        taken = Otherwise(lambda: AlreadyExists("maintenance period", "id"))
+        self._run.must_write(_INSERT_PERIOD, [row], taken)
 
     def get(self, maintenance_id: MaintenanceId) -> MaintenancePeriod:
         """Return one period."""

@@ -34,13 +34,21 @@ from hotelcore.errors import (
 )
 from hotelcore.ids import HotelId
 from hotelcore.sql.binding import for_every_hotel
-from hotelcore.sql.driver import Message, can_send, is_watched, send
+from hotelcore.sql.driver import Message, can_send, is_watched, place_of_failed, send
 from hotelcore.sql.forms import AnyRow, Form, Parameters, forms_of
 from hotelcore.sql.judge import ACTING_HOTEL, ActingHotel
 from hotelcore.sql.limits import Deadline
 from hotelcore.sql.schema import TableNames
-from hotelcore.sql.translation import translated
-from hotelcore.sql.waiting import Asked, Question, Waiting, messages_of, note_answers
+from hotelcore.sql.translation import UniqueViolation, translated
+from hotelcore.sql.waiting import (
+    Asked,
+    Otherwise,
+    Question,
+    Waiting,
+    messages_of,
+    note_answers,
+    sender_of,
+)
 
 __all__ = [
     "AnyRow",
@@ -117,8 +125,12 @@ class Statements:
         self._questions: list[Question] = []
         # The thread that asks ahead at the moment: what others ask is meant in earnest.
         self._asking = 0
+        # Whether writes wait that may be refused.
+        self._together = False
         # Whether some of that was sent, and nobody knows what became of it.
         self._lost = False
+        # What had waited and failed last.
+        self._failed: Waiting | None = None
 
     @property
     def dialect(self) -> str:
@@ -207,13 +219,57 @@ class Statements:
         It cannot be refused but by a fault of ours, since its failure is the next one's. Both go to
         PostgreSQL in one exchange, unless somebody else uses the connection, or listens to it.
         """
-        if not self._exchanges:
+        if self._exchanges:
+            self._let_wait(statement, rows)
+        else:
             self.write_many(statement, rows)
-        elif rows:
-            form = self._form(statement, rows[0])
-            with translated(self._deadline.limits):
-                text, parameters = _converted(lambda: self._called(form, rows))
-            self._waiting.append(Waiting(form, text, parameters, len(rows)))
+
+    def must_write(
+        self, statement: UpdateBase, rows: Sequence[Parameters], otherwise: Otherwise
+    ) -> None:
+        """Run a statement once for each of ``rows``, which has to change a row each time.
+
+        Raises what ``otherwise`` gives: now, or with a later statement while writes go `together`.
+        """
+        if self._together and self._exchanges:
+            self._let_wait(statement, rows, otherwise)
+            return
+        try:
+            changed = self.write_many(statement, rows)
+        except UniqueViolation as violation:
+            raise otherwise.error_of(violation) from None
+        otherwise.refuse_missed(changed, len(rows))
+
+    def _let_wait(
+        self,
+        statement: UpdateBase,
+        rows: Sequence[Parameters],
+        otherwise: Otherwise | None = None,
+    ) -> None:
+        if not rows:
+            return
+        form = self._form(statement, rows[0])
+        with translated(self._deadline.limits):
+            text, parameters = _converted(lambda: self._called(form, rows))
+        self._waiting.append(Waiting(form, text, parameters, len(rows), otherwise=otherwise))
+
+    @contextmanager
+    def together(self, *, settled: bool = True) -> Generator[None]:
+        """Send what the body writes by `must_write` in one exchange, at the end if not before.
+
+        Not ``settled`` leaves it to the next statement, for whoever is sure that one comes. Inside
+        of another such body it is part of that.
+        """
+        if self._together:
+            yield
+            return
+        self._together = True
+        try:
+            yield
+            if settled:
+                self.settle()
+        finally:
+            self._together = False
 
     def ahead(self, asking: Callable[[], object]) -> None:
         """Send the first statement that ``asking`` runs together with the next one.
@@ -239,16 +295,26 @@ class Statements:
         if self._waiting:
             *self._waiting, last = self._waiting
             try:
-                self._send(last.form, lambda: last.sent, _row_count, last.calls)
+                last.rows = self._send(last.form, lambda: last.sent, _row_count, last.calls)
+                last.refuse_missed()
+            except UniqueViolation as violation:
+                self._lost = True
+                raise last.error_of(violation) from None
             except BaseException:
                 self._lost = True
                 raise
+
+    def settle(self) -> None:
+        """Send what waits if any of it may be refused."""
+        if any(each.otherwise for each in self._waiting):
+            self.flush()
 
     def write_last(self, statement: UpdateBase, rows: Sequence[Parameters]) -> None:
         """Write rows as the last of the transaction, and commit in the same exchange if it may be.
 
         `committed` tells afterwards whether that was so.
         """
+        self.settle()  # what is committed is no longer to be refused
         form = self._form(statement, rows[0])
         commits = self._exchanges and not self._connection.dispatch.commit
         self._send(form, lambda: self._called(form, rows), _row_count, len(rows), commits)
@@ -388,6 +454,10 @@ class Statements:
         try:
             with translated(self._deadline.limits):
                 return self._exchanged(form, sent, taking, calls, commits, behind)
+        except UniqueViolation as violation:
+            if self._failed is None:
+                raise
+            raise self._failed.error_of(violation) from None
         except DatabaseFailure:
             if not commits:  # else nobody knows whether it was committed, however late it is
                 self._deadline.check()  # the server ends the session of a unit that is overdue
@@ -423,13 +493,23 @@ class Statements:
                 binary=form.binary,
                 beside=beside if waiting or behind else None,
             )
-        except BaseException:
+        except BaseException as error:
             self._questions.clear()
             self._lost = self._lost or any(not each.question for each in waiting)
+            self._failed = sender_of(place_of_failed(error) - len(news), waiting)
             raise
         if news:
             self._deadline.heard(self._connection)
+        self._refuse_missed(waiting)
         return taken
+
+    def _refuse_missed(self, sent: Sequence[Waiting]) -> None:
+        for each in sent:
+            try:
+                each.refuse_missed()
+            except HotelcoreError:
+                self._lost = True
+                raise
 
     def _called(self, form: Form, rows: Sequence[Parameters]) -> tuple[str, Any]:
         """Return the text and the parameters of one call or of many, as the driver takes them."""
@@ -477,6 +557,12 @@ class Runner(Protocol):
 
     def write(self, statement: UpdateBase, /, **values: object) -> int:
         """Run a statement that changes rows and return how many it changed."""
+        ...
+
+    def must_write(
+        self, statement: UpdateBase, rows: Sequence[Parameters], otherwise: Otherwise
+    ) -> None:
+        """Run a statement that has to change a row for each of ``rows``; see `Statements`."""
         ...
 
 

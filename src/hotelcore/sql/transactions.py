@@ -323,10 +323,12 @@ def perform(
 ) -> R:
     """Do ``work`` in the unit, under its idempotency key if it has one."""
     refuse_unless_plain(work)
+    permission = permission_of(work)
+    uow.is_one_operation = permission is not None
     if once is None:
         return work(uow, *args, **kwargs)
     name, kind = _name_of(work), _result_type(work)
-    if permission := permission_of(work):
+    if permission:
         uow.require(permission, name)
     fingerprint = wire.fingerprint((args, dict(kwargs)))
     with uow.own_writing() as run:

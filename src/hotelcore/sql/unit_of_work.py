@@ -155,6 +155,10 @@ class SqlUnitOfWork:
         self._refusals = refusals
         self._now = commission.clock.now()
         self._command: _Command | None = None
+        # How many commands are running, each inside the one before.
+        self._depth = 0
+        # Whether one operation is all that the unit does.
+        self.is_one_operation = False
         self._aborted = False
         self._entries: list[AuditLogEntry] = []
         self._events: list[Event] = []
@@ -235,6 +239,7 @@ class SqlUnitOfWork:
         self.require(permission, name)
         self._run.refuse_if_read_only()
         self._refuse_if_aborted()
+        self._depth += 1
         try:
             if self._command is not None:
                 yield
@@ -245,6 +250,8 @@ class SqlUnitOfWork:
             # Whoever swallows it: half a command, also one inside another, is never kept.
             self._aborted = True
             raise
+        finally:
+            self._depth -= 1
 
     @contextmanager
     def _audited(self, name: str) -> Generator[None]:
@@ -293,6 +300,14 @@ class SqlUnitOfWork:
         self._run.ahead(lambda: question(*args, **kwargs))
         del self._refusals.entries[refused:]  # nobody has asked yet
         self._aborted = aborted  # a command inside it was not run
+
+    @contextmanager
+    def together(self) -> Generator[None]:
+        """Have the writes of the body sent in one exchange."""
+        # Else the unit's end comes next, and there is nobody in between to catch an error.
+        settled = not (self.is_one_operation and self._depth == 1)
+        with self._run.together(settled=settled):
+            yield
 
     @contextmanager
     def savepoint(self) -> Generator[None]:
@@ -360,10 +375,12 @@ class SqlUnitOfWork:
 
         Raises `UnitAborted` if a command failed and the host went on as if nothing had happened.
         """
+        self.is_one_operation = False  # from here on others work in it
         # The list grows while it is read, by what the handlers themselves cause.
         for event in self._events:
             for handler in self._commission.subscriptions.inline_of(event):
                 self._refuse_if_aborted()
+                self._run.settle()  # a handler is told of what was not refused
                 handler(self, event)
         self._refuse_if_aborted()
         return tuple(self._events)

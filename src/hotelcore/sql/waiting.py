@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import islice
 from typing import Any
 
-from attrs import define, field
+from attrs import define, field, frozen
 
+from hotelcore.errors import HotelcoreError
 from hotelcore.sql.driver import Message
 from hotelcore.sql.forms import Form
+from hotelcore.sql.translation import UniqueViolation
 
-__all__ = ["Asked", "Question", "Waiting", "messages_of", "note_answers"]
+__all__ = ["Asked", "Otherwise", "Question", "Waiting", "messages_of", "note_answers", "sender_of"]
 
 
 @define(eq=False)
@@ -27,6 +29,27 @@ class Asked(BaseException):  # no error, which a question might catch
     """Ends what asks ahead: its statement is noted, and the answer is not there yet."""
 
 
+@frozen
+class Otherwise:
+    """The errors of a write that does not do what it should.
+
+    ``taken`` gives that for a unique key that is taken, without which it is a `UniqueViolation`;
+    ``missed`` that for rows that it did not change, without which it may miss some.
+    """
+
+    taken: Callable[[], HotelcoreError] | None = None
+    missed: Callable[[], HotelcoreError] | None = None
+
+    def refuse_missed(self, changed: int, wanted: int) -> None:
+        """Raise its error if fewer rows were ``changed`` than ``wanted``."""
+        if self.missed is not None and changed < wanted:
+            raise self.missed()
+
+    def error_of(self, violation: UniqueViolation) -> HotelcoreError:
+        """Return its error for a key that is taken."""
+        return violation if self.taken is None else self.taken()
+
+
 @define(eq=False)
 class Waiting:
     """A statement that goes with the next one, and before it what stands in a queue."""
@@ -37,6 +60,7 @@ class Waiting:
     calls: int = 1
     queued: Sequence[Message] = ()
     question: Question | None = None
+    otherwise: Otherwise | None = None
     # How many rows it changed or found, once it was sent.
     rows: int = field(init=False, default=0)
 
@@ -44,6 +68,15 @@ class Waiting:
     def sent(self) -> tuple[str, Any]:
         """The text and the parameters, as the driver takes them."""
         return self.text, self.parameters
+
+    def refuse_missed(self) -> None:
+        """Raise what is to be raised for rows that it did not change, once it was sent."""
+        if self.otherwise is not None:
+            self.otherwise.refuse_missed(self.rows, self.calls)
+
+    def error_of(self, violation: UniqueViolation) -> HotelcoreError:
+        """Return what is to be raised for a unique key that it found taken."""
+        return violation if self.otherwise is None else self.otherwise.error_of(violation)
 
     @property
     def messages(self) -> Sequence[Message]:
@@ -70,3 +103,9 @@ def note_answers(waiting: Sequence[Waiting], answers: Sequence[Any]) -> None:
     coming = iter(answers)
     for each in waiting:
         each.answered(list(islice(coming, len(each.messages))))
+
+
+def sender_of(number: int, waiting: Sequence[Waiting]) -> Waiting | None:
+    """Return whose message stands at a place among those of all that waited; None beyond them."""
+    senders = [each for each in waiting for _ in each.messages]
+    return senders[number] if 0 <= number < len(senders) else None
