@@ -135,7 +135,8 @@ def create_booking_with_folio(
         attributes=attributes,
         force=force,
     )
-    [sold] = sell_bookings(uow, [new], force=force)
+    with uow.together():
+        [sold] = sell_bookings(uow, [new], force=force)
     return sold
 
 
@@ -149,10 +150,10 @@ def confirm_booking(uow: UnitOfWork, *, booking_id: BookingId) -> Booking:
     before, _ = lock_booking(uow, booking_id)
     judge(uow, Action.CONFIRM, before)
     commit_nights(uow, uow.bookings.nights(before.id))
-    after = uow.bookings.update(
-        attrs.evolve(before, status=BookingStatus.CONFIRMED, hold_until=None)
-    )
-    note_update(uow, before, after)
+    confirmed = attrs.evolve(before, status=BookingStatus.CONFIRMED, hold_until=None)
+    with uow.together():
+        after = uow.bookings.update(confirmed)
+        note_update(uow, before, after)
     return after
 
 
@@ -216,8 +217,9 @@ def assign_room(
 
 
 def _assigned(uow: UnitOfWork, before: Booking, room_id: RoomId) -> Booking:
-    after = uow.bookings.update(attrs.evolve(before, room_id=room_id))
-    note_room(uow, before, after)
+    with uow.together():
+        after = uow.bookings.update(attrs.evolve(before, room_id=room_id))
+        note_room(uow, before, after)
     return after
 
 
@@ -249,7 +251,8 @@ def assign_rooms(
     plan = plan_rooms(stays.items(), list(rooms), _nights_taken(uow, stays.values(), rooms))
     for key, room_id in plan.items():
         give_room(uow, waiting[key], uow.bookings.nights(key), rooms[room_id])
-    return tuple(_assigned(uow, waiting[key], room_id) for key, room_id in plan.items())
+    with uow.together():
+        return tuple(_assigned(uow, waiting[key], room_id) for key, room_id in plan.items())
 
 
 def _nights_taken(
@@ -310,14 +313,17 @@ def _cancelled(
     reason: str,
 ) -> CancellationOutcome:
     released = release_nights(uow, before, nights, from_night=uow.hotel.business_date)
-    after = uow.bookings.update(
-        attrs.evolve(before, status=BookingStatus.CANCELLED, room_id=None, cancelled_at=uow.now())
-    )
-    uow.changed("booking", before.id, before, after)
-    if fee:
-        charge_booking(uow, after, CANCELLATION_FEE, fee)
-    refund = refund_credit(uow, after, reason)
-    close_settled_folios(uow, after.id)
+    with uow.together():
+        after = uow.bookings.update(
+            attrs.evolve(
+                before, status=BookingStatus.CANCELLED, room_id=None, cancelled_at=uow.now()
+            )
+        )
+        uow.changed("booking", before.id, before, after)
+        if fee:
+            charge_booking(uow, after, CANCELLATION_FEE, fee)
+        refund = refund_credit(uow, after, reason)
+        close_settled_folios(uow, after.id)
     uow.emit(
         BookingCancelled(
             hotel_id=uow.hotel_id,
@@ -397,18 +403,19 @@ def reinstate_booking(
     )
     nights = sell_again(uow, again, uow.bookings.nights(before.id), force=force)
     total = total_of(nights, before.total.currency)
-    after = uow.bookings.update(attrs.evolve(again, total=total))
-    uow.changed("booking", before.id, before, after)
-    uow.emit(
-        BookingReinstated(
-            hotel_id=uow.hotel_id,
-            booking_id=after.id,
-            confirmation_number=after.confirmation_number,
-            arrival=after.stay.arrival,
-            departure=after.stay.departure,
+    with uow.together():
+        after = uow.bookings.update(attrs.evolve(again, total=total))
+        uow.changed("booking", before.id, before, after)
+        uow.emit(
+            BookingReinstated(
+                hotel_id=uow.hotel_id,
+                booking_id=after.id,
+                confirmation_number=after.confirmation_number,
+                arrival=after.stay.arrival,
+                departure=after.stay.departure,
+            )
         )
-    )
-    _open_a_folio(uow, after)
+        _open_a_folio(uow, after)
     return after
 
 

@@ -55,7 +55,8 @@ def open_folio(uow: UnitOfWork, *, booking_id: BookingId, guest_id: GuestId | No
     """
     booking = uow.bookings.get(booking_id)
     guest = uow.guests.get(booking.guest_id if guest_id is None else guest_id)
-    return add_folio(uow, booking, guest.id)
+    with uow.together():
+        return add_folio(uow, booking, guest.id)
 
 
 @operation(Permission.FOLIOS_CHARGE)
@@ -195,8 +196,9 @@ def move_charge(
         night=charge.night,
         refers_to=charge.id,
     )
-    post_lines(uow, source, [left])
-    post_lines(uow, target, [entered])
+    with uow.together():
+        post_lines(uow, source, [left])
+        post_lines(uow, target, [entered])
     return left, entered
 
 
@@ -207,7 +209,9 @@ def close_folio(uow: UnitOfWork, *, folio_id: FolioId) -> Folio:
     Raises `AmountRefused` unless its balance is zero, `FolioClosed` if it is closed already, and
     `NotFound`.
     """
-    return close_at_zero(uow, lock_open_folio(uow, folio_id))
+    folio = lock_open_folio(uow, folio_id)
+    with uow.together():
+        return close_at_zero(uow, folio)
 
 
 def _reason(reason: str) -> str:

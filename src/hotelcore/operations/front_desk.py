@@ -76,26 +76,26 @@ def check_in_guest(
     nights = uow.bookings.nights(before.id)
     room = claim_room(uow, Action.CHECK_IN, before, nights, room_id)
     _judge_locked(uow, before, room)
-    after = uow.bookings.update(
-        attrs.evolve(
-            before,
-            status=BookingStatus.IN_HOUSE,
-            room_id=room.id,
-            checked_in_at=uow.now(),
-            checked_in_on=business_date,
-        )
+    arrived = attrs.evolve(
+        before,
+        status=BookingStatus.IN_HOUSE,
+        room_id=room.id,
+        checked_in_at=uow.now(),
+        checked_in_on=business_date,
     )
-    note_room(uow, before, after)
-    uow.emit(
-        BookingCheckedIn(
-            hotel_id=uow.hotel_id,
-            booking_id=after.id,
-            room_id=room.id,
-            business_date=business_date,
+    with uow.together():
+        after = uow.bookings.update(arrived)
+        note_room(uow, before, after)
+        uow.emit(
+            BookingCheckedIn(
+                hotel_id=uow.hotel_id,
+                booking_id=after.id,
+                room_id=room.id,
+                business_date=business_date,
+            )
         )
-    )
-    post_nights(uow, after, (night for night in nights if night.night < business_date))
-    return after, issue_keys(uow, after, keys)
+        post_nights(uow, after, (night for night in nights if night.night < business_date))
+        return after, issue_keys(uow, after, keys)
 
 
 def _judge_locked(uow: UnitOfWork, booking: Booking, room: Room) -> None:
@@ -140,10 +140,11 @@ def move_room(uow: UnitOfWork, *, booking_id: BookingId, room_id: RoomId, reason
         _refuse_unfit(uow, rooms[room_id])
     if not nights_to_come(nights, business_date):  # nor was maintenance, which no night keeps away
         refuse_unless_empty(uow, before, room)
-    after = uow.bookings.update(attrs.evolve(before, room_id=room_id))
-    note_room(uow, before, after)
-    reissue_keys(uow, after)
-    _make_dirty(uow, rooms[left])
+    with uow.together():
+        after = uow.bookings.update(attrs.evolve(before, room_id=room_id))
+        note_room(uow, before, after)
+        reissue_keys(uow, after)
+        _make_dirty(uow, rooms[left])
     return after
 
 
@@ -188,20 +189,21 @@ def check_out_guest(
     around = surroundings(uow, before, action=Action.CHECK_OUT)
     around = attrs.evolve(around, balance_open=around.balance_open and not unsettled)
     refuse_unless_allowed(Action.CHECK_OUT, before, business_date, around)
-    after, room, released = _left(uow, before)
-    _make_dirty(uow, room)
-    revoke_keys(uow, after)
-    close_settled_folios(uow, after.id)
-    uow.emit(
-        BookingCheckedOut(
-            hotel_id=uow.hotel_id,
-            booking_id=after.id,
-            room_id=room.id,
-            business_date=business_date,
-            nights_released=released,
+    with uow.together():
+        after, room, released = _left(uow, before)
+        _make_dirty(uow, room)
+        revoke_keys(uow, after)
+        close_settled_folios(uow, after.id)
+        uow.emit(
+            BookingCheckedOut(
+                hotel_id=uow.hotel_id,
+                booking_id=after.id,
+                room_id=room.id,
+                business_date=business_date,
+                nights_released=released,
+            )
         )
-    )
-    return after, _departure_task(uow, after, room)
+        return after, _departure_task(uow, after, room)
 
 
 def _left(uow: UnitOfWork, before: Booking) -> tuple[Booking, Room, int]:

@@ -79,7 +79,8 @@ def new_guest(
 
 def add_guests(uow: UnitOfWork, guests: Sequence[Guest]) -> None:
     """Store new guests and note them."""
-    uow.guests.add_all(guests)
+    with uow.together():
+        uow.guests.add_all(guests)
     for guest in guests:
         uow.changed("guest", guest.id, None, guest)
 
@@ -116,7 +117,8 @@ def amend_guest(
         vip=vip,
         attributes=Attributes(attributes),
     )
-    stored = uow.guests.update(amended)
+    with uow.together():
+        stored = uow.guests.update(amended)
     uow.changed("guest", guest.id, guest, stored)
     return stored
 
@@ -150,6 +152,7 @@ def anonymise_guest(uow: UnitOfWork, *, guest_id: GuestId) -> Guest:
         attributes=Attributes(),
         anonymised_at=uow.now(),
     )
-    stored = uow.guests.erase(erased)
+    with uow.together():
+        stored = uow.guests.erase(erased)
     uow.changed("guest", guest.id, guest, stored)
     return stored

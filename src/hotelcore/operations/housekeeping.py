@@ -56,7 +56,8 @@ def create_housekeeping_task(
     )
     if task.due < business_date:
         raise InvalidInput("due", "must not be before the business date")
-    uow.housekeeping.add(task)
+    with uow.together():
+        uow.housekeeping.add(task)
     uow.changed("housekeeping_task", task.id, None, task)
     return task
 
@@ -80,16 +81,18 @@ def complete_housekeeping_task(
         raise ActionRefused("complete_housekeeping_task", ("task_not_open",))
     (room,) = uow.rooms.lock((task.room_id,))
     condition = condition_after(task.kind, room.condition)
-    done = uow.housekeeping.update(
-        attrs.evolve(task, status=TaskStatus.DONE, completed_at=now, completed_by=completed_by)
+    completed = attrs.evolve(
+        task, status=TaskStatus.DONE, completed_at=now, completed_by=completed_by
     )
-    uow.changed("housekeeping_task", task.id, task, done)
-    uow.emit(
-        HousekeepingTaskCompleted(
-            hotel_id=uow.hotel_id, task_id=task.id, room_id=room.id, kind=task.kind
+    with uow.together():
+        done = uow.housekeeping.update(completed)
+        uow.changed("housekeeping_task", task.id, task, done)
+        uow.emit(
+            HousekeepingTaskCompleted(
+                hotel_id=uow.hotel_id, task_id=task.id, room_id=room.id, kind=task.kind
+            )
         )
-    )
-    return done, _in_condition(uow, room, condition)
+        return done, _in_condition(uow, room, condition)
 
 
 def _in_condition(uow: UnitOfWork, room: Room, condition: RoomCondition) -> Room:

@@ -126,7 +126,8 @@ def refund_line(
 
 def post_lines(uow: UnitOfWork, folio: Folio, lines: Sequence[FolioLine]) -> None:
     """Post lines to one folio, which the transaction has locked; note them and report them."""
-    uow.folios.post(lines)
+    with uow.together():
+        uow.folios.post(lines)
     balance = sum_money((line.amount for line in lines), folio.balance.currency) + folio.balance
     uow.changed("folio", folio.id, folio, attrs.evolve(folio, balance=balance))
     for line in lines:
@@ -306,8 +307,9 @@ def post_nights(
         return ()
     folios = _open_folios(uow, booking.id) or [add_folio(uow, booking, booking.guest_id)]
     lines = tuple(room_charge(uow, folios[0], night) for night in due)
-    post_lines(uow, folios[0], lines)
-    uow.bookings.mark_posted(due)
+    with uow.together():
+        post_lines(uow, folios[0], lines)
+        uow.bookings.mark_posted(due)
     return lines
 
 

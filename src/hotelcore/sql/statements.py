@@ -297,11 +297,10 @@ class Statements:
             try:
                 last.rows = self._send(last.form, lambda: last.sent, _row_count, last.calls)
                 last.refuse_missed()
-            except UniqueViolation as violation:
+            except BaseException as error:
                 self._lost = True
-                raise last.error_of(violation) from None
-            except BaseException:
-                self._lost = True
+                if isinstance(error, UniqueViolation):
+                    raise last.error_of(error) from None
                 raise
 
     def settle(self) -> None:
@@ -504,12 +503,12 @@ class Statements:
         return taken
 
     def _refuse_missed(self, sent: Sequence[Waiting]) -> None:
-        for each in sent:
-            try:
+        try:
+            for each in sent:
                 each.refuse_missed()
-            except HotelcoreError:
-                self._lost = True
-                raise
+        except HotelcoreError:
+            self._lost = True
+            raise
 
     def _called(self, form: Form, rows: Sequence[Parameters]) -> tuple[str, Any]:
         """Return the text and the parameters of one call or of many, as the driver takes them."""
