@@ -68,7 +68,8 @@ def change_house_rules(uow: UnitOfWork, *, rules: HouseRules) -> Hotel:
     Raises `InvalidInput` for anything but `HouseRules`.
     """
     hotel = uow.hotels.lock()
-    changed = uow.hotels.update(attrs.evolve(hotel, rules=rules))
+    with uow.together():
+        changed = uow.hotels.update(attrs.evolve(hotel, rules=rules))
     uow.changed("hotel", hotel.id, hotel, changed)
     return changed
 

@@ -57,6 +57,7 @@ def close_business_day(uow: UnitOfWork, *, business_date: date) -> BusinessDay:
     - ``no_open_folio``: there is no bill to charge the night to.
     """
     check_day("business_date", business_date)
+    _ahead(uow, business_date)
     uow.hotels.lock()
     hotel = uow.hotel
     closed = uow.business_days.find(business_date)
@@ -74,10 +75,21 @@ def close_business_day(uow: UnitOfWork, *, business_date: date) -> BusinessDay:
         raise BusinessDayBlocked(business_date, tuple(matters))
     _post(uow, due, folios)
     _settle_arrivals(uow, hotel, arrivals)
-    day = _finish(uow, hotel, due)
-    # Last of all: whatever is posted above is of the day that closes.
-    uow.hotels.update(next_day)
+    with uow.together():
+        day = _finish(uow, hotel, due)
+        # Last of all: whatever is posted above is of the day that closes.
+        uow.hotels.update(next_day)
     return day
+
+
+def _ahead(uow: UnitOfWork, business_date: date) -> None:
+    """Have the house looked at with one question, as it stands before anything is settled."""
+    uow.ahead(uow.hotels.lock)
+    uow.ahead(uow.business_days.find, business_date)
+    uow.ahead(uow.bookings.unresolved_arrivals, business_date)
+    uow.ahead(uow.bookings.overdue_departures, business_date)
+    uow.ahead(uow.bookings.nights_to_post, business_date)
+    uow.ahead(uow.folios.of_house)
 
 
 def _refuse_unless_over(uow: UnitOfWork, hotel: Hotel, business_date: date) -> None:
@@ -135,8 +147,9 @@ def _without_folio(due: _Due, folios: Mapping[BookingId, Folio]) -> list[str]:
 def _post(uow: UnitOfWork, due: _Due, folios: Mapping[BookingId, Folio]) -> None:
     """Charge all nights at once. The lines are their own record: the audit entry lists none."""
     lines = [room_charge(uow, folios[booking.id], night) for booking, night in due]
-    uow.folios.post(lines)
-    uow.bookings.mark_posted([night for _, night in due])
+    with uow.together():
+        uow.folios.post(lines)
+        uow.bookings.mark_posted([night for _, night in due])
     for line in lines:
         if event := line_event(line):
             uow.emit(event)
@@ -165,7 +178,10 @@ def _figures(uow: UnitOfWork, hotel: Hotel, due: _Due) -> BusinessDay:
     day = hotel.business_date
     # A night before this one was sold on a day that is closed: its figures stand.
     sold = [night.price for _, night in due if night.night == day]
-    counters = uow.inventory.nights(Stay(day, day + _DAY))
+    tonight = Stay(day, day + _DAY)
+    uow.ahead(uow.inventory.nights, tonight)
+    uow.ahead(uow.bookings.moved_on, day)
+    counters = uow.inventory.nights(tonight)
     arrivals, departures, no_shows = uow.bookings.moved_on(day)
     return BusinessDay(
         hotel_id=hotel.id,

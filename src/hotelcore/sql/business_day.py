@@ -24,7 +24,7 @@ from hotelcore.sql import schema
 from hotelcore.sql.building import Value, entity
 from hotelcore.sql.changing import insert_into
 from hotelcore.sql.statements import Statements, acting_hotel
-from hotelcore.sql.translation import UniqueViolation
+from hotelcore.sql.waiting import Otherwise
 
 __all__ = ["BUSINESS_DAY", "SqlBusinessDays"]
 
@@ -73,24 +73,22 @@ class SqlBusinessDays:
 
     def add(self, day: BusinessDay) -> None:
         """Store a closed day; `AlreadyExists` if it was closed before."""
-        try:
-            self._run.write(
-                _INSERT,
-                date=day.date,
-                rooms=day.rooms,
-                out_of_inventory=day.out_of_inventory,
-                out_of_order=day.out_of_order,
-                rooms_sold=day.rooms_sold,
-                room_revenue_minor=day.room_revenue.minor,
-                currency=day.room_revenue.currency,
-                arrivals=day.arrivals,
-                departures=day.departures,
-                no_shows=day.no_shows,
-                closed_at=day.closed_at,
-                closed_by=day.closed_by,
-            )
-        except UniqueViolation:
-            raise AlreadyExists("business day", "date") from None
+        row = {
+            "date": day.date,
+            "rooms": day.rooms,
+            "out_of_inventory": day.out_of_inventory,
+            "out_of_order": day.out_of_order,
+            "rooms_sold": day.rooms_sold,
+            "room_revenue_minor": day.room_revenue.minor,
+            "currency": day.room_revenue.currency,
+            "arrivals": day.arrivals,
+            "departures": day.departures,
+            "no_shows": day.no_shows,
+            "closed_at": day.closed_at,
+            "closed_by": day.closed_by,
+        }
+        taken = Otherwise(lambda: AlreadyExists("business day", "date"))
+        self._run.must_write(_INSERT, [row], taken)
 
     def find(self, day: calendar_date) -> BusinessDay | None:
         """Return a closed day, or None."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import date, datetime
+from functools import partial
 from typing import Any
 from uuid import UUID
 
@@ -29,6 +30,7 @@ from hotelcore.sql.changing import insert_into, versioned_update, write_next_ver
 from hotelcore.sql.feed import add_feed
 from hotelcore.sql.statements import Statements, acting_hotel
 from hotelcore.sql.translation import UniqueViolation
+from hotelcore.sql.waiting import Otherwise
 
 __all__ = ["HOTEL", "SqlHotels"]
 
@@ -133,10 +135,11 @@ class SqlHotels:
 
     def update(self, hotel: Hotel) -> Hotel:
         """Store the hotel if nobody changed it since."""
-        version = write_next_version(
-            self._run, _UPDATE, "hotel", hotel.id, hotel.version, _values(hotel)
-        )
-        self._set_stripe_ids(hotel)
+        with self._run.together():
+            version = write_next_version(
+                self._run, _UPDATE, "hotel", hotel.id, hotel.version, _values(hotel)
+            )
+            self._set_stripe_ids(hotel)
         self._known = attrs.evolve(hotel, version=version)
         return self._known
 
@@ -148,10 +151,8 @@ class SqlHotels:
         return found
 
     def _set_stripe_ids(self, hotel: Hotel) -> None:
-        # One at a time: the statement that fails is the only word on which of them is taken, since
-        # the other hotel's row is not ours to read.
+        # One statement for each: the one that fails is the only word on which of them is taken,
+        # since the other hotel's row is not ours to read.
         for name, statement in _SET_STRIPE.items():
-            try:
-                self._run.write(statement, stripe_id=getattr(hotel, name))
-            except UniqueViolation:
-                raise AlreadyExists("hotel", name) from None
+            taken = Otherwise(partial(AlreadyExists, "hotel", name))
+            self._run.must_write(statement, [{"stripe_id": getattr(hotel, name)}], taken)
