@@ -88,7 +88,7 @@ class Run:
         """Look at what is kept."""
         url, house = self.database
         ours, raw = Ours(url, house), Raw(url, house)
-        memory(ours, raw, self.report)
+        memory(ours, raw, self.chosen.in_parts, self.report)
         ours.close()
         raw.close()
 
@@ -137,6 +137,14 @@ def _parser() -> ArgumentParser:
     parser.add_argument("--first", type=int, default=50_000, help="of the first", metavar="N")
     parser.add_argument("--rounds", type=int, default=60, metavar="N")
     parser.add_argument("--sync", type=int, default=10_000, help="bookings synced", metavar="N")
+    parser.add_argument(
+        "--in-parts",
+        type=int,
+        nargs="+",
+        default=[1_000, 4_000],
+        metavar="N",
+        help="bookings synced in parts, of the section memory",
+    )
     parser.add_argument("--replayed", type=int, default=2_000, help="bookings", metavar="N")
     parser.add_argument(
         "--sizes",

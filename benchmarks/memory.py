@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tracemalloc
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from benchmarks.contestants.ours import Ours
 from benchmarks.contestants.raw import Raw
@@ -16,10 +16,9 @@ __all__ = ["memory"]
 
 _SYNCS = (100, 200, 400)
 _PART = 500
-_IN_PARTS = (1_000, 4_000)
 
 
-def memory(ours: Ours, raw: Raw, report: Report) -> None:
+def memory(ours: Ours, raw: Raw, in_parts: Sequence[int], report: Report) -> None:
     """Measure what a page of 1,000 bookings keeps, and the peaks of syncs of several sizes."""
     tuples = _kept(lambda: raw.first_bookings(MOST))
     entities = _kept(lambda: _page(ours))
@@ -31,9 +30,9 @@ def memory(ours: Ours, raw: Raw, report: Report) -> None:
     for number in _SYNCS:
         peak = _peak(ours.take_over(orders.takeover(number)))
         rows.append([f"peak of a sync of {number:,}", _kib(peak), f"{_kib(peak / number)} each"])
-    for number in _IN_PARTS:
+    for number in in_parts:
         # Each part alone: what the other system sent is the host's to keep.
-        peaks = [_peak(work) for work in ours.take_over_in_parts(orders.takeover(number), _PART)]
+        peaks = [_peak(work) for work in ours.take_over_in_parts(orders.snapshot(number), _PART)]
         row = f"highest peak of {number:,} in parts of {_PART}"
         rows.append([row, _kib(max(peaks)), f"in {len(peaks)} transactions"])
     report.table("memory", ["", "", ""], rows)

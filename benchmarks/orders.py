@@ -130,10 +130,9 @@ class Orders:
         return Cleaning(room_ids, other, rows)
 
     def takeover(self, number: int) -> Takeover:
-        """Give new bookings of another system, spread over the next months."""
-        prefix = _number()
-        guests = [_remote_guest(f"{prefix}-{n}") for n in range(number)]
-        bookings = [_remote_booking(f"{prefix}-{n}", _arrival_of(n)) for n in range(number)]
+        """Give new bookings of another system, and the rows that they become."""
+        snapshot = self.snapshot(number)
+        bookings = snapshot.bookings
         rows: dict[str, list[Record]] = {table: [] for table in self._takeover}
         for booking in bookings:
             for table, records in self._copy_of_synced(booking).items():
@@ -142,10 +141,18 @@ class Orders:
         changes = [change for record in rows["hc_audit_log"] for change in record["changes"]]
         rows["hc_audit_log"] = [{**rows["hc_audit_log"][0], "changes": changes}]
         return Takeover(
-            PmsSnapshot(guests=tuple(guests), bookings=tuple(bookings)),
+            snapshot,
             {booking.external_id: fingerprint(booking) for booking in bookings},
             rows,
             Counter(night for booking in bookings for night in booking.stay),
+        )
+
+    def snapshot(self, number: int) -> PmsSnapshot:
+        """Give new bookings of another system, spread over the next months."""
+        prefix = _number()
+        return PmsSnapshot(
+            guests=tuple(_remote_guest(f"{prefix}-{n}") for n in range(number)),
+            bookings=tuple(_remote_booking(f"{prefix}-{n}", _arrival_of(n)) for n in range(number)),
         )
 
     # -- the models -------------------------------------------------------------------------------

@@ -101,14 +101,14 @@ class Ours:
         desk = self.desk.within(time_limit=_LONG)
         return lambda: desk.run(op.sync_pms_data, snapshot=takeover.snapshot).bookings.created
 
-    def take_over_in_parts(self, takeover: Takeover, most: int) -> Sequence[Work]:
-        """Run the operation for each part of it."""
+    def take_over_in_parts(self, snapshot: PmsSnapshot, most: int) -> Sequence[Work]:
+        """Run the operation for each part of a snapshot."""
         desk = self.desk.within(time_limit=_LONG)
 
         def taking(part: PmsSnapshot) -> Work:
             return lambda: desk.run(op.sync_pms_data, snapshot=part)
 
-        return [taking(part) for part in takeover.snapshot.parts(most)]
+        return [taking(part) for part in snapshot.parts(most)]
 
     def close(self) -> None:
         """Close the pool."""
