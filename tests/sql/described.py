@@ -32,6 +32,11 @@ SELECT 'index', tablename, indexname, indexdef FROM pg_indexes
 WHERE schemaname = :schema AND starts_with(tablename, :prefix)
 """,
     """
+SELECT 'statistics', c.relname, s.stxname, pg_get_statisticsobjdef(s.oid)
+FROM pg_statistic_ext s JOIN pg_class c ON c.oid = s.stxrelid
+WHERE c.relnamespace = CAST(:schema AS regnamespace) AND starts_with(c.relname, :prefix)
+""",
+    """
 SELECT 'trigger', c.relname, t.tgname, pg_get_triggerdef(t.oid) || pg_get_functiondef(t.tgfoid)
 FROM pg_trigger t JOIN pg_class c ON c.oid = t.tgrelid
 WHERE NOT t.tgisinternal AND c.relnamespace = CAST(:schema AS regnamespace)
@@ -51,7 +56,7 @@ FROM pg_policies WHERE schemaname = :schema AND starts_with(tablename, :prefix)
 
 
 def described(connection: Connection, names: TableNames | None = None) -> dict[str, str]:
-    """Return each column, constraint, index, trigger and policy, with all names neutral."""
+    """Return each column, constraint, index, statistic, trigger and policy, with neutral names."""
     names = names or TableNames()
     schema = names.schema or "public"
     values = {"prefix": names.prefix, "schema": schema}

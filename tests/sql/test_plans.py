@@ -5,21 +5,35 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator, Mapping
+from contextlib import closing
 from datetime import UTC, date, datetime
 from typing import Any
 from uuid import UUID
 
 import pytest
-from sqlalchemy import BindParameter, Connection, Engine, Insert, Table, insert, literal, select
+from sqlalchemy import (
+    BindParameter,
+    Connection,
+    Engine,
+    Insert,
+    Table,
+    insert,
+    literal,
+    select,
+    text,
+)
 from sqlalchemy.sql.base import Executable
 
+from hotelcore import HotelCore
+from hotelcore.clock import FixedClock
 from hotelcore.ids import new_id
-from hotelcore.operations import check_in_guest
+from hotelcore.operations import add_rooms, check_in_guest
 from hotelcore.sql.binding import is_for_every_hotel
 from hotelcore.sql.driver import send
 from hotelcore.sql.forms import forms_of
 from hotelcore.sql.judge import ACTING_HOTEL
 from hotelcore.sql.schema import METADATA, Instant, TableNames
+from hotelcore.testing.hotels import NOON, open_sample_hotel
 from tests.postgres_server import fresh_database
 from tests.small_hotel import SmallHotel, opened
 from tests.sql.test_binding import OUR_STATEMENTS, PARTS
@@ -156,3 +170,23 @@ def nodes(plan: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
     yield plan
     for each in plan.get("Plans", ()):
         yield from nodes(each)
+
+
+def test_postgresql_expects_all_the_rooms_of_a_type(postgresql_url: str) -> None:
+    """It knows that a type's rooms are all in one hotel, however many other hotels there are."""
+    with closing(HotelCore(postgresql_url, clock=FixedClock(NOON))) as core:
+        core.create_schema()
+        hotels = [open_sample_hotel(core) for _ in range(8)]
+        for hotel in hotels:
+            numbers = [str(number) for number in range(1, 61)]
+            hotel.desk.run(add_rooms, room_type_id=hotel.room_type.id, numbers=numbers)
+        with core.engine.begin() as connection:
+            connection.execute(text("ANALYZE hc_room"))
+            [plan] = connection.scalars(
+                text(
+                    "EXPLAIN (FORMAT JSON) SELECT * FROM hc_room"
+                    " WHERE hotel_id = :hotel AND room_type_id = :type"
+                ),
+                {"hotel": hotels[0].hotel_id, "type": hotels[0].room_type.id},
+            ).one()
+    assert plan["Plan"]["Plan Rows"] == pytest.approx(64, rel=0.2)

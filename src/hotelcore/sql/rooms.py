@@ -153,6 +153,7 @@ ROOM = Table(
 _r = ROOM.c
 Index("uq_hc_room_number", _r.hotel_id, _r.number, unique=True)
 Index("ix_hc_room_type_number", _r.hotel_id, _r.room_type_id, _r.number)
+schema.follows_from(ROOM, "room_type_id")
 
 _ALL_ROOMS = select(ROOM).where(_r.hotel_id == acting_hotel())
 _ONE_ROOM = _ALL_ROOMS.where(_r.id == bindparam("key"))

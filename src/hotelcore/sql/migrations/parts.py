@@ -17,6 +17,7 @@ __all__ = [
     "append_only",
     "chained",
     "check",
+    "follows_from",
     "index",
     "key",
     "of_hotel",
@@ -61,6 +62,15 @@ def refers(table: str, column: str, other: str) -> sa.ForeignKeyConstraint:
 def check(table: str, rule: str, condition: str) -> sa.CheckConstraint:
     """Build a CHECK of the rule that ``condition`` says."""
     return sa.CheckConstraint(condition, name=conv(f"ck_{table}_{rule}"))
+
+
+def follows_from(op: Operations, table: str, column: str) -> None:
+    """Have PostgreSQL learn that a row's hotel follows from another record that it names."""
+    if op.get_context().dialect.name == "postgresql":
+        op.execute(
+            f"CREATE STATISTICS sx_{table}_{column} (dependencies) "
+            f"ON hotel_id, {column} FROM {table}"
+        )
 
 
 def index(
