@@ -26,7 +26,7 @@ class UnitOfWork(Protocol):
     """What an operation works on. It becomes real as a whole or not at all.
 
     Everything in it is bound to the actor's hotel. Reading units refuse every write with
-    `ReadOnly`. A unit is used by one thread at a time and is dead once its handle is left.
+    `ReadOnly`. A unit is used by one thread or task at a time and is dead once its handle is left.
     """
 
     @property
@@ -172,13 +172,14 @@ class UnitOfWork(Protocol):
         """
         ...
 
-    def together(self) -> AbstractContextManager[None]:
-        """Have the writes of the body sent in one exchange, as the last that an operation does.
+    def together(self, *, last: bool = False) -> AbstractContextManager[None]:
+        """Have the writes of the body sent in one exchange.
 
-        Over a network this spares their round trips. What the database refuses is raised with the
-        same error as if each had been sent alone, but later: at the end of the body, or, where the
-        operation is all that the unit does, at the end of the unit. So nothing in the body may
-        depend on whether a write was refused. An implementation may also send each at once.
+        Over a network this spares their round trips. What the database refuses is raised by the end
+        of the body, so nothing in it may depend on that. If several are refused, it is one of their
+        errors. ``last`` says that the operation does nothing more: where it is all that the unit
+        does, its writes go with what ends the unit, and their errors come from there. An
+        implementation may also send each write at once.
         """
         ...
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import closing
+from contextlib import closing, suppress
 from typing import TypeAlias
 
+import attrs
 import pytest
 from attrs import define, field
 from hypothesis import example, given
@@ -13,20 +14,37 @@ from hypothesis import strategies as st
 from sqlalchemy import bindparam, select, update
 
 from hotelcore import HotelCore
-from hotelcore.access import Permission
+from hotelcore.access import Permission, Role
 from hotelcore.clock import FixedClock
+from hotelcore.domain.audit import Outcome
 from hotelcore.domain.bookings import Booking
 from hotelcore.domain.guests import Guest
+from hotelcore.domain.housekeeping import HousekeepingTask, TaskKind
+from hotelcore.domain.money import Money
 from hotelcore.domain.stays import Stay
-from hotelcore.errors import AlreadyExists, HotelcoreError, StaleVersion, UnitAborted
+from hotelcore.errors import (
+    AlreadyExists,
+    AmountRefused,
+    DatabaseFailure,
+    HotelcoreError,
+    PermissionDenied,
+    StaleVersion,
+    UnitAborted,
+)
 from hotelcore.events.catalogue import BookingCreated
-from hotelcore.ids import GuestId, new_id
+from hotelcore.ids import GuestId, TaskId, new_id
 from hotelcore.lists import AuditFilter, BookingFilter
-from hotelcore.operations import create_booking_with_folio, operation, register_guest
+from hotelcore.operations import (
+    create_booking_with_folio,
+    operation,
+    post_charge_to_folio,
+    register_guest,
+)
 from hotelcore.sql.guests import GUEST, SqlGuests
 from hotelcore.sql.sealed import Sealing
 from hotelcore.sql.statements import Statements, acting_hotel
 from hotelcore.sql.subject_keys import SqlSubjectKeys
+from hotelcore.sql.translation import UniqueViolation
 from hotelcore.sql.waiting import Otherwise
 from hotelcore.subscriptions import Subscriptions
 from hotelcore.testing.hotels import NOON, TODAY, SampleHotel, open_sample_hotel
@@ -204,6 +222,19 @@ def test_nothing_refused_is_committed(house: House, ids: list[GuestId], move: Mo
         assert set(run.all(_NAMES, tuple)) == {(ids[0], "A"), (ids[1], "B")}
 
 
+def test_a_key_that_nobody_answers_for_is_nobodys(house: House, ids: list[GuestId]) -> None:
+    """Who sends another's write along cannot take its violation for one of his own."""
+
+    def work() -> None:
+        with house.writing() as run, run.together():
+            run.must_write(_MOVE, [{"key": ids[0], "new_key": ids[1]}], Otherwise())
+            Moving(run, ids).do(1, (1, 1))
+
+    nobodys = UniqueViolation if house.engine.dialect.name == "sqlite" else DatabaseFailure
+    with pytest.raises(nobodys):
+        work()
+
+
 # -- in operations ------------------------------------------------------------------------------
 
 
@@ -293,6 +324,100 @@ def test_in_a_longer_unit_it_is_told_at_once(hotel: SampleHotel) -> None:
 
     with pytest.raises(UnitAborted):
         work()
+
+
+def test_a_part_of_an_operation_is_told_at_its_end(hotel: SampleHotel) -> None:
+    """What is not the last of an operation may be caught there."""
+    heard: list[str] = []
+
+    @operation(Permission.BOOKINGS_AMEND)
+    def store_twice(uow: UnitOfWork) -> None:
+        try:
+            with uow.together():
+                for _ in range(2):
+                    uow.bookings.update(hotel.expected)
+        except StaleVersion:
+            heard.append("there")
+            raise
+
+    with pytest.raises(StaleVersion):
+        hotel.desk.run(store_twice)
+    assert heard == ["there"]
+
+
+@operation(Permission.FRONT_DESK)
+def try_and_write(uow: UnitOfWork, *, hotel: SampleHotel) -> None:
+    """Try what one may not do, and go on to write what is refused."""
+    with suppress(PermissionDenied):
+        uow.require(Permission.ADMIN_VIEW, "the log")
+    with uow.together(last=True):
+        for _ in range(2):
+            uow.bookings.update(hotel.expected)
+
+
+def test_a_denial_is_told_though_the_last_writes_are_refused(hotel: SampleHotel) -> None:
+    """What somebody may not do stands in the log, whatever becomes of the rest."""
+    with pytest.raises(StaleVersion):
+        hotel.acting_as(Role.RECEPTION).run(try_and_write, hotel=hotel)
+    with hotel.desk.reading() as uow:
+        [entry] = uow.audit.page(AuditFilter(outcome=Outcome.DENIED)).items
+    assert entry.operation == "the log"
+
+
+@pytest.mark.parametrize("behind", [False, True])
+def test_a_taken_key_is_not_taken_for_anothers(hotel: SampleHotel, behind: bool) -> None:
+    """A room that gets a taken number is told as that, also if a task goes along or comes next."""
+    first, second = hotel.rooms[:2]
+    task = HousekeepingTask(
+        id=TaskId(new_id()),
+        hotel_id=hotel.hotel_id,
+        room_id=first.id,
+        kind=TaskKind.STAY_OVER,
+        due=TODAY,
+        created_at=NOON,
+    )
+
+    @operation(Permission.HOTEL_MANAGE)
+    def renumber(uow: UnitOfWork) -> None:
+        with uow.together(last=True):
+            uow.rooms.update(attrs.evolve(second, number=first.number, version=1))
+            if not behind:
+                uow.housekeeping.add(task)
+        if behind:
+            uow.housekeeping.add(task)
+
+    with pytest.raises((AlreadyExists, StaleVersion), match="number"):
+        hotel.desk.run(renumber)
+
+
+def test_a_balance_that_is_too_large_is_refused_alike(hotel: SampleHotel) -> None:
+    """Both databases call it by the same name, whether or not anything waits."""
+
+    def charge(uow: UnitOfWork, minor: int) -> None:
+        amount = Money(minor, "EUR")
+        post_charge_to_folio(uow, folio_id=hotel.folio.id, code="palace", amount=amount)
+
+    hotel.desk.run(charge, 2**63 - 10_000_000)
+    with pytest.raises(AmountRefused):
+        hotel.desk.run(charge, 2**62)
+    amount = Money(2**62, "EUR")
+    with pytest.raises(AmountRefused):
+        hotel.desk.run(post_charge_to_folio, folio_id=hotel.folio.id, code="x", amount=amount)
+
+
+class Script:
+    """A callable that cannot be hashed."""
+
+    __hash__ = None  # type: ignore[assignment]  # as a class with == and without a hash has it
+
+    def __call__(self, uow: UnitOfWork) -> str:
+        """Return the name of the hotel."""
+        return uow.hotel.name
+
+
+def test_what_cannot_be_hashed_may_be_run(hotel: SampleHotel) -> None:
+    """Any plain callable of a unit of work is run."""
+    assert hotel.desk.run(Script()) == "Harbour Hotel"
 
 
 def test_inline_handlers_are_told_of_what_was_not_refused(hotel: SampleHotel) -> None:

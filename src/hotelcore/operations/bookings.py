@@ -135,7 +135,7 @@ def create_booking_with_folio(
         attributes=attributes,
         force=force,
     )
-    with uow.together():
+    with uow.together(last=True):
         [sold] = sell_bookings(uow, [new], force=force)
     return sold
 
@@ -151,7 +151,7 @@ def confirm_booking(uow: UnitOfWork, *, booking_id: BookingId) -> Booking:
     judge(uow, Action.CONFIRM, before)
     commit_nights(uow, uow.bookings.nights(before.id))
     confirmed = attrs.evolve(before, status=BookingStatus.CONFIRMED, hold_until=None)
-    with uow.together():
+    with uow.together(last=True):
         after = uow.bookings.update(confirmed)
         note_update(uow, before, after)
     return after
@@ -183,7 +183,8 @@ def amend_stay(
     force = overrides(uow, force_reason, "amend_stay with force_reason")
     before, _ = lock_booking(uow, booking_id)
     judge(uow, Action.AMEND, before)
-    return change_stay(uow, before, stay, prices=nightly_prices, force=force)
+    with uow.together(last=True):
+        return change_stay(uow, before, stay, prices=nightly_prices, force=force)
 
 
 # -- rooms ------------------------------------------------------------------------------------
@@ -213,13 +214,13 @@ def assign_room(
     before, _ = lock_booking(uow, booking_id)
     nights = uow.bookings.nights(before.id)
     room = claim_room(uow, Action.ASSIGN_ROOM, before, nights, room_id, force=force)
-    return _assigned(uow, before, room.id)
+    with uow.together(last=True):
+        return _assigned(uow, before, room.id)
 
 
 def _assigned(uow: UnitOfWork, before: Booking, room_id: RoomId) -> Booking:
-    with uow.together():
-        after = uow.bookings.update(attrs.evolve(before, room_id=room_id))
-        note_room(uow, before, after)
+    after = uow.bookings.update(attrs.evolve(before, room_id=room_id))
+    note_room(uow, before, after)
     return after
 
 
@@ -251,7 +252,7 @@ def assign_rooms(
     plan = plan_rooms(stays.items(), list(rooms), _nights_taken(uow, stays.values(), rooms))
     for key, room_id in plan.items():
         give_room(uow, waiting[key], uow.bookings.nights(key), rooms[room_id])
-    with uow.together():
+    with uow.together(last=True):
         return tuple(_assigned(uow, waiting[key], room_id) for key, room_id in plan.items())
 
 
@@ -301,7 +302,8 @@ def cancel_booking_with_refund(
     fee = before.cancellation.cancellation_fee(before.stay, prices, business_date)
     nothing = Money.zero(before.total.currency)
     charged = nothing if waive_fee or fee is None else fee
-    return _cancelled(uow, before, nights, charged, CancellationCause.REQUESTED, reason)
+    with uow.together(last=True):
+        return _cancelled(uow, before, nights, charged, CancellationCause.REQUESTED, reason)
 
 
 def _cancelled(
@@ -313,17 +315,14 @@ def _cancelled(
     reason: str,
 ) -> CancellationOutcome:
     released = release_nights(uow, before, nights, from_night=uow.hotel.business_date)
-    with uow.together():
-        after = uow.bookings.update(
-            attrs.evolve(
-                before, status=BookingStatus.CANCELLED, room_id=None, cancelled_at=uow.now()
-            )
-        )
-        uow.changed("booking", before.id, before, after)
-        if fee:
-            charge_booking(uow, after, CANCELLATION_FEE, fee)
-        refund = refund_credit(uow, after, reason)
-        close_settled_folios(uow, after.id)
+    after = uow.bookings.update(
+        attrs.evolve(before, status=BookingStatus.CANCELLED, room_id=None, cancelled_at=uow.now())
+    )
+    uow.changed("booking", before.id, before, after)
+    if fee:
+        charge_booking(uow, after, CANCELLATION_FEE, fee)
+    refund = refund_credit(uow, after, reason)
+    close_settled_folios(uow, after.id)
     uow.emit(
         BookingCancelled(
             hotel_id=uow.hotel_id,
@@ -354,10 +353,11 @@ def expire_holds(uow: UnitOfWork, *, limit: int = 100) -> tuple[Booking, ...]:
         for hold in uow.bookings.expired_holds(uow.now(), limit=limit)
     ]
     lock_counters(uow, (night for _, nights in held for night in nights if not night.released))
-    return tuple(
-        _cancelled(uow, hold, nights, nothing, CancellationCause.HOLD_EXPIRED, _EXPIRED).booking
-        for hold, nights in held
-    )
+    with uow.together(last=True):
+        return tuple(
+            _cancelled(uow, hold, nights, nothing, CancellationCause.HOLD_EXPIRED, _EXPIRED).booking
+            for hold, nights in held
+        )
 
 
 @operation(Permission.FRONT_DESK)
@@ -372,7 +372,8 @@ def mark_no_show(uow: UnitOfWork, *, booking_id: BookingId) -> Booking:
     """
     before, business_date = lock_booking(uow, booking_id)
     judge(uow, Action.MARK_NO_SHOW, before)
-    return no_show(uow, before, business_date=business_date, from_night=business_date)
+    with uow.together(last=True):
+        return no_show(uow, before, business_date=business_date, from_night=business_date)
 
 
 @operation(Permission.BOOKINGS_AMEND)
@@ -403,7 +404,7 @@ def reinstate_booking(
     )
     nights = sell_again(uow, again, uow.bookings.nights(before.id), force=force)
     total = total_of(nights, before.total.currency)
-    with uow.together():
+    with uow.together(last=True):
         after = uow.bookings.update(attrs.evolve(again, total=total))
         uow.changed("booking", before.id, before, after)
         uow.emit(

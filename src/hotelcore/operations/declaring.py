@@ -70,4 +70,7 @@ def check_unit(uow: object) -> None:
 
 def permission_of(function: Callable[..., Any]) -> Permission | None:
     """Return the permission that ``function`` declared; None for what is no operation."""
-    return _permissions.get(function)
+    try:
+        return _permissions.get(function)
+    except TypeError:  # what has no hash was never declared
+        return None

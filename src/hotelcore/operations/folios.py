@@ -55,7 +55,7 @@ def open_folio(uow: UnitOfWork, *, booking_id: BookingId, guest_id: GuestId | No
     """
     booking = uow.bookings.get(booking_id)
     guest = uow.guests.get(booking.guest_id if guest_id is None else guest_id)
-    with uow.together():
+    with uow.together(last=True):
         return add_folio(uow, booking, guest.id)
 
 
@@ -88,7 +88,8 @@ def post_charge_to_folio(
         description=description,
         service_date=service_date,
     )
-    post_lines(uow, folio, [line])
+    with uow.together(last=True):
+        post_lines(uow, folio, [line])
     return line
 
 
@@ -106,7 +107,8 @@ def grant_allowance(
     charge, folio = _lock_line(uow, line_id)
     effect = allowance_of(charge, uow.folios.referring_to(line_id), granted)
     line = _correction(uow, folio, charge, LineKind.ALLOWANCE, effect, why)
-    post_lines(uow, folio, [line])
+    with uow.together(last=True):
+        post_lines(uow, folio, [line])
     return line
 
 
@@ -124,7 +126,8 @@ def record_payment(
     how, paid = clean_text("method", method, most=50), in_hotel_currency(uow, amount)
     folio = lock_open_folio(uow, folio_id)
     line = new_line(uow, folio, LineKind.PAYMENT, how, -paid, description=description)
-    post_lines(uow, folio, [line])
+    with uow.together(last=True):
+        post_lines(uow, folio, [line])
     return line
 
 
@@ -142,7 +145,8 @@ def refund_payment(
     payment, folio = _lock_line(uow, line_id)
     effect = refund_of(payment, uow.folios.referring_to(line_id), given)
     line = refund_line(uow, folio, payment, effect, why)
-    post_lines(uow, folio, [line])
+    with uow.together(last=True):
+        post_lines(uow, folio, [line])
     return line
 
 
@@ -161,7 +165,8 @@ def void_charge(uow: UnitOfWork, *, line_id: FolioLineId, reason: str) -> FolioL
         raise AmountRefused("money that moved is not voided: refund a payment, pay a refund anew")
     effect = void_of(original, uow.folios.referring_to(line_id))
     line = _correction(uow, folio, original, LineKind.VOID, effect, why)
-    post_lines(uow, folio, [line])
+    with uow.together(last=True):
+        post_lines(uow, folio, [line])
     return line
 
 
@@ -196,7 +201,7 @@ def move_charge(
         night=charge.night,
         refers_to=charge.id,
     )
-    with uow.together():
+    with uow.together(last=True):
         post_lines(uow, source, [left])
         post_lines(uow, target, [entered])
     return left, entered
@@ -210,7 +215,7 @@ def close_folio(uow: UnitOfWork, *, folio_id: FolioId) -> Folio:
     `NotFound`.
     """
     folio = lock_open_folio(uow, folio_id)
-    with uow.together():
+    with uow.together(last=True):
         return close_at_zero(uow, folio)
 
 

@@ -83,7 +83,7 @@ def check_in_guest(
         checked_in_at=uow.now(),
         checked_in_on=business_date,
     )
-    with uow.together():
+    with uow.together(last=True):
         after = uow.bookings.update(arrived)
         note_room(uow, before, after)
         uow.emit(
@@ -140,7 +140,7 @@ def move_room(uow: UnitOfWork, *, booking_id: BookingId, room_id: RoomId, reason
         _refuse_unfit(uow, rooms[room_id])
     if not nights_to_come(nights, business_date):  # nor was maintenance, which no night keeps away
         refuse_unless_empty(uow, before, room)
-    with uow.together():
+    with uow.together(last=True):
         after = uow.bookings.update(attrs.evolve(before, room_id=room_id))
         note_room(uow, before, after)
         reissue_keys(uow, after)
@@ -189,7 +189,7 @@ def check_out_guest(
     around = surroundings(uow, before, action=Action.CHECK_OUT)
     around = attrs.evolve(around, balance_open=around.balance_open and not unsettled)
     refuse_unless_allowed(Action.CHECK_OUT, before, business_date, around)
-    with uow.together():
+    with uow.together(last=True):
         after, room, released = _left(uow, before)
         _make_dirty(uow, room)
         revoke_keys(uow, after)

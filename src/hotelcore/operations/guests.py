@@ -47,7 +47,8 @@ def register_guest(
         vip=vip,
         attributes=attributes,
     )
-    add_guests(uow, [guest])
+    with uow.together(last=True):
+        add_guests(uow, [guest])
     return guest
 
 
@@ -79,8 +80,7 @@ def new_guest(
 
 def add_guests(uow: UnitOfWork, guests: Sequence[Guest]) -> None:
     """Store new guests and note them."""
-    with uow.together():
-        uow.guests.add_all(guests)
+    uow.guests.add_all(guests)
     for guest in guests:
         uow.changed("guest", guest.id, None, guest)
 
@@ -117,7 +117,7 @@ def amend_guest(
         vip=vip,
         attributes=Attributes(attributes),
     )
-    with uow.together():
+    with uow.together(last=True):
         stored = uow.guests.update(amended)
     uow.changed("guest", guest.id, guest, stored)
     return stored
@@ -152,7 +152,7 @@ def anonymise_guest(uow: UnitOfWork, *, guest_id: GuestId) -> Guest:
         attributes=Attributes(),
         anonymised_at=uow.now(),
     )
-    with uow.together():
+    with uow.together(last=True):
         stored = uow.guests.erase(erased)
     uow.changed("guest", guest.id, guest, stored)
     return stored

@@ -68,7 +68,7 @@ def change_house_rules(uow: UnitOfWork, *, rules: HouseRules) -> Hotel:
     Raises `InvalidInput` for anything but `HouseRules`.
     """
     hotel = uow.hotels.lock()
-    with uow.together():
+    with uow.together(last=True):
         changed = uow.hotels.update(attrs.evolve(hotel, rules=rules))
     uow.changed("hotel", hotel.id, hotel, changed)
     return changed

@@ -56,7 +56,7 @@ def create_housekeeping_task(
     )
     if task.due < business_date:
         raise InvalidInput("due", "must not be before the business date")
-    with uow.together():
+    with uow.together(last=True):
         uow.housekeeping.add(task)
     uow.changed("housekeeping_task", task.id, None, task)
     return task
@@ -84,7 +84,7 @@ def complete_housekeeping_task(
     completed = attrs.evolve(
         task, status=TaskStatus.DONE, completed_at=now, completed_by=completed_by
     )
-    with uow.together():
+    with uow.together(last=True):
         done = uow.housekeeping.update(completed)
         uow.changed("housekeeping_task", task.id, task, done)
         uow.emit(

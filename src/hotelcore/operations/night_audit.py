@@ -75,7 +75,7 @@ def close_business_day(uow: UnitOfWork, *, business_date: date) -> BusinessDay:
         raise BusinessDayBlocked(business_date, tuple(matters))
     _post(uow, due, folios)
     _settle_arrivals(uow, hotel, arrivals)
-    with uow.together():
+    with uow.together(last=True):
         day = _finish(uow, hotel, due)
         # Last of all: whatever is posted above is of the day that closes.
         uow.hotels.update(next_day)
@@ -131,8 +131,9 @@ def _settle_arrivals(uow: UnitOfWork, hotel: Hotel, arrivals: Sequence[Booking])
     if hotel.rules.unresolved_arrival is not UnresolvedArrival.NO_SHOW:
         return
     day = hotel.business_date
-    for booking in arrivals:
-        no_show(uow, booking, business_date=day, from_night=day + _DAY)
+    with uow.together():
+        for booking in arrivals:
+            no_show(uow, booking, business_date=day, from_night=day + _DAY)
 
 
 # -- charging the house -----------------------------------------------------------------------

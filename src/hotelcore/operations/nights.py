@@ -332,11 +332,10 @@ def change_stay(
     uow.bookings.put_nights([*dropped, *exchange.added])
     _keep_room(uow, booking, exchange)
     total = total_of([*exchange.kept, *exchange.added], booking.total.currency)
-    with uow.together():
-        after = uow.bookings.update(attrs.evolve(booking, stay=stay, total=total))
-        note_update(uow, booking, after)
-        if after.status is BookingStatus.IN_HOUSE and stay.departure != booking.stay.departure:
-            reissue_keys(uow, after)
+    after = uow.bookings.update(attrs.evolve(booking, stay=stay, total=total))
+    note_update(uow, booking, after)
+    if after.status is BookingStatus.IN_HOUSE and stay.departure != booking.stay.departure:
+        reissue_keys(uow, after)
     return after
 
 
@@ -424,20 +423,19 @@ def no_show(uow: UnitOfWork, booking: Booking, *, business_date: date, from_nigh
     missed = attrs.evolve(
         booking, status=BookingStatus.NO_SHOW, room_id=None, no_show_on=business_date
     )
-    with uow.together():
-        after = uow.bookings.update(missed)
-        uow.changed("booking", booking.id, booking, after)
-        uow.emit(
-            BookingNoShow(
-                hotel_id=uow.hotel_id,
-                booking_id=booking.id,
-                confirmation_number=booking.confirmation_number,
-                fee=fee,
-                nights_released=released,
-            )
+    after = uow.bookings.update(missed)
+    uow.changed("booking", booking.id, booking, after)
+    uow.emit(
+        BookingNoShow(
+            hotel_id=uow.hotel_id,
+            booking_id=booking.id,
+            confirmation_number=booking.confirmation_number,
+            fee=fee,
+            nights_released=released,
         )
-        if fee:
-            charge_booking(uow, after, NO_SHOW_FEE, fee)
+    )
+    if fee:
+        charge_booking(uow, after, NO_SHOW_FEE, fee)
     return after
 
 

@@ -328,7 +328,8 @@ class _Run:
         guests = self.each(
             told, told.new, lambda record: new_guest(self.uow, **_guest_details(record))
         )
-        add_guests(self.uow, guests)
+        with self.uow.together():
+            add_guests(self.uow, guests)
         for record, guest in zip(told.new, guests, strict=True):
             self._report_guest(record, guest.id)
         return [guest.id for guest in guests]

@@ -126,14 +126,20 @@ def refund_line(
 
 def post_lines(uow: UnitOfWork, folio: Folio, lines: Sequence[FolioLine]) -> None:
     """Post lines to one folio, which the transaction has locked; note them and report them."""
-    with uow.together():
-        uow.folios.post(lines)
-    balance = sum_money((line.amount for line in lines), folio.balance.currency) + folio.balance
-    uow.changed("folio", folio.id, folio, attrs.evolve(folio, balance=balance))
+    after = attrs.evolve(folio, balance=_balance_after(folio, lines))
+    uow.folios.post(lines)
+    uow.changed("folio", folio.id, folio, after)
     for line in lines:
         uow.changed("folio_line", line.id, None, line)
         if event := line_event(line):
             uow.emit(event)
+
+
+def _balance_after(folio: Folio, lines: Sequence[FolioLine]) -> Money:
+    try:
+        return sum_money((line.amount for line in lines), folio.balance.currency) + folio.balance
+    except errors.InvalidInput:
+        raise errors.AmountRefused("the balance would pass what a folio can hold") from None
 
 
 def line_event(line: FolioLine) -> Event | None:
@@ -307,9 +313,8 @@ def post_nights(
         return ()
     folios = _open_folios(uow, booking.id) or [add_folio(uow, booking, booking.guest_id)]
     lines = tuple(room_charge(uow, folios[0], night) for night in due)
-    with uow.together():
-        post_lines(uow, folios[0], lines)
-        uow.bookings.mark_posted(due)
+    post_lines(uow, folios[0], lines)
+    uow.bookings.mark_posted(due)
     return lines
 
 

@@ -85,7 +85,7 @@ class HostStatements:
     def must_write(
         self, statement: UpdateBase, rows: Sequence[Parameters], otherwise: Otherwise
     ) -> None:
-        """Run a statement once for each of ``rows``, which has to change a row each time.
+        """Run a statement, without RETURNING, once for each of ``rows``, which name one row each.
 
         Raises what ``otherwise`` gives: now, or inside of ``uow.together()`` later.
         """

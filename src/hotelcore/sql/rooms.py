@@ -241,7 +241,13 @@ class SqlRooms:
     def update(self, room: Room) -> Room:
         """Store the room if nobody changed it since."""
         version = write_next_version(
-            self._run, _UPDATE_ROOM, "room", room.id, room.version, _room_values(room)
+            self._run,
+            _UPDATE_ROOM,
+            "room",
+            room.id,
+            room.version,
+            _room_values(room),
+            taken=lambda: AlreadyExists("room", "number"),
         )
         return attrs.evolve(room, version=version)
 

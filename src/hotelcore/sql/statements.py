@@ -227,7 +227,7 @@ class Statements:
     def must_write(
         self, statement: UpdateBase, rows: Sequence[Parameters], otherwise: Otherwise
     ) -> None:
-        """Run a statement once for each of ``rows``, which has to change a row each time.
+        """Run a statement, without RETURNING, once for each of ``rows``, which name one row each.
 
         Raises what ``otherwise`` gives: now, or with a later statement while writes go `together`.
         """
@@ -471,6 +471,7 @@ class Statements:
         commits: bool,
         behind: Sequence[Waiting],
     ) -> T:
+        self._failed = None
         text, parameters = _converted(sent)
         news = self._deadline.enforce(self._connection)
         waiting, self._waiting = self._waiting, []

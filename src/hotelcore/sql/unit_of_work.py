@@ -302,10 +302,10 @@ class SqlUnitOfWork:
         self._aborted = aborted  # a command inside it was not run
 
     @contextmanager
-    def together(self) -> Generator[None]:
+    def together(self, *, last: bool = False) -> Generator[None]:
         """Have the writes of the body sent in one exchange."""
         # Else the unit's end comes next, and there is nobody in between to catch an error.
-        settled = not (self.is_one_operation and self._depth == 1)
+        settled = not (last and self.is_one_operation and self._depth == 1)
         with self._run.together(settled=settled):
             yield
 
@@ -392,13 +392,13 @@ class SqlUnitOfWork:
         Returns whether the transaction was committed with that already.
         """
         entries = sorted([*self._entries, *self._refusals.entries], key=attrgetter("id"))
-        self._refusals.entries.clear()
         if not entries:  # nor an event then, as each is a command's
             self._run.flush()
             return False
         events = [(EventId(self.new_id()), event) for event in self._events]
         with self.own_writing() as run:
-            head = lock_head(run)
+            head = lock_head(run)  # with it the last writes go, which may be refused
+            self._refusals.entries.clear()
             write_events(run, events, at=self._now, trace=self._commission.trace)
             add_entries(run, self._commission.keys, head, entries)
         return run.committed

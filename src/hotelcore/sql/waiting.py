@@ -8,7 +8,7 @@ from typing import Any
 
 from attrs import define, field, frozen
 
-from hotelcore.errors import HotelcoreError
+from hotelcore.errors import DatabaseFailure, HotelcoreError
 from hotelcore.sql.driver import Message
 from hotelcore.sql.forms import Form
 from hotelcore.sql.translation import UniqueViolation
@@ -33,8 +33,9 @@ class Asked(BaseException):  # no error, which a question might catch
 class Otherwise:
     """The errors of a write that does not do what it should.
 
-    ``taken`` gives that for a unique key that is taken, without which it is a `UniqueViolation`;
-    ``missed`` that for rows that it did not change, without which it may miss some.
+    ``taken`` gives that for a unique key that is taken, without which it is a `UniqueViolation`, or
+    a `DatabaseFailure` of what waited; ``missed`` that for rows that it did not change, without
+    which it may miss some.
     """
 
     taken: Callable[[], HotelcoreError] | None = None
@@ -76,7 +77,10 @@ class Waiting:
 
     def error_of(self, violation: UniqueViolation) -> HotelcoreError:
         """Return what is to be raised for a unique key that it found taken."""
-        return violation if self.otherwise is None else self.otherwise.error_of(violation)
+        if self.otherwise is None or self.otherwise.taken is None:
+            # Whoever sent it along would take the violation for one of his own.
+            return DatabaseFailure("a unique key is taken that no repository answers for")
+        return self.otherwise.error_of(violation)
 
     @property
     def messages(self) -> Sequence[Message]:
