@@ -190,3 +190,22 @@ def test_postgresql_expects_all_the_rooms_of_a_type(postgresql_url: str) -> None
                 {"hotel": hotels[0].hotel_id, "type": hotels[0].room_type.id},
             ).one()
     assert plan["Plan"]["Plan Rows"] == pytest.approx(64, rel=0.2)
+
+
+ONE_A_HOTEL = {"pms._CURRENT_LOCKED"}
+LOCKING = [
+    pytest.param(statement, id=name)
+    for name, statement in STATEMENTS
+    if isinstance(statement, Select) and statement._for_update_arg and name not in ONE_A_HOTEL
+]
+
+
+@pytest.mark.parametrize("statement", LOCKING)
+def test_rows_are_locked_in_the_order_of_their_ids(statement: Select[Any]) -> None:
+    """Whatever a row's other values are meanwhile, nobody waits for who waits for him."""
+    [table] = statement.get_final_froms()
+    assert isinstance(table, Table)
+    keys = [column for column in table.primary_key if column.name != "hotel_id"]
+    one_row = str(statement.whereclause)
+    in_order = [column.key for column in statement._order_by_clauses]  # type: ignore[attr-defined]  # all are columns
+    assert not keys or in_order == [keys[-1].key] or f"{table}.{keys[-1].key} = " in one_row

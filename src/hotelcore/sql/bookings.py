@@ -207,7 +207,7 @@ _UNASSIGNED = _LOCKED.where(
     _b.room_id.is_(None),
     _b.room_type_id == bindparam("type_id"),
     _b.arrival <= bindparam("until"),
-).order_by(_b.arrival, _b.id)
+).order_by(_b.id)
 
 
 def _moves(column: Column[date | None]) -> ColumnElement[int]:
@@ -446,7 +446,8 @@ class SqlBookings:
     def unassigned(self, room_type_id: RoomTypeId, arriving_until: date) -> tuple[Booking, ...]:
         """Return the type's confirmed bookings without a room, locked, by arrival."""
         rows = self._run.all(_UNASSIGNED, _booking, type_id=room_type_id, until=arriving_until)
-        return tuple(rows)
+        # Sorted here: locked in this order, two would wait for each other when an arrival changes.
+        return tuple(sorted(rows, key=lambda booking: (booking.stay.arrival, booking.id)))
 
     def nights_to_post(self, until: date) -> tuple[tuple[Booking, BookingNight], ...]:
         """Return the unposted nights of the bookings in house, by booking and night."""
