@@ -173,13 +173,14 @@ class UnitOfWork(Protocol):
         ...
 
     def together(self, *, last: bool = False) -> AbstractContextManager[None]:
-        """Have the writes of the body sent in one exchange.
+        """Have the writes of the body sent in one exchange, at its end or with a read inside it.
 
-        Over a network this spares their round trips. What the database refuses is raised by the end
-        of the body, so nothing in it may depend on that. If several are refused, it is one of their
-        errors. ``last`` says that the operation does nothing more: where it is all that the unit
-        does, its writes go with what ends the unit, and their errors come from there. An
-        implementation may also send each write at once.
+        Over a network this spares their round trips. An error of a write may come from a later
+        line, at the latest from the end of the body: catch it around the body and not inside. If
+        several writes are refused, one of their errors is raised. A body inside another is part of
+        it. ``last`` says that the operation reads and writes nothing after the body: if it is all
+        that the unit does, the writes go with what ends the unit, and the errors come from there.
+        An implementation may also send each write at once.
         """
         ...
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Generator, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager, suppress
+from contextlib import AbstractContextManager, closing, contextmanager, suppress
 from datetime import timedelta
 from typing import TypeAlias
 
@@ -450,3 +450,12 @@ def test_asyncio_rolls_back_what_a_host_leaves_open(engine: Engine, hotel: Small
         return name
 
     assert asyncio.run(work()) != "Left open"
+
+
+def test_a_connection_that_leaves_its_pool_is_closed(postgresql_url: str) -> None:
+    """A pool that no longer knows a connection still ends it."""
+    with closing(HotelCore(postgresql_url)) as core, core.engine.connect() as connection:
+        driver = connection.connection.driver_connection
+        connection.detach()
+    assert driver is not None
+    assert driver.closed

@@ -45,7 +45,6 @@ from hotelcore.sql.sealed import Sealing
 from hotelcore.sql.statements import Statements, acting_hotel
 from hotelcore.sql.subject_keys import SqlSubjectKeys
 from hotelcore.sql.translation import UniqueViolation
-from hotelcore.sql.waiting import Otherwise
 from hotelcore.subscriptions import Subscriptions
 from hotelcore.testing.hotels import NOON, TODAY, SampleHotel, open_sample_hotel
 from hotelcore.unit_of_work import UnitOfWork
@@ -128,12 +127,12 @@ class Moving:
             self.run.write_with_next(_RENAME, [{"name": "Moved"}])
         else:
             rows = [{"key": self.ids[old], "new_key": self.ids[new]} for old, new in moves_of(step)]
-            self.run.must_write(_MOVE, rows, refused(number))
-
-
-def refused(number: int) -> Otherwise:
-    """Give the errors of one step."""
-    return Otherwise(lambda: Refused(number, "taken"), lambda: Refused(number, "missed"))
+            self.run.must_write(
+                _MOVE,
+                rows,
+                taken=lambda: Refused(number, "taken"),
+                missed=lambda: Refused(number, "missed"),
+            )
 
 
 def possible(steps: Sequence[Step], *, at_once: bool) -> tuple[set[tuple[int, str]], set[int]]:
@@ -164,12 +163,12 @@ def ids(house: House) -> list[GuestId]:
     return [house.guest_id, second.id, *(GuestId(new_id()) for _ in range(PLACES - 2))]
 
 
-@given(steps=steps, settled=st.booleans())
-@example(steps=[(0, 2), (1, 2)], settled=True)
-@example(steps=["look", (0, 1)], settled=True)
-@example(steps=["look", (2, 3)], settled=True)
+@given(steps=steps, last=st.booleans())
+@example(steps=[(0, 2), (1, 2)], last=False)
+@example(steps=["look", (0, 1)], last=False)
+@example(steps=["look", (2, 3)], last=False)
 def test_the_first_refusal_is_raised(
-    house: House, ids: list[GuestId], steps: list[Step], settled: bool
+    house: House, ids: list[GuestId], steps: list[Step], last: bool
 ) -> None:
     """Whatever goes together, a refusal is raised as its write says, and all is done without."""
     sqlite = house.engine.dialect.name == "sqlite"
@@ -178,10 +177,10 @@ def test_the_first_refusal_is_raised(
     def work(run: Statements) -> None:
         moving = Moving(run, ids)
         with run.savepoint():
-            with run.together(settled=settled):
+            with run.together(last=last):
                 for number, step in enumerate(steps):
                     moving.do(number, step)
-            assert not settled or not refusals
+            assert last or not refusals
             found = {ids.index(row[0]) for row in run.all(_ALL, tuple)}
             assert found == taken
             raise Undone
@@ -212,7 +211,7 @@ def test_nothing_refused_is_committed(house: House, ids: list[GuestId], move: Mo
 
     def work() -> None:
         with house.writing() as run:
-            with run.together(settled=False):
+            with run.together(last=True):
                 Moving(run, ids).do(0, move)
             run.write_last(_RENAME, [{"name": "Committed"}])
 
@@ -227,7 +226,7 @@ def test_a_key_that_nobody_answers_for_is_nobodys(house: House, ids: list[GuestI
 
     def work() -> None:
         with house.writing() as run, run.together():
-            run.must_write(_MOVE, [{"key": ids[0], "new_key": ids[1]}], Otherwise())
+            run.must_write(_MOVE, [{"key": ids[0], "new_key": ids[1]}])
             Moving(run, ids).do(1, (1, 1))
 
     nobodys = UniqueViolation if house.engine.dialect.name == "sqlite" else DatabaseFailure

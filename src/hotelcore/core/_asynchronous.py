@@ -155,7 +155,10 @@ class AsyncHotelCore(Core):
 
     @asynccontextmanager
     async def _connection(self, deadline: Deadline) -> AsyncGenerator[Connection]:
-        """Lend a connection to what is called by `greenlet_spawn`, which may close it itself."""
+        """Lend a connection to what is called by `greenlet_spawn`.
+
+        That may close it itself, at its end: to do so here takes another greenlet.
+        """
         gate = self._gate  # another one comes with `close`
         connection = await self._connected(deadline, gate)
         try:
@@ -172,7 +175,7 @@ class AsyncHotelCore(Core):
                     gate.release()
 
     async def _connected(self, deadline: Deadline, gate: asyncio.Semaphore | None) -> Connection:
-        """Go through the gate, which is to be left again, and take a connection."""
+        """Go through the gate and take a connection; whoever has it leaves the gate again."""
         wait = min(deadline.limits.wait_limit.total_seconds(), max(deadline.left, 0))
         self._asking += 1
         try:

@@ -40,7 +40,6 @@ from hotelcore.sql.inserting import rows_into
 from hotelcore.sql.pages import Listing
 from hotelcore.sql.room_nights import ROOM_NIGHT
 from hotelcore.sql.statements import AnyRow, Statements, acting_hotel
-from hotelcore.sql.waiting import Otherwise
 from hotelcore.text import clean_text
 
 __all__ = ["BOOKING", "BOOKING_NIGHT", "IN_HOUSE", "ROOM_KEY", "SqlBookings", "SqlRoomKeys"]
@@ -461,8 +460,9 @@ class SqlBookings:
     def mark_posted(self, nights: Collection[BookingNight]) -> None:
         """Mark nights as posted; `AlreadyExists` if one of them is."""
         keys = [{"key": night.booking_id, "on_night": night.night} for night in nights]
-        twice = Otherwise(missed=lambda: AlreadyExists("room charge", "night"))
-        self._run.must_write(_MARK_POSTED, keys, twice)
+        self._run.must_write(
+            _MARK_POSTED, keys, missed=lambda: AlreadyExists("room charge", "night")
+        )
 
     def moved_on(self, business_date: date) -> tuple[int, int, int]:
         """Count the arrivals, departures and no-shows of a business date."""
@@ -523,7 +523,7 @@ class SqlRoomKeys:
     def issue_all(self, keys: Sequence[RoomKey]) -> None:
         """Store new keys."""
         rows = [attrs.asdict(key, filter=_is_own) for key in keys]
-        self._run.must_write(_ISSUE, rows, Otherwise(lambda: AlreadyExists("room key", "id")))
+        self._run.must_write(_ISSUE, rows, taken=lambda: AlreadyExists("room key", "id"))
 
     def revoke_all(self, booking_id: BookingId, *, at: datetime) -> tuple[RoomKey, ...]:
         """Revoke the booking's valid keys and return them as they are now, oldest first."""

@@ -24,7 +24,6 @@ from hotelcore.sql import schema
 from hotelcore.sql.building import Value, entity
 from hotelcore.sql.changing import insert_into
 from hotelcore.sql.statements import Statements, acting_hotel
-from hotelcore.sql.waiting import Otherwise
 
 __all__ = ["BUSINESS_DAY", "SqlBusinessDays"]
 
@@ -87,8 +86,7 @@ class SqlBusinessDays:
             "closed_at": day.closed_at,
             "closed_by": day.closed_by,
         }
-        taken = Otherwise(lambda: AlreadyExists("business day", "date"))
-        self._run.must_write(_INSERT, [row], taken)
+        self._run.must_write(_INSERT, [row], taken=lambda: AlreadyExists("business day", "date"))
 
     def find(self, day: calendar_date) -> BusinessDay | None:
         """Return a closed day, or None."""

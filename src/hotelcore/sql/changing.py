@@ -20,10 +20,9 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects import postgresql, sqlite
 
-from hotelcore.errors import HotelcoreError, StaleVersion
+from hotelcore.errors import StaleVersion
 from hotelcore.sql.forms import Parameters
-from hotelcore.sql.statements import Runner, acting_hotel
-from hotelcore.sql.waiting import Otherwise
+from hotelcore.sql.statements import MakeError, Runner, acting_hotel
 
 __all__ = [
     "INSERTS",
@@ -145,14 +144,14 @@ def write_next_version(
     version: int,
     values: Parameters,
     *,
-    taken: Callable[[], HotelcoreError] | None = None,
+    taken: MakeError | None = None,
 ) -> int:
-    """Store a record over its ``version``, by a `versioned_update`, and return its next version.
+    """Store a record over its ``version``, by a `versioned_update` or alike; return its next.
 
     Raises `StaleVersion`, naming the ``kind`` of record, if another version is stored, and what
     ``taken`` gives if the record would have a key of another's; see `Statements.must_write`.
     """
     later = version + 1
     row = {"key": key, "known_version": version, "version": later, **values}
-    run.must_write(statement, [row], Otherwise(taken, lambda: StaleVersion(kind, key)))
+    run.must_write(statement, [row], taken=taken, missed=lambda: StaleVersion(kind, key))
     return later

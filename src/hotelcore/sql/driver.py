@@ -15,7 +15,7 @@ from typing import Any, TypeAlias, TypeVar
 from sqlalchemy import Connection
 from sqlalchemy.pool import PoolProxiedConnection
 
-__all__ = ["Message", "can_send", "is_watched", "mark_failed", "no_rows", "place_of_failed", "send"]
+__all__ = ["Message", "can_send", "is_watched", "no_rows", "note_place", "noted_place", "send"]
 
 T = TypeVar("T")
 Message: TypeAlias = tuple[str, Sequence[Any]]
@@ -110,12 +110,12 @@ def can_send(connection: Connection, text: str, parameters: Sequence[Any]) -> bo
 _PLACE = "hotelcore_place"
 
 
-def mark_failed(error: Exception, place: int) -> None:
+def note_place(error: Exception, place: int) -> None:
     """Note in PostgreSQL's error which message of an exchange it is of, from 0."""
     setattr(error, _PLACE, place)
 
 
-def place_of_failed(error: BaseException) -> int:
+def noted_place(error: BaseException) -> int:
     """Return which message of an exchange failed; -1 for an error of anything else."""
     place: int = getattr(getattr(error, "orig", None), _PLACE, -1)
     return place

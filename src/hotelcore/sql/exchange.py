@@ -32,7 +32,7 @@ from psycopg.pq import ExecStatus, Format, TransactionStatus
 from sqlalchemy import Connection
 from sqlalchemy.util.concurrency import await_only
 
-from hotelcore.sql.driver import Message, mark_failed
+from hotelcore.sql.driver import Message, note_place
 
 __all__ = ["Answer", "exchange", "exchanging"]
 
@@ -189,7 +189,7 @@ class _Sending:
         for number, (result, prepared) in enumerate(zip(results, self._coming, strict=True)):
             if result.status == ExecStatus.FATAL_ERROR:
                 error = self._stale(number, error_from_result(result, self.driver.info.encoding))
-                mark_failed(error, len(answers))
+                note_place(error, len(answers))
                 raise error
             if prepared is None:
                 answers.append(result)

@@ -38,18 +38,16 @@ from hotelcore.errors import (
     FolioClosed,
     HotelcoreError,
     NotFound,
-    StaleVersion,
 )
 from hotelcore.ids import BookingId, FolioId, FolioLineId
 from hotelcore.lists import FolioFilter, Page
 from hotelcore.sql import schema
 from hotelcore.sql.bookings import BOOKING, IN_HOUSE
 from hotelcore.sql.building import Value, entity
-from hotelcore.sql.changing import insert_into
+from hotelcore.sql.changing import insert_into, write_next_version
 from hotelcore.sql.inserting import rows_into
 from hotelcore.sql.pages import Listing
 from hotelcore.sql.statements import Statements, acting_hotel
-from hotelcore.sql.waiting import Otherwise
 
 __all__ = ["FOLIO", "FOLIO_LINE", "SqlFolios"]
 
@@ -163,12 +161,12 @@ _POST = _OURS.where(
 ).values(balance_minor=_f.balance_minor + bindparam("moved_by", type_=BigInteger))
 _CLOSE = _OURS.where(_OPEN, _f.balance_minor == 0, _f.version == bindparam("known_version")).values(
     status=FolioStatus.CLOSED.value,
-    closed_at=bindparam("at"),
-    version=bindparam("next_version"),
+    closed_at=bindparam("closed_at"),
+    version=bindparam("version"),
 )
 _REOPEN = _OURS.where(
     _f.status == FolioStatus.CLOSED.value, _f.version == bindparam("known_version")
-).values(status=FolioStatus.OPEN.value, closed_at=None, version=bindparam("next_version"))
+).values(status=FolioStatus.OPEN.value, closed_at=None, version=bindparam("version"))
 
 _ANY_LINE = select(FOLIO_LINE).where(_l.hotel_id == acting_hotel())
 _LINE = _ANY_LINE.where(_l.id == bindparam("key"))
@@ -274,7 +272,7 @@ class SqlFolios:
         self._run.must_write(
             _POST,
             [_post_values(*movement) for movement in movements],
-            Otherwise(missed=lambda: self._refusal(movements)),
+            missed=lambda: self._refusal(movements),
         )
         # Voids apart, so that it is known which unique key a line hit.
         for are_voids, some in groupby(lines, lambda line: line.kind is LineKind.VOID):
@@ -287,7 +285,7 @@ class SqlFolios:
 
     def _add(self, lines: Iterable[FolioLine], when_taken: HotelcoreError) -> None:
         rows = [_line_values(line) for line in lines]
-        self._run.must_write(_INSERT_LINE, rows, Otherwise(lambda: when_taken))
+        self._run.must_write(_INSERT_LINE, rows, taken=lambda: when_taken)
 
     def _refusal(self, movements: Sequence[tuple[FolioId, Money]]) -> HotelcoreError:
         """Find out why a balance could not be moved."""
@@ -306,29 +304,15 @@ class SqlFolios:
             status=FolioStatus.CLOSED,
             balance=Money.zero(folio.balance.currency),
             closed_at=at,
-            version=folio.version + 1,
         )
-        row = {
-            "key": folio.id,
-            "known_version": folio.version,
-            "next_version": closed.version,
-            "at": closed.closed_at,
-        }
-        self._run.must_write(_CLOSE, [row], _stale(folio))
-        return closed
+        values = {"closed_at": closed.closed_at}
+        version = write_next_version(self._run, _CLOSE, "folio", folio.id, folio.version, values)
+        return attrs.evolve(closed, version=version)
 
     def reopen(self, folio: Folio) -> Folio:
         """Open a closed folio again; anything else raises `StaleVersion`."""
-        opened = attrs.evolve(
-            folio, status=FolioStatus.OPEN, closed_at=None, version=folio.version + 1
-        )
-        row = {
-            "key": folio.id,
-            "known_version": folio.version,
-            "next_version": opened.version,
-        }
-        self._run.must_write(_REOPEN, [row], _stale(folio))
-        return opened
+        version = write_next_version(self._run, _REOPEN, "folio", folio.id, folio.version, {})
+        return attrs.evolve(folio, status=FolioStatus.OPEN, closed_at=None, version=version)
 
     def line(self, line_id: FolioLineId) -> FolioLine:
         """Return one line."""
@@ -391,7 +375,3 @@ def _found(folio: Folio | None, folio_id: FolioId) -> Folio:
     if folio is None:
         raise NotFound("folio", folio_id)
     return folio
-
-
-def _stale(folio: Folio) -> Otherwise:
-    return Otherwise(missed=lambda: StaleVersion("folio", folio.id))

@@ -14,9 +14,8 @@ from sqlalchemy.sql.dml import UpdateBase
 from hotelcore.errors import InvalidInput, ReadOnly
 from hotelcore.sql.forms import AnyRow, Parameters, written_by
 from hotelcore.sql.schema import METADATA
-from hotelcore.sql.statements import Statements
+from hotelcore.sql.statements import MakeError, Statements
 from hotelcore.sql.unit_of_work import SqlUnitOfWork
-from hotelcore.sql.waiting import Otherwise
 from hotelcore.unit_of_work import UnitOfWork
 
 __all__ = ["HostStatements", "statements_of"]
@@ -83,13 +82,22 @@ class HostStatements:
         return self._permitted(statement).write_many(statement, rows)
 
     def must_write(
-        self, statement: UpdateBase, rows: Sequence[Parameters], otherwise: Otherwise
+        self,
+        statement: UpdateBase,
+        rows: Sequence[Parameters],
+        *,
+        taken: MakeError | None = None,
+        missed: MakeError | None = None,
     ) -> None:
-        """Run a statement, without RETURNING, once for each of ``rows``, which name one row each.
+        """Run a statement, without RETURNING, once for each of ``rows``.
 
-        Raises what ``otherwise`` gives: now, or inside of ``uow.together()`` later.
+        ``taken`` gives the error for a unique key that is taken. ``missed`` gives the error if
+        fewer rows were changed than there are ``rows``; without it none need be. It is raised here,
+        or inside of ``uow.together()`` at the latest by the end of that, and with ``last`` by the
+        end of the unit. A taken key without ``taken`` is a `UniqueViolation` if it is raised here,
+        and a `DatabaseFailure` if it comes later.
         """
-        self._permitted(statement).must_write(statement, rows, otherwise)
+        self._permitted(statement).must_write(statement, rows, taken=taken, missed=missed)
 
     def _permitted(self, statement: Executable) -> Statements:
         """Return the unit's statements, if this one changes no table of the library."""

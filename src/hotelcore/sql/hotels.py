@@ -29,8 +29,6 @@ from hotelcore.sql.building import entity
 from hotelcore.sql.changing import insert_into, versioned_update, write_next_version
 from hotelcore.sql.feed import add_feed
 from hotelcore.sql.statements import Statements, acting_hotel
-from hotelcore.sql.translation import UniqueViolation
-from hotelcore.sql.waiting import Otherwise
 
 __all__ = ["HOTEL", "SqlHotels"]
 
@@ -111,10 +109,8 @@ class SqlHotels:
 
     def add(self, hotel: Hotel) -> None:
         """Store a new hotel."""
-        try:
-            self._run.write(_INSERT, version=hotel.version, **_NO_STRIPE, **_values(hotel))
-        except UniqueViolation:
-            raise AlreadyExists("hotel", "id") from None
+        row = {"version": hotel.version, **_NO_STRIPE, **_values(hotel)}
+        self._run.must_write(_INSERT, [row], taken=lambda: AlreadyExists("hotel", "id"))
         add_feed(self._run, hotel.created_at)
         add_head(self._run)
         self._set_stripe_ids(hotel)
@@ -154,5 +150,5 @@ class SqlHotels:
         # One statement for each: the one that fails is the only word on which of them is taken,
         # since the other hotel's row is not ours to read.
         for name, statement in _SET_STRIPE.items():
-            taken = Otherwise(partial(AlreadyExists, "hotel", name))
-            self._run.must_write(statement, [{"stripe_id": getattr(hotel, name)}], taken)
+            row = {"stripe_id": getattr(hotel, name)}
+            self._run.must_write(statement, [row], taken=partial(AlreadyExists, "hotel", name))

@@ -28,7 +28,6 @@ from hotelcore.sql.building import entity
 from hotelcore.sql.changing import insert_into, versioned_update, write_next_version
 from hotelcore.sql.pages import Listing
 from hotelcore.sql.statements import Statements, acting_hotel
-from hotelcore.sql.waiting import Otherwise
 
 __all__ = ["HOUSEKEEPING_TASK", "SqlHousekeeping"]
 
@@ -126,8 +125,9 @@ class SqlHousekeeping:
     def add(self, task: HousekeepingTask) -> None:
         """Store a new task."""
         row = {"id": task.id, "version": task.version, **_values(task)}
-        taken = Otherwise(lambda: AlreadyExists("departure task", "booking_id"))
-        self._run.must_write(_INSERT, [row], taken)
+        self._run.must_write(
+            _INSERT, [row], taken=lambda: AlreadyExists("departure task", "booking_id")
+        )
 
     def lock(self, task_id: TaskId) -> HousekeepingTask:
         """Return one task, locked."""

@@ -33,11 +33,9 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.types import JSON, TypeEngine
 
-from hotelcore.errors import HotelcoreError
 from hotelcore.sql.changing import INSERTS, AnyInsert, Conflict, inserts_into, refused
 from hotelcore.sql.forms import Parameters
-from hotelcore.sql.statements import Statements, acting_hotel
-from hotelcore.sql.waiting import Otherwise
+from hotelcore.sql.statements import MakeError, Statements, acting_hotel
 
 __all__ = ["Calls", "RowsInto", "rows_into"]
 
@@ -61,10 +59,10 @@ class RowsInto:
     def calls(self, dialect: str, rows: Sequence[Parameters]) -> Iterator[Calls]:
         """Give what to send for ``rows``, which have their values by the names of the columns."""
         # A default in Python, of a column of the host's, is made once a call and not once a row.
-        together = dialect in self._all and not any(each.default for each in self._table.columns)
+        as_one = dialect in self._all and not any(each.default for each in self._table.columns)
         for begin in range(0, len(rows), _CHUNK):
             chunk = rows[begin : begin + _CHUNK]
-            if together and len(chunk) > _FEW:
+            if as_one and len(chunk) > _FEW:
                 yield self._all[dialect], [{"rows": chunk}]
             else:
                 yield self._each[dialect], chunk
@@ -73,11 +71,11 @@ class RowsInto:
         self,
         run: Statements,
         rows: Sequence[Parameters],
-        taken: Callable[[], HotelcoreError] | None = None,
+        taken: MakeError | None = None,
     ) -> None:
-        """Insert the rows; ``taken`` gives the error for a unique key that is taken."""
+        """Insert the rows; ``taken`` gives the error for a unique key, if one can be taken."""
         for statement, calls in self.calls(run.dialect, rows):
-            run.must_write(statement, calls, Otherwise(taken))
+            run.must_write(statement, calls, taken=taken)
 
     def write(self, run: Statements, rows: Sequence[Parameters]) -> int:
         """Insert the rows, and return how many were inserted, or changed where one was there."""
@@ -90,8 +88,8 @@ def rows_into(table: Table, on_conflict: Conflict = refused) -> RowsInto:
     ``on_conflict`` says what becomes of a row whose key is taken. No two rows of one call may have
     the same key then.
     """
-    together = {"postgresql": on_conflict(_from_json(table))}
-    return RowsInto(table, inserts_into(table, on_conflict), together)
+    as_one = {"postgresql": on_conflict(_from_json(table))}
+    return RowsInto(table, inserts_into(table, on_conflict), as_one)
 
 
 def _from_json(table: Table) -> AnyInsert:

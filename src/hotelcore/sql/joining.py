@@ -68,13 +68,13 @@ def after_commit(connection: Connection, call: Callable[[], None]) -> None:
 
 
 def watch_commits(engine: Engine) -> None:
-    """Hook into an engine, once, what `after_commit` needs."""
+    """Hook into an engine, once, what `after_commit` needs; and spare psycopg idle rollbacks."""
     dialect = engine.dialect
     if dialect in _watched:
         return
     _watched.add(dialect)
     if dialect.name == "postgresql":
-        _roll_back_what_is_open(dialect)
+        _spare_idle_rollbacks(dialect)
     _follow(dialect, "do_savepoint", lambda on, name: _ledger(on).savepoints.append(name))
     _follow(dialect, "do_rollback_to_savepoint", _undone)
     _follow(dialect, "do_release_savepoint", lambda on, name: _ledger(on).keep(name))
@@ -82,19 +82,20 @@ def watch_commits(engine: Engine) -> None:
     _follow(dialect, "do_commit", lambda on: _forgotten(on).tell())
 
 
-def _roll_back_what_is_open(dialect: Dialect) -> None:
-    """Spare psycopg, at each return to the pool, a rollback that finds nothing to undo.
+def _spare_idle_rollbacks(dialect: Dialect) -> None:
+    """Leave out the rollback at each return to the pool where nothing is to be undone.
 
-    With asyncio it takes a turn of the event loop to find that out.
+    With asyncio psycopg takes a turn of the event loop to find that out.
     """
     do = dialect.do_rollback
 
-    def do_if_open(connection: Any) -> None:  # as below
-        pgconn = connection.driver_connection.pgconn
-        if pgconn.transaction_status or pgconn.pipeline_status:
+    def do_if_open(connection: Any) -> None:  # of SQLAlchemy's or the pool's proxy
+        # Asked of the dialect: a proxy that is detached from its pool no longer knows it.
+        driver: Any = dialect.get_driver_connection(connection.dbapi_connection)
+        if driver.pgconn.transaction_status or driver.pgconn.pipeline_status:  # 0 is nothing open
             do(connection)
 
-    dialect.do_rollback = do_if_open  # type: ignore[assignment, method-assign]  # bound
+    dialect.do_rollback = do_if_open  # type: ignore[assignment, method-assign]  # a method, bound
 
 
 # `Any`: the hooks get a connection of SQLAlchemy's or the pool's proxy; both have the same `info`.

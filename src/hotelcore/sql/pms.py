@@ -161,11 +161,8 @@ class SqlPmsConnections:
 
     def add(self, config: ExternalPMSConfig) -> None:
         """Store the connection, without a key; `AlreadyExists` if the hotel has one."""
-        values = {**_values(config), "api_key": None}
-        try:
-            self._run.write(_INSERT, id=config.id, version=config.version, **values)
-        except UniqueViolation:
-            raise AlreadyExists("PMS connection", "hotel") from None
+        row = {"id": config.id, "version": config.version, **_values(config), "api_key": None}
+        self._run.must_write(_INSERT, [row], taken=lambda: AlreadyExists("PMS connection", "hotel"))
 
     def current(self) -> ExternalPMSConfig:
         """Return the connection; `NotFound` if there is none."""

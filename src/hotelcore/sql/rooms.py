@@ -42,8 +42,6 @@ from hotelcore.sql.changing import insert_into, versioned_update, write_next_ver
 from hotelcore.sql.pages import Listing
 from hotelcore.sql.room_nights import ROOM_NIGHT
 from hotelcore.sql.statements import Statements, acting_hotel
-from hotelcore.sql.translation import UniqueViolation
-from hotelcore.sql.waiting import Otherwise
 
 __all__ = [
     "MAINTENANCE",
@@ -98,21 +96,18 @@ class SqlRoomTypes:
 
     def add(self, room_type: RoomType) -> None:
         """Store a new room type."""
-        try:
-            self._run.write(
-                _INSERT_TYPE,
-                id=room_type.id,
-                code=room_type.code,
-                name=room_type.name,
-                base_rate_minor=room_type.base_rate.minor,
-                currency=room_type.base_rate.currency,
-                max_occupancy=room_type.max_occupancy,
-                overbooking_limit=room_type.overbooking_limit,
-                attributes=room_type.attributes,
-                version=room_type.version,
-            )
-        except UniqueViolation:
-            raise AlreadyExists("room type", "code") from None
+        row = {
+            "id": room_type.id,
+            "code": room_type.code,
+            "name": room_type.name,
+            "base_rate_minor": room_type.base_rate.minor,
+            "currency": room_type.base_rate.currency,
+            "max_occupancy": room_type.max_occupancy,
+            "overbooking_limit": room_type.overbooking_limit,
+            "attributes": room_type.attributes,
+            "version": room_type.version,
+        }
+        self._run.must_write(_INSERT_TYPE, [row], taken=lambda: AlreadyExists("room type", "code"))
 
     def get(self, room_type_id: RoomTypeId) -> RoomType:
         """Return one room type."""
@@ -153,7 +148,7 @@ ROOM = Table(
 _r = ROOM.c
 Index("uq_hc_room_number", _r.hotel_id, _r.number, unique=True)
 Index("ix_hc_room_type_number", _r.hotel_id, _r.room_type_id, _r.number)
-schema.follows_from(ROOM, "room_type_id")
+schema.hotel_follows_from(ROOM, "room_type_id")
 
 _ALL_ROOMS = select(ROOM).where(_r.hotel_id == acting_hotel())
 _ONE_ROOM = _ALL_ROOMS.where(_r.id == bindparam("key"))
@@ -219,8 +214,7 @@ class SqlRooms:
     def add_all(self, rooms: Sequence[Room]) -> None:
         """Store new rooms."""
         rows = [{"id": room.id, "version": room.version, **_room_values(room)} for room in rooms]
-        taken = Otherwise(lambda: AlreadyExists("room", "number"))
-        self._run.must_write(_INSERT_ROOM, rows, taken)
+        self._run.must_write(_INSERT_ROOM, rows, taken=lambda: AlreadyExists("room", "number"))
 
     def get(self, room_id: RoomId) -> Room:
         """Return one room."""
@@ -356,8 +350,9 @@ class SqlMaintenance:
     def add(self, period: MaintenancePeriod) -> None:
         """Store a new period."""
         row = {"id": period.id, "version": period.version, **_period_values(period)}
-        taken = Otherwise(lambda: AlreadyExists("maintenance period", "id"))
-        self._run.must_write(_INSERT_PERIOD, [row], taken)
+        self._run.must_write(
+            _INSERT_PERIOD, [row], taken=lambda: AlreadyExists("maintenance period", "id")
+        )
 
     def get(self, maintenance_id: MaintenanceId) -> MaintenancePeriod:
         """Return one period."""

@@ -62,8 +62,8 @@ __all__ = [
     "attributes_column",
     "chained",
     "currency_column",
-    "follows_from",
     "hotel_column",
+    "hotel_follows_from",
     "id_column",
     "minor_column",
     "of_hotel",
@@ -451,8 +451,8 @@ def announced(table: Table) -> None:
     event.listen(table, "after_drop", drop.execute_if(dialect="postgresql"))
 
 
-def follows_from(table: Table, column: str) -> None:
-    """Have PostgreSQL learn that a row's hotel follows from another record that it names.
+def hotel_follows_from(table: Table, column: str) -> None:
+    """Have PostgreSQL learn that a row's ``column`` decides its hotel.
 
     It takes columns for independent, so beside 20 hotels it would expect a twentieth of the rows:
     https://www.postgresql.org/docs/current/planner-stats.html#PLANNER-STATS-EXTENDED

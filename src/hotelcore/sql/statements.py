@@ -34,7 +34,7 @@ from hotelcore.errors import (
 )
 from hotelcore.ids import HotelId
 from hotelcore.sql.binding import for_every_hotel
-from hotelcore.sql.driver import Message, can_send, is_watched, place_of_failed, send
+from hotelcore.sql.driver import Message, can_send, is_watched, noted_place, send
 from hotelcore.sql.forms import AnyRow, Form, Parameters, forms_of
 from hotelcore.sql.judge import ACTING_HOTEL, ActingHotel
 from hotelcore.sql.limits import Deadline
@@ -47,11 +47,12 @@ from hotelcore.sql.waiting import (
     Waiting,
     messages_of,
     note_answers,
-    sender_of,
+    waiting_at,
 )
 
 __all__ = [
     "AnyRow",
+    "MakeError",
     "Runner",
     "Statements",
     "acting_hotel",
@@ -60,6 +61,8 @@ __all__ = [
 ]
 
 T = TypeVar("T")
+MakeError: TypeAlias = Callable[[], HotelcoreError]
+"""Makes the error of a write when it is needed."""
 
 # Takes from a driver's cursor, whose type is the driver's, what a statement gave.
 _Taking: TypeAlias = Callable[[Any, Form], T]
@@ -129,8 +132,8 @@ class Statements:
         self._together = False
         # Whether some of that was sent, and nobody knows what became of it.
         self._lost = False
-        # What had waited and failed last.
-        self._failed: Waiting | None = None
+        # What had waited and was where the last exchange failed, if it was there.
+        self._failed_at: Waiting | None = None
 
     @property
     def dialect(self) -> str:
@@ -225,19 +228,29 @@ class Statements:
             self.write_many(statement, rows)
 
     def must_write(
-        self, statement: UpdateBase, rows: Sequence[Parameters], otherwise: Otherwise
+        self,
+        statement: UpdateBase,
+        rows: Sequence[Parameters],
+        *,
+        taken: MakeError | None = None,
+        missed: MakeError | None = None,
     ) -> None:
-        """Run a statement, without RETURNING, once for each of ``rows``, which name one row each.
+        """Run a statement, without RETURNING, once for each of ``rows``.
 
-        Raises what ``otherwise`` gives: now, or with a later statement while writes go `together`.
+        ``taken`` gives the error for a unique key that is taken. ``missed`` gives the error if
+        fewer rows were changed than there are ``rows``; without it none need be. It is raised here,
+        or while writes go `together` by a later statement.
         """
+        otherwise = Otherwise(taken, missed)
         if self._together and self._exchanges:
             self._let_wait(statement, rows, otherwise)
             return
         try:
             changed = self.write_many(statement, rows)
-        except UniqueViolation as violation:
-            raise otherwise.error_of(violation) from None
+        except UniqueViolation:
+            if taken is None:
+                raise
+            raise taken() from None
         otherwise.refuse_missed(changed, len(rows))
 
     def _let_wait(
@@ -254,11 +267,11 @@ class Statements:
         self._waiting.append(Waiting(form, text, parameters, len(rows), otherwise=otherwise))
 
     @contextmanager
-    def together(self, *, settled: bool = True) -> Generator[None]:
+    def together(self, *, last: bool = False) -> Generator[None]:
         """Send what the body writes by `must_write` in one exchange, at the end if not before.
 
-        Not ``settled`` leaves it to the next statement, for whoever is sure that one comes. Inside
-        of another such body it is part of that.
+        ``last`` leaves it to the next statement, for whoever is sure that one comes. Inside of
+        another such body it is part of that.
         """
         if self._together:
             yield
@@ -266,8 +279,8 @@ class Statements:
         self._together = True
         try:
             yield
-            if settled:
-                self.settle()
+            if not last:
+                self.flush_if_refusable()
         finally:
             self._together = False
 
@@ -300,11 +313,11 @@ class Statements:
             except BaseException as error:
                 self._lost = True
                 if isinstance(error, UniqueViolation):
-                    raise last.error_of(error) from None
+                    raise last.error_when_taken() from None
                 raise
 
-    def settle(self) -> None:
-        """Send what waits if any of it may be refused."""
+    def flush_if_refusable(self) -> None:
+        """Send what waits if a part of it may be refused."""
         if any(each.otherwise for each in self._waiting):
             self.flush()
 
@@ -313,7 +326,7 @@ class Statements:
 
         `committed` tells afterwards whether that was so.
         """
-        self.settle()  # what is committed is no longer to be refused
+        self.flush_if_refusable()  # what is committed is no longer to be refused
         form = self._form(statement, rows[0])
         commits = self._exchanges and not self._connection.dispatch.commit
         self._send(form, lambda: self._called(form, rows), _row_count, len(rows), commits)
@@ -453,10 +466,10 @@ class Statements:
         try:
             with translated(self._deadline.limits):
                 return self._exchanged(form, sent, taking, calls, commits, behind)
-        except UniqueViolation as violation:
-            if self._failed is None:
+        except UniqueViolation:
+            if self._failed_at is None:
                 raise
-            raise self._failed.error_of(violation) from None
+            raise self._failed_at.error_when_taken() from None
         except DatabaseFailure:
             if not commits:  # else nobody knows whether it was committed, however late it is
                 self._deadline.check()  # the server ends the session of a unit that is overdue
@@ -471,7 +484,7 @@ class Statements:
         commits: bool,
         behind: Sequence[Waiting],
     ) -> T:
-        self._failed = None
+        self._failed_at = None
         text, parameters = _converted(sent)
         news = self._deadline.enforce(self._connection)
         waiting, self._waiting = self._waiting, []
@@ -496,7 +509,7 @@ class Statements:
         except BaseException as error:
             self._questions.clear()
             self._lost = self._lost or any(not each.question for each in waiting)
-            self._failed = sender_of(place_of_failed(error) - len(news), waiting)
+            self._failed_at = waiting_at(noted_place(error) - len(news), waiting)
             raise
         if news:
             self._deadline.heard(self._connection)
@@ -560,9 +573,14 @@ class Runner(Protocol):
         ...
 
     def must_write(
-        self, statement: UpdateBase, rows: Sequence[Parameters], otherwise: Otherwise
+        self,
+        statement: UpdateBase,
+        rows: Sequence[Parameters],
+        *,
+        taken: MakeError | None = None,
+        missed: MakeError | None = None,
     ) -> None:
-        """Run a statement that has to change a row for each of ``rows``; see `Statements`."""
+        """Run a statement once for each of ``rows``, which may be refused; see `Statements`."""
         ...
 
 

@@ -22,7 +22,14 @@ from hotelcore.errors import (
 )
 from hotelcore.sql.limits import Limits
 
-__all__ = ["Failure", "Translation", "UniqueViolation", "failure_of", "translated"]
+__all__ = [
+    "NOBODYS_KEY",
+    "Failure",
+    "Translation",
+    "UniqueViolation",
+    "failure_of",
+    "translated",
+]
 
 
 class Failure(Enum):
@@ -53,6 +60,10 @@ _REMEDIES = {
     Failure.REFERENCE: "name only records that exist in this hotel",
     Failure.CHECK: "a rule that the tables hold would have been broken",
 }
+
+
+NOBODYS_KEY = "a unique key is taken that no repository answers for"
+"""Why a unit fails whose unique key a host's own rule found taken, or nobody gave an error for."""
 
 
 class UniqueViolation(HotelcoreError):

@@ -45,7 +45,7 @@ from hotelcore.sql.rooms import SqlMaintenance, SqlRooms, SqlRoomTypes
 from hotelcore.sql.sealed import Sealing, SqlSealedValues
 from hotelcore.sql.statements import Statements
 from hotelcore.sql.subject_keys import SqlSubjectKeys
-from hotelcore.sql.translation import UniqueViolation
+from hotelcore.sql.translation import NOBODYS_KEY, UniqueViolation
 from hotelcore.subscriptions import Subscriptions
 from hotelcore.tenancy import Actor, same_hotel
 from hotelcore.text import clean_text
@@ -157,7 +157,7 @@ class SqlUnitOfWork:
         self._command: _Command | None = None
         # How many commands are running, each inside the one before.
         self._depth = 0
-        # Whether one operation is all that the unit does.
+        # Whether the unit is there for one operation alone, until inline handlers work in it.
         self.is_one_operation = False
         self._aborted = False
         self._entries: list[AuditLogEntry] = []
@@ -304,9 +304,9 @@ class SqlUnitOfWork:
     @contextmanager
     def together(self, *, last: bool = False) -> Generator[None]:
         """Have the writes of the body sent in one exchange."""
-        # Else the unit's end comes next, and there is nobody in between to catch an error.
-        settled = not (last and self.is_one_operation and self._depth == 1)
-        with self._run.together(settled=settled):
+        # Where the unit's end comes next, nobody is in between to catch an error.
+        ends = last and self.is_one_operation and self._depth == 1
+        with self._run.together(last=ends):
             yield
 
     @contextmanager
@@ -366,7 +366,7 @@ class SqlUnitOfWork:
         try:
             yield self._run
         except UniqueViolation:
-            raise DatabaseFailure("a unique key is taken that no repository answers for") from None
+            raise DatabaseFailure(NOBODYS_KEY) from None
         finally:
             self._run.may_write = False
 
@@ -380,7 +380,7 @@ class SqlUnitOfWork:
         for event in self._events:
             for handler in self._commission.subscriptions.inline_of(event):
                 self._refuse_if_aborted()
-                self._run.settle()  # a handler is told of what was not refused
+                self._run.flush_if_refusable()  # a handler is told of what was not refused
                 handler(self, event)
         self._refuse_if_aborted()
         return tuple(self._events)

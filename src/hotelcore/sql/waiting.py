@@ -11,9 +11,9 @@ from attrs import define, field, frozen
 from hotelcore.errors import DatabaseFailure, HotelcoreError
 from hotelcore.sql.driver import Message
 from hotelcore.sql.forms import Form
-from hotelcore.sql.translation import UniqueViolation
+from hotelcore.sql.translation import NOBODYS_KEY
 
-__all__ = ["Asked", "Otherwise", "Question", "Waiting", "messages_of", "note_answers", "sender_of"]
+__all__ = ["Asked", "Otherwise", "Question", "Waiting", "messages_of", "note_answers", "waiting_at"]
 
 
 @define(eq=False)
@@ -31,12 +31,7 @@ class Asked(BaseException):  # no error, which a question might catch
 
 @frozen
 class Otherwise:
-    """The errors of a write that does not do what it should.
-
-    ``taken`` gives that for a unique key that is taken, without which it is a `UniqueViolation`, or
-    a `DatabaseFailure` of what waited; ``missed`` that for rows that it did not change, without
-    which it may miss some.
-    """
+    """The errors of a write that does not do what it should; see `Statements.must_write`."""
 
     taken: Callable[[], HotelcoreError] | None = None
     missed: Callable[[], HotelcoreError] | None = None
@@ -45,10 +40,6 @@ class Otherwise:
         """Raise its error if fewer rows were ``changed`` than ``wanted``."""
         if self.missed is not None and changed < wanted:
             raise self.missed()
-
-    def error_of(self, violation: UniqueViolation) -> HotelcoreError:
-        """Return its error for a key that is taken."""
-        return violation if self.taken is None else self.taken()
 
 
 @define(eq=False)
@@ -75,12 +66,12 @@ class Waiting:
         if self.otherwise is not None:
             self.otherwise.refuse_missed(self.rows, self.calls)
 
-    def error_of(self, violation: UniqueViolation) -> HotelcoreError:
+    def error_when_taken(self) -> HotelcoreError:
         """Return what is to be raised for a unique key that it found taken."""
         if self.otherwise is None or self.otherwise.taken is None:
-            # Whoever sent it along would take the violation for one of his own.
-            return DatabaseFailure("a unique key is taken that no repository answers for")
-        return self.otherwise.error_of(violation)
+            # Whoever sent it along would take a `UniqueViolation` for one of his own.
+            return DatabaseFailure(NOBODYS_KEY)
+        return self.otherwise.taken()
 
     @property
     def messages(self) -> Sequence[Message]:
@@ -109,7 +100,7 @@ def note_answers(waiting: Sequence[Waiting], answers: Sequence[Any]) -> None:
         each.answered(list(islice(coming, len(each.messages))))
 
 
-def sender_of(number: int, waiting: Sequence[Waiting]) -> Waiting | None:
-    """Return whose message stands at a place among those of all that waited; None beyond them."""
-    senders = [each for each in waiting for _ in each.messages]
-    return senders[number] if 0 <= number < len(senders) else None
+def waiting_at(place: int, waiting: Sequence[Waiting]) -> Waiting | None:
+    """Return what the message at a place belongs to, counted from the first that waited."""
+    of_each_message = [each for each in waiting for _ in each.messages]
+    return of_each_message[place] if 0 <= place < len(of_each_message) else None

@@ -17,7 +17,7 @@ __all__ = [
     "append_only",
     "chained",
     "check",
-    "follows_from",
+    "hotel_follows_from",
     "index",
     "key",
     "of_hotel",
@@ -64,8 +64,8 @@ def check(table: str, rule: str, condition: str) -> sa.CheckConstraint:
     return sa.CheckConstraint(condition, name=conv(f"ck_{table}_{rule}"))
 
 
-def follows_from(op: Operations, table: str, column: str) -> None:
-    """Have PostgreSQL learn that a row's hotel follows from another record that it names."""
+def hotel_follows_from(op: Operations, table: str, column: str) -> None:
+    """Have PostgreSQL learn that a row's ``column`` decides its hotel."""
     if op.get_context().dialect.name == "postgresql":
         op.execute(
             f"CREATE STATISTICS sx_{table}_{column} (dependencies) "

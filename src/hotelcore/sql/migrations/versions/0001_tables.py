@@ -13,7 +13,7 @@ from hotelcore.sql.migrations.parts import (
     append_only,
     chained,
     check,
-    follows_from,
+    hotel_follows_from,
     index,
     key,
     of_hotel,
@@ -372,7 +372,7 @@ def _room(op: Operations) -> None:
     )
     index(op, "hc_room", "type_number", "hotel_id, room_type_id, number")
     index(op, "hc_room", "number", "hotel_id, number", unique=True)
-    follows_from(op, "hc_room", "room_type_id")
+    hotel_follows_from(op, "hc_room", "room_type_id")
 
 
 def _room_availability(op: Operations) -> None:
