@@ -15,7 +15,7 @@ from benchmarks.contestants.django_orm import DjangoOrm
 from benchmarks.contestants.orm import Orm
 from benchmarks.contestants.ours import Ours
 from benchmarks.contestants.raw import Raw
-from benchmarks.orders import Orders
+from benchmarks.orders import Order, Orders
 from benchmarks.report import BASIS, Report, ratios_to
 from benchmarks.rounds import QUESTIONS, Preparation, Queue, Work, medians, stated
 
@@ -82,6 +82,25 @@ def writes(sides: Sides, rounds: int, synced: int, report: Report) -> None:
         ("the same sync again", taking.again(sides), _SYNCS, 1),
     ]
     _compared("writes", works, sides.queue(), report)
+    _beside_separate_inserts(sides, orders, rounds, report)
+
+
+def _beside_separate_inserts(sides: Sides, orders: Orders, rounds: int, report: Report) -> None:
+    """Time a booking beside its rows inserted one by one, each committed or all together."""
+    ways: dict[str, Callable[[Order], Work]] = {
+        "its rows, each INSERT committed": sides.raw.create_booking_separately,
+        "its rows, in one transaction": sides.raw.create_booking,
+        "the booking by hotelcore": sides.ours.create_booking,
+    }
+    works = {way: partial(_ordered, make, orders) for way, make in ways.items()}
+    taken = medians(works, rounds, sides.queue(), _COMMANDS)
+    basis, *_ = taken.values()
+    rows = [[way, f"{taken[way] * 1e3:,.2f} ms", f"{taken[way] / basis:.2f}"] for way in ways]
+    report.table("booking", ["", "", "times"], rows)
+
+
+def _ordered(make: Callable[[Order], Work], orders: Orders) -> Work:
+    return make(orders.order())
 
 
 class _Taking:

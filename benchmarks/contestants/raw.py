@@ -155,16 +155,25 @@ class Raw:
     # -- writing ----------------------------------------------------------------------------------
 
     def create_booking(self, order: Order) -> Work:
-        """Insert each row for itself."""
+        """Insert each row for itself, all in one transaction."""
+        separately = self.create_booking_separately(order)
+
+        def work() -> None:
+            with self._driver.transaction():
+                separately()
+
+        return work
+
+    def create_booking_separately(self, order: Order) -> Work:
+        """Insert each row for itself, and let the driver commit each."""
         inserts = self._inserts(order.rows)
         nights = [self._driver.adapt(night) for night in order.stay]
         sell, sold = self._sell(nights), (1, self._hotel, self._type, *nights)
 
         def work() -> None:
-            with self._driver.transaction():
-                self._run(sell, *sold)
-                self._each(inserts)
-                self._audit(order.rows)
+            self._run(sell, *sold)
+            self._each(inserts)
+            self._audit(order.rows)
 
         return work
 
