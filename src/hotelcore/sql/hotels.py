@@ -131,11 +131,10 @@ class SqlHotels:
 
     def update(self, hotel: Hotel) -> Hotel:
         """Store the hotel if nobody changed it since."""
-        with self._run.together():
-            version = write_next_version(
-                self._run, _UPDATE, "hotel", hotel.id, hotel.version, _values(hotel)
-            )
-            self._set_stripe_ids(hotel)
+        version = write_next_version(
+            self._run, _UPDATE, "hotel", hotel.id, hotel.version, _values(hotel)
+        )
+        self._set_stripe_ids(hotel)
         self._known = attrs.evolve(hotel, version=version)
         return self._known
 
