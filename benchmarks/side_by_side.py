@@ -26,8 +26,8 @@ Pairing: TypeAlias = Mapping[str, Preparation]
 
 # How many commands a timing gives.
 _COMMANDS = 3
-# Each check-in takes a room, and there are some 370 free ones for four contestants.
-_MOST_ARRIVALS = 25
+# Each check-in takes a room, and there are some 300 free ones for four contestants.
+_MOST_ARRIVALS = 20
 _SYNCS = 3
 
 

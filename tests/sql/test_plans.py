@@ -33,6 +33,7 @@ from hotelcore.sql.binding import is_for_every_hotel
 from hotelcore.sql.driver import send
 from hotelcore.sql.forms import forms_of
 from hotelcore.sql.judge import ACTING_HOTEL
+from hotelcore.sql.outbox import INSERT_ALL
 from hotelcore.sql.schema import METADATA, Instant, TableNames
 from hotelcore.testing.hotels import NOON, open_sample_hotel
 from tests.postgres_server import fresh_database
@@ -213,3 +214,17 @@ def test_rows_are_locked_in_the_order_of_their_ids(statement: Select[Any]) -> No
     one_row = str(statement.whereclause)
     in_order = [column.key for column in statement._order_by_clauses]
     assert not keys or in_order == [keys[-1].key] or f"{table}.{keys[-1].key} = " in one_row
+
+
+def test_an_event_looks_for_its_own_record_alone(postgresql_url: str) -> None:
+    """Also where nobody has counted the rows yet, no event reads all the events of its hotel."""
+    with closing(HotelCore(postgresql_url, clock=FixedClock(NOON))) as core:
+        core.create_schema()
+        open_sample_hotel(core)
+        with core.engine.begin() as connection:
+            connection.exec_driver_sql("SET LOCAL enable_seqscan = off")
+            [(plan,)] = planned(connection, INSERT_ALL["postgresql"], "EXPLAIN (FORMAT JSON)")
+    plan = json.loads(plan) if isinstance(plan, str | bytes) else plan
+    conditions = [node["Index Cond"] for node in nodes(plan[0]["Plan"]) if "Index Cond" in node]
+    assert conditions
+    assert all("key = " in each or "turn" in each for each in conditions)

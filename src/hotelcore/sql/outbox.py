@@ -23,7 +23,7 @@ from sqlalchemy import (
     null,
     select,
 )
-from sqlalchemy.dialects.postgresql import ARRAY, JSONB
+from sqlalchemy.dialects.postgresql import JSONB
 
 from hotelcore import wire
 from hotelcore.events.catalogue import Event, payload
@@ -34,7 +34,7 @@ from hotelcore.sql import schema
 from hotelcore.sql.changing import INSERTS, insert_into
 from hotelcore.sql.statements import AnyRow, Statements, acting_hotel
 
-__all__ = ["OUTBOX", "envelope_of", "write_events"]
+__all__ = ["INSERT_ALL", "OUTBOX", "envelope_of", "write_events"]
 
 
 class OutboxColumns(TypedColumns):
@@ -95,22 +95,21 @@ _NEXT_TURN = (
 )
 _INSERT = insert_into(OUTBOX).values(sequence=_NEXT_OF_KEY, turn=_NEXT_TURN, position=None)
 
-# PostgreSQL takes any number of events as one JSON array: a statement for each would look up the
-# last numbers each time, and announce each.
 _events = func.jsonb_array_elements(bindparam("events", type_=JSONB)).table_valued(
     column("value", JSONB), name="event"
 )
 _event = _events.c.value
 _id, _key = (cast(_event[name].astext, schema.Id()) for name in ("id", "key"))
 _order = cast(_event["order"].astext, Integer)
+# Asked for each event: for all at once, a server that does not know the table well reads it whole.
 _last_of_key = (
-    select(_last.c.key, func.max(_last.c.sequence).label("sequence"))
-    .where(_last.c.hotel_id == acting_hotel())
-    .where(_last.c.key.in_(select(func.unnest(bindparam("keys", type_=ARRAY(schema.Id))))))
-    .group_by(_last.c.key)
-    .subquery("last_of_key")
+    select(func.max(_last.c.sequence))
+    .where(_last.c.hotel_id == acting_hotel(), _last.c.key == _key)
+    .correlate(_events)
+    .scalar_subquery()
 )
-_INSERT_ALL = {
+# A statement for each would look up the last turn each time, and announce each.
+INSERT_ALL = {
     "postgresql": INSERTS["postgresql"](OUTBOX).from_select(
         [column.name for column in _c],
         select(
@@ -119,7 +118,7 @@ _INSERT_ALL = {
             _event["name"].astext,
             cast(_event["version"].astext, Integer),
             _key,
-            func.coalesce(_last_of_key.c.sequence, 0)
+            func.coalesce(_last_of_key, 0)
             + func.row_number().over(partition_by=_key, order_by=_order),
             _NEXT_TURN + _order,
             null(),
@@ -128,9 +127,10 @@ _INSERT_ALL = {
             cast(_event["causation_id"].astext, schema.Id()),
             bindparam("traceparent", type_=String()),
             _event.op("->", return_type=JSONB())("payload"),
-        ).select_from(_events.outerjoin(_last_of_key, _last_of_key.c.key == _key)),
+        ).select_from(_events),
     )
 }
+"""What inserts any number of events, as one JSON array, where a database takes that."""
 
 
 def write_events(
@@ -141,8 +141,8 @@ def write_events(
     They go with the next statement. Before that the end of the hotel's audit log is locked, or two
     units that report on one record at the same time would draw the same number.
     """
-    if len(events) > 1 and run.dialect in _INSERT_ALL:
-        run.write_with_next(_INSERT_ALL[run.dialect], [_all_of(events, at, trace)])
+    if len(events) > 1 and run.dialect in INSERT_ALL:
+        run.write_with_next(INSERT_ALL[run.dialect], [_all_of(events, at, trace)])
     elif events:
         rows = [_row(id, event, at, trace) for id, event in events]
         run.write_with_next(_INSERT, rows)
@@ -165,7 +165,6 @@ def _all_of(
     ]
     return {
         "events": rows,
-        "keys": list(dict.fromkeys(event.key for _, event in events)),
         "occurred_at": at,
         "correlation_id": trace.correlation_id,
         "traceparent": trace.traceparent,
