@@ -21,8 +21,17 @@ from hotelcore.events.envelope import Envelope
 from hotelcore.operations import purge_events
 from hotelcore.relay import Relay
 from hotelcore.sql.feed import FEED
-from hotelcore.sql.inbox import take_lanes
+from hotelcore.sql.inbox import (
+    Lane,
+    finish,
+    hold_on,
+    move_on,
+    pause,
+    release,
+    take_lanes,
+)
 from hotelcore.sql.leases import Lease
+from hotelcore.sql.statements import Statements
 from hotelcore.subscriptions import Delivery
 from tests.operations.small_hotel import counted_statements
 from tests.relay.scene import (
@@ -210,6 +219,35 @@ def test_a_flood_of_lanes_lets_another_hotels_lane_be_taken(scene: Scene) -> Non
         taken = Counter(lane.hotel_id for lane in lanes)
         assert taken[quiet.hotel_id] == of_quiet
         assert taken[flooded.hotel_id] == min(most - of_quiet, 36)
+
+
+def test_who_lost_his_lease_changes_no_lane(scene: Scene) -> None:
+    """Each change of a lane is refused to who held it before somebody else took it."""
+    scene.on.durable(RoomStatusChanged, name="mail")(lambda _: None)
+    house = scene.house()
+    house.reports(new_room())
+    assert scene.feeder().feed() == 1
+    taken: list[Lane] = []
+    for _ in range(2):
+        lease = Lease.begin(scene.clock, MINUTE)
+        with scene.core._serving() as run:
+            taken += take_lanes(run, ["mail"], lease, most=1)
+        scene.clock.advance(2 * MINUTE)
+    lost, held = taken
+    now = scene.clock.now()
+
+    def changes(run: Statements, lane: Lane) -> list[bool]:
+        return [
+            hold_on(run, lane, until=now),
+            move_on(run, lane, lane.handled, until=now),
+            release(run, lane, now=now),
+            pause(run, lane, again_at=now),
+            finish(run, lane, lane.handled, now=now),
+        ]
+
+    with scene.core._serving(house.hotel_id) as run:
+        assert changes(run, lost) == [False] * 5
+        assert hold_on(run, held, until=now)
 
 
 # -- a broker -----------------------------------------------------------------------------------
