@@ -119,7 +119,7 @@ def amend_guest(
     )
     with uow.together(last=True):
         stored = uow.guests.update(amended)
-    uow.changed("guest", guest.id, guest, stored)
+        uow.changed("guest", guest.id, guest, stored)
     return stored
 
 
@@ -154,5 +154,5 @@ def anonymise_guest(uow: UnitOfWork, *, guest_id: GuestId) -> Guest:
     )
     with uow.together(last=True):
         stored = uow.guests.erase(erased)
-    uow.changed("guest", guest.id, guest, stored)
+        uow.changed("guest", guest.id, guest, stored)
     return stored
