@@ -84,12 +84,14 @@ def require_utc(instant: datetime, field: str) -> datetime:
     Raises `InvalidInput`, naming `field`, for anything but an aware datetime of offset zero: a
     naive one would mean another instant on every server.
     """
+    if isinstance(instant, datetime) and instant.tzinfo is UTC:
+        return instant
     offset = _offset(instant)
     if offset is None:
         raise InvalidInput(field, "must be a datetime that knows its time zone")
     if offset:
         raise InvalidInput(field, "must be in UTC; convert it with .astimezone(UTC)")
-    return instant if instant.tzinfo is UTC else instant.replace(tzinfo=UTC)
+    return instant.replace(tzinfo=UTC)
 
 
 def _offset(instant: object) -> timedelta | None:

@@ -18,7 +18,7 @@ from functools import cache
 from hashlib import sha256
 from inspect import isclass
 from json.encoder import encode_basestring
-from operator import attrgetter, methodcaller
+from operator import attrgetter
 from types import MappingProxyType, NoneType, UnionType
 from typing import (
     Any,
@@ -60,6 +60,7 @@ _Encoder = Callable[[Any], Json]  # Any: the encoder is chosen by the value's ow
 _Writer = Callable[[Any], str]  # Any: as above.
 _Decoder = Callable[[Json], Any]  # Any: the type is known at run time only.
 
+_OFFSET = "+00:00"  # as Python writes that of UTC
 _INT_LIMIT = 2**63  # What both databases keep; also keeps json off Python's limit on digits.
 
 
@@ -188,7 +189,7 @@ def _decimal(value: Decimal) -> str:
 
 
 def _instant(value: datetime) -> str:
-    return require_utc(value, "value").replace(tzinfo=None).isoformat() + "Z"
+    return require_utc(value, "value").isoformat()[: -len(_OFFSET)] + "Z"
 
 
 def _list(value: tuple[object, ...] | list[object]) -> Json:
@@ -215,7 +216,7 @@ _ENCODERS: dict[type, _Encoder] = {
     str: _text,
     Decimal: _decimal,
     UUID: str,
-    date: methodcaller("isoformat"),
+    date: date.isoformat,
     datetime: _instant,
     tuple: _list,
     list: _list,

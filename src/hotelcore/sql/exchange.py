@@ -365,18 +365,15 @@ def exchanging(sending: _Sending, ready: Sequence[_Ready]) -> Generator[Any, Any
     pgconn.pipeline_sync()
     yield from generators.send(pgconn)
     results: list[Any] = []
-    ended = False  # each message's results end with None
     while True:
-        result = yield from generators.fetch(pgconn)
-        if result is None:
-            if ended:
-                raise OperationalError("the connection is lost")
-        elif result.status == ExecStatus.PIPELINE_SYNC:
+        found = yield from generators.fetch_many(pgconn)
+        if not found:
+            raise OperationalError("the connection is lost")
+        status = found[-1].status
+        if status == ExecStatus.PIPELINE_SYNC:
             break
-        elif result.status in _COPIES:
+        if status in _COPIES:
             raise NotSupportedError("COPY cannot be used here")  # its results would never end
-        else:
-            results.append(result)
-        ended = result is None
+        results += found
     pgconn.exit_pipeline_mode()
     return sending.answered(results)

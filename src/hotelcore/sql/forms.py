@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 from collections import namedtuple
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from copy import copy
 from functools import cached_property, partial
 from typing import Any, Protocol, TypeAlias, TypeVar
@@ -39,7 +39,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.sql.base import Executable
 from sqlalchemy.sql.cache_key import CacheKey
-from sqlalchemy.sql.compiler import SQLCompiler
+from sqlalchemy.sql.compiler import ExpandedState, SQLCompiler
 from sqlalchemy.sql.dml import UpdateBase
 from sqlalchemy.sql.elements import ClauseElement
 from sqlalchemy.sql.visitors import iterate
@@ -80,6 +80,7 @@ class Described(Protocol):
 
 
 _MOST_SHAPES = 2_000
+_MOST_LENGTHS = 50
 # What comes as the same value in PostgreSQL's binary format, which costs less to read. Of any other
 # type (an enum, citext, money) psycopg would give the bytes.
 _IN_BINARY = {
@@ -231,23 +232,83 @@ class _ListForm(Form):
     """
 
     _named: Callable[[str], str]
+    # What lists of some lengths make of the text.
+    _known: dict[tuple[int, ...], _Expanded] = field(init=False, factory=dict)
 
     def sent(self, values: Parameters) -> tuple[str, Any]:
         """Return the text for lists of these lengths, and the parameters."""
-        compiled, values = self._shape.compiled, self._completed(values)
+        values = self._completed(values)
         for _, key, _ in self._given:
             if key not in values:
                 raise _missing(key)
         given = {**self._fixed, **{name: values[key] for name, key, _ in self._given}}
-        state = compiled._process_parameters_for_postcompile(given)
-        processors = {**_processors(compiled), **state.processors}
-        ready = {
-            name: processors[name](value) if name in processors else value
-            for name, value in state.parameters.items()
+        lists = self._lists
+        if lists is None:
+            state = self._state(given)
+            return self._expanded(state, {}).sent(state.parameters)
+        given.update((name, [*given[name]]) for name in lists)
+        lengths = tuple(len(given[name]) for name in lists)
+        known = self._known.get(lengths)
+        if known is None:
+            known = self._remembered(lengths, self._state(given))
+        return known.sent(given)
+
+    @property
+    def _lists(self) -> Sequence[str] | None:
+        """The names of the lists; None if a text depends on more than how long they are."""
+        compiled = self._shape.compiled
+        lists = compiled.post_compile_params
+        if compiled.literal_execute_params or any(each.type._is_tuple_type for each in lists):
+            return None
+        return [compiled.bind_names[each] for each in lists]
+
+    def _state(self, given: Parameters) -> ExpandedState:
+        return self._shape.compiled._process_parameters_for_postcompile({**given})
+
+    def _remembered(self, lengths: tuple[int, ...], state: ExpandedState) -> _Expanded:
+        if len(self._known) >= _MOST_LENGTHS:
+            self._known.clear()
+        places = {
+            name: (of, number)
+            for of, names in state.parameter_expansion.items()
+            for number, name in enumerate(names)
         }
-        places = state.positiontup
-        parameters = ready if places is None else tuple(ready[name] for name in places)
-        return self._named(state.statement), parameters
+        expanded = self._known[lengths] = self._expanded(state, places)
+        return expanded
+
+    def _expanded(self, state: ExpandedState, places: Mapping[str, tuple[str, int]]) -> _Expanded:
+        processors = {**_processors(self._shape.compiled), **state.processors}
+        names = state.parameters if state.positiontup is None else state.positiontup
+        sources = [(*places.get(name, (name, None)), processors.get(name)) for name in names]
+        keys = names if state.positiontup is None else None
+        return _Expanded(self._named(state.statement), sources, keys)
+
+
+@frozen
+class _Expanded:
+    """A statement whose lists have a place for each value.
+
+    ``sources`` say of each parameter in which of the given ones it stands, at which place if that
+    is a list, and what converts it. ``keys`` are the parameters' names, where they have some.
+    """
+
+    text: str
+    sources: Sequence[tuple[str, int | None, Processor | None]]
+    keys: Iterable[str] | None
+
+    def sent(self, given: Parameters) -> tuple[str, Any]:
+        """Return the text, and the parameters as the driver takes them."""
+        values = [
+            given[name] if number is None else given[name][number]
+            for name, number, _ in self.sources
+        ]
+        ready = [
+            value if process is None else process(value)
+            for value, (_, _, process) in zip(values, self.sources, strict=True)
+        ]
+        return self.text, tuple(ready) if self.keys is None else dict(
+            zip(self.keys, ready, strict=True)
+        )
 
 
 class Forms:

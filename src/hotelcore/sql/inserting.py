@@ -145,25 +145,40 @@ def _converted(rows: Sequence[Parameters], of: Column[Any], dialect: Dialect) ->
     """Return one column's values of all rows, as JSON has them."""
     convert = of.type._cached_bind_processor(dialect)
     values = [row[of.name] for row in rows]
-    if convert is None:
+    return values if convert is None else _as_json([convert(value) for value in values])
+
+
+def _as_json(values: list[Any]) -> list[Any]:
+    """Return what a column made of its values as JSON has it: they are of one class, or None."""
+    kinds = {type(value) for value in values} - {NoneType}
+    if len(kinds) > 1:
+        return [_as_json([value])[0] for value in values]
+    write = _writer(*kinds) if kinds else None
+    if write is None:
         return values
-    return [_as_json(convert(value)) for value in values]
+    return [None if value is None else write(value) for value in values]
 
 
-def _as_json(value: Any) -> Any:  # what a column made of a value
-    plain = getattr(value, "obj", value)  # psycopg has JSON and bytes in boxes
-    kind = type(plain)
-    if kind in _PLAIN:
-        return plain
-    if kind not in _AS_JSON:  # a class of the host's, or of a clock
-        kind = next((known for known in _AS_JSON if isinstance(plain, known)), kind)
-    return _AS_JSON[kind](plain) if kind in _AS_JSON else plain
+def _writer(kind: type) -> Callable[[Any], Any] | None:
+    """Return what writes values of a class; None where JSON takes them as they are."""
+    if issubclass(kind, _PLAIN):
+        return None
+    # It may be a class of the host's, or of a clock.
+    known = next((known for known in _AS_JSON if issubclass(kind, known)), None)
+    return _unboxed if known is None else _AS_JSON[known]
+
+
+def _unboxed(value: Any) -> Any:
+    """Return what stands in one of the boxes that psycopg has for JSON and bytes."""
+    plain = getattr(value, "obj", value)
+    write = None if plain is value else _writer(type(plain))
+    return plain if write is None else write(plain)
 
 
 _dump = json.JSONEncoder(separators=(",", ":"), check_circular=False).encode
-_PLAIN = frozenset({str, int, bool, NoneType, dict, list})
+_PLAIN = (str, int, dict, list, NoneType)
 _AS_JSON: Mapping[type, Callable[[Any], Any]] = {
-    UUID: lambda value: value.hex,
+    UUID: lambda value: f"{value.int:032x}",
     datetime: datetime.isoformat,  # which is a date too
     date: date.isoformat,
     bytes: lambda value: "\\x" + value.hex(),
