@@ -9,7 +9,7 @@ from sqlalchemy import Engine, func, select
 from benchmarks.contestants import READS, Contestant
 from benchmarks.plain import TABLES
 from benchmarks.rounds import Work
-from hotelcore.sql.engine import READING
+from hotelcore.sql.seam.engine import READING
 
 __all__ = ["same_answers", "same_rows"]
 

@@ -43,7 +43,7 @@ from hotelcore.operations import (
     register_hotel,
 )
 from hotelcore.relay import Relay
-from hotelcore.sql.granting import grant
+from hotelcore.sql.upkeep.granting import grant
 from hotelcore.subscriptions import Delivery, Subscriptions
 from hotelcore.unit_of_work import UnitOfWork
 

@@ -16,7 +16,7 @@ from hotelcore.domain.bookings import BookingStatus
 from hotelcore.domain.folios import FolioStatus
 from hotelcore.domain.housekeeping import TaskStatus
 from hotelcore.lists import BookingFilter, FolioFilter, GuestFilter, RoomFilter, TaskFilter
-from hotelcore.sql.driver import send
+from hotelcore.sql.seam.driver import send
 from hotelcore.unit_of_work import UnitOfWork
 
 __all__ = ["each_index"]

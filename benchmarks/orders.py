@@ -28,7 +28,7 @@ from hotelcore.ids import BookingId, RoomId
 from hotelcore.lists import RoomFilter
 from hotelcore.pms import PmsSnapshot, RemoteBooking, RemoteBookingStatus, RemoteGuest
 from hotelcore.pms.records import RemoteRoomType
-from hotelcore.sql.engine import READING
+from hotelcore.sql.seam.engine import READING
 from hotelcore.wire import fingerprint
 
 __all__ = ["VENDOR", "Arrival", "Cleaning", "Order", "Orders", "Record", "Rows", "Takeover"]

@@ -9,7 +9,7 @@ from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.types import TypeEngine
 
 from hotelcore.sql import schema
-from hotelcore.sql.creation import create_schema
+from hotelcore.sql.upkeep.creation import create_schema
 
 __all__ = ["TABLES"]
 

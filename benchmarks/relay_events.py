@@ -29,7 +29,7 @@ from hotelcore.ids import EventId, GuestId, RoomId, RoomTypeId
 from hotelcore.relay import Relay
 from hotelcore.relay.feeding import Feeder
 from hotelcore.sql import unit_of_work
-from hotelcore.sql.outbox import write_events
+from hotelcore.sql.events.outbox import write_events
 from hotelcore.subscriptions import Delivery, Subscriptions
 
 EVENTS = 20_000

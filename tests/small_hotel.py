@@ -25,8 +25,8 @@ from hotelcore.operations import (
     register_guest,
     register_hotel,
 )
-from hotelcore.sql.engine import READING
 from hotelcore.sql.schema import METADATA
+from hotelcore.sql.seam.engine import READING
 from tests.postgres_server import fresh_database
 
 # Long past, so that a night audit may close any of the days that follow.

@@ -22,7 +22,9 @@ from tests.small_hotel import nothing_kept, open_hotel, shared_core
 
 ROOT = Path(hotelcore.__file__).parent
 FILES = sorted(
-    file for file in ROOT.rglob("*.py") if not file.is_relative_to(ROOT / "sql" / "migrations")
+    file
+    for file in ROOT.rglob("*.py")
+    if not file.is_relative_to(ROOT / "sql" / "upkeep" / "migrations")
 )
 MODULES = {
     ".".join(("hotelcore", *file.relative_to(ROOT).with_suffix("").parts)).removesuffix(

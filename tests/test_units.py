@@ -56,7 +56,7 @@ from hotelcore.operations import (
     register_guest,
 )
 from hotelcore.operations.declaring import permission_of
-from hotelcore.sql.driver import send
+from hotelcore.sql.seam.driver import send
 from hotelcore.unit_of_work import UnitOfWork
 from tests.hindrances import linger, locked_by_a_process
 from tests.postgres_server import administration

@@ -135,23 +135,23 @@ RUNNING = {"execute", "exec_driver_sql", "scalar", "scalars", "stream", "cursor"
 """What sends a statement when it is called on a connection or on a driver's cursor."""
 
 ALLOWED = {
-    "sql/statements.py": "the seam",
-    "sql/driver.py": "sends what the seam gives it",
-    "sql/waiting.py": "keeps what the seam is going to send",
-    "sql/limits.py": "a transaction's own settings, which are in no table",
-    "sql/creation.py": "makes tables, and reads the version, which is no hotel's",
-    "sql/lint.py": "reads the catalogue",
-    "sql/engine.py": "pragmas and the begin of a transaction",
-    "sql/proofs.py": "recomputes one hotel's records in its own words, with the hotel bound",
-    "sql/audit_verifying.py": "reads one hotel's log as it lies there, whatever its types",
-    "sql/migrations": "makes tables",
-    "sql/granting.py": "grants privileges",
-    "sql/rls.py": "reads the catalogue",
-    "sql/role_check.py": "reads the catalogue",
+    "sql/seam/statements.py": "the seam",
+    "sql/seam/driver.py": "sends what the seam gives it",
+    "sql/seam/waiting.py": "keeps what the seam is going to send",
+    "sql/seam/limits.py": "a transaction's own settings, which are in no table",
+    "sql/upkeep/creation.py": "makes tables, and reads the version, which is no hotel's",
+    "sql/upkeep/lint.py": "reads the catalogue",
+    "sql/seam/engine.py": "pragmas and the begin of a transaction",
+    "sql/upkeep/proofs.py": "recomputes one hotel's records in its own words, with the hotel bound",
+    "sql/upkeep/audit_verifying.py": "reads one hotel's log as it lies there, whatever its types",
+    "sql/upkeep/migrations": "makes tables",
+    "sql/upkeep/granting.py": "grants privileges",
+    "sql/upkeep/rls.py": "reads the catalogue",
+    "sql/upkeep/role_check.py": "reads the catalogue",
     "relay/bell.py": "listens for a signal, which carries nothing",
     "transports/redis.py": "sends to Redis",
-    "sql/exchange.py": "is how the seam speaks to PostgreSQL",
-    "sql/index_use.py": "reads what the database has counted of its indexes",
+    "sql/seam/exchange.py": "is how the seam speaks to PostgreSQL",
+    "sql/upkeep/index_use.py": "reads what the database has counted of its indexes",
     "testing/faulty_psycopg.py": "is a driver",
     "testing/faulty_sqlite.py": "is a driver",
     "testing/machine/places.py": "empties a database of the tests",
@@ -163,7 +163,7 @@ def runs_statements(file: Path) -> bool:
     """Tell whether a module sends a statement by itself, or by the function that does."""
     nodes = list(ast.walk(ast.parse(file.read_text(encoding="utf-8"))))
     imported = {node.module for node in nodes if isinstance(node, ast.ImportFrom)}
-    return "hotelcore.sql.driver" in imported or any(
+    return "hotelcore.sql.seam.driver" in imported or any(
         isinstance(node, ast.Call)
         and isinstance(node.func, ast.Attribute)
         and node.func.attr in RUNNING
@@ -174,7 +174,7 @@ def runs_statements(file: Path) -> bool:
 def place(file: Path) -> str:
     """Return a module's place in the package; the migrations are one."""
     path = file.relative_to(ROOT).as_posix()
-    return "sql/migrations" if path.startswith("sql/migrations/") else path
+    return "sql/upkeep/migrations" if path.startswith("sql/upkeep/migrations/") else path
 
 
 def test_every_statement_goes_through_the_seam() -> None:

@@ -28,8 +28,8 @@ if TYPE_CHECKING:
     from hotelcore.domain.stays import Stay
     from hotelcore.errors import HotelcoreError
     from hotelcore.ids import HotelId, new_id
-    from hotelcore.sql.limits import Limits
     from hotelcore.sql.schema import TableNames
+    from hotelcore.sql.seam.limits import Limits
     from hotelcore.tenancy import Actor
     from hotelcore.vault import KeyRing, Secret
 
@@ -59,7 +59,7 @@ _WHERE = {
     "HotelId": "hotelcore.ids",
     "HotelcoreError": "hotelcore.errors",
     "KeyRing": "hotelcore.vault",
-    "Limits": "hotelcore.sql.limits",
+    "Limits": "hotelcore.sql.seam.limits",
     "Money": "hotelcore.domain.money",
     "Permission": "hotelcore.access",
     "Role": "hotelcore.access",

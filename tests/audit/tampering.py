@@ -20,8 +20,8 @@ from sqlalchemy import Connection, Row, Uuid, bindparam, delete, insert, select,
 from hotelcore import new_id, wire
 from hotelcore.domain.audit import AuditHead, AuditLogEntry, Change
 from hotelcore.ids import HotelId
-from hotelcore.sql.audit import AUDIT_LOG
-from hotelcore.sql.audit_chain import AUDIT_HEAD, BEGINNING, _content, mac_of
+from hotelcore.sql.audit.chain import AUDIT_HEAD, BEGINNING, _content, mac_of
+from hotelcore.sql.audit.log import AUDIT_LOG
 from hotelcore.vault import Key
 from tests.audit.conftest import KEYS
 

@@ -20,10 +20,10 @@ from hotelcore.domain.audit import HIDDEN, Change
 from hotelcore.domain.guests import Guest, email_key, name_key, phone_key
 from hotelcore.ids import GuestId, new_id
 from hotelcore.lists import AuditFilter
-from hotelcore.sql.audit import AUDIT_LOG
+from hotelcore.sql.audit.log import AUDIT_LOG
 from hotelcore.sql.schema import METADATA
-from hotelcore.sql.statements import acting_hotel
-from hotelcore.sql.subject_keys import SqlSubjectKeys
+from hotelcore.sql.sealing.subject_keys import SqlSubjectKeys
+from hotelcore.sql.seam.statements import acting_hotel
 from hotelcore.vault import KeyRing
 from tests.audit.conftest import KEYS
 from tests.small_hotel import DAY, TODAY, SmallHotel, open_hotel

@@ -15,8 +15,8 @@ from attrs import frozen
 
 from hotelcore import HotelCore
 from hotelcore.domain.audit import AuditHead, AuditReport, Outcome
-from hotelcore.sql.audit import AUDIT_LOG
-from hotelcore.sql.audit_verifying import verify
+from hotelcore.sql.audit.log import AUDIT_LOG
+from hotelcore.sql.upkeep.audit_verifying import verify
 from tests.audit.conftest import KEYS
 from tests.audit.tampering import ENDS, UNLOCKING, WAYS, Scene, Tampering, Way, other_value
 from tests.audit.work import live

@@ -18,7 +18,7 @@ from hotelcore.domain.rooms import RoomCondition
 from hotelcore.events.catalogue import Event, RoomStatusChanged
 from hotelcore.ids import HotelId, RoomId
 from hotelcore.operations import operation, register_hotel
-from hotelcore.sql.outbox import OUTBOX
+from hotelcore.sql.events.outbox import OUTBOX
 from hotelcore.unit_of_work import UnitOfWork
 
 # A statement of a whole table gives what its columns hold.

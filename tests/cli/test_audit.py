@@ -16,8 +16,8 @@ from sqlalchemy import delete, text, update
 from hotelcore import HotelCore
 from hotelcore import operations as op
 from hotelcore.cli import main
-from hotelcore.sql.audit import AUDIT_LOG
-from hotelcore.sql.audit_chain import AUDIT_HEAD, BEGINNING
+from hotelcore.sql.audit.chain import AUDIT_HEAD, BEGINNING
+from hotelcore.sql.audit.log import AUDIT_LOG
 from hotelcore.vault import Key, KeyRing
 from tests.audit.tampering import UNLOCKING
 from tests.small_hotel import SmallHotel, open_hotel

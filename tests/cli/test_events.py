@@ -25,11 +25,11 @@ from hotelcore.events.catalogue import CATALOGUE, RoomStatusChanged
 from hotelcore.operations.events import purge_events
 from hotelcore.relay import Relay
 from hotelcore.relay.backlog import backlog
-from hotelcore.sql.audit import AUDIT_LOG
-from hotelcore.sql.dead_letters import DEAD_LETTERS
-from hotelcore.sql.feed import FEED
-from hotelcore.sql.inbox import INBOX
-from hotelcore.sql.outbox import OUTBOX
+from hotelcore.sql.audit.log import AUDIT_LOG
+from hotelcore.sql.events.dead_letters import DEAD_LETTERS
+from hotelcore.sql.events.feed import FEED
+from hotelcore.sql.events.inbox import INBOX
+from hotelcore.sql.events.outbox import OUTBOX
 from hotelcore.subscriptions import Delivery
 from tests.cli.event_hotels import Hotel, core_at
 

@@ -17,9 +17,9 @@ from sqlalchemy import make_url
 
 from hotelcore import new_id
 from hotelcore.cli import main
-from hotelcore.sql.feed import FEED
-from hotelcore.sql.guests import GUEST
-from hotelcore.sql.inbox import INBOX
+from hotelcore.sql.events.feed import FEED
+from hotelcore.sql.events.inbox import INBOX
+from hotelcore.sql.repositories.guests import GUEST
 from hotelcore.transports.jobs import JobTransport
 from tests.cli.event_hotels import Hotel, core_at
 

@@ -18,8 +18,8 @@ from hotelcore.sql import schema
 from hotelcore.sql.changing import insert_into, versioned_update, write_next_version
 from hotelcore.sql.host import statements_of
 from hotelcore.sql.pages import Listing
-from hotelcore.sql.statements import AnyRow, acting_hotel
-from hotelcore.sql.translation import UniqueViolation
+from hotelcore.sql.seam.statements import AnyRow, acting_hotel
+from hotelcore.sql.seam.translation import UniqueViolation
 from hotelcore.unit_of_work import UnitOfWork
 
 __all__ = ["ALL", "INSERT", "SPA", "UPDATE", "VISIT", "SpaVisit", "SpaVisits", "visit_of"]

@@ -14,7 +14,7 @@ from sqlalchemy.exc import DBAPIError
 
 from hotelcore import AsyncHotelCore, HotelCore
 from hotelcore.errors import InvalidInput
-from hotelcore.sql.translation import Failure, failure_of
+from hotelcore.sql.seam.translation import Failure, failure_of
 from hotelcore.testing.faults import Fault, Faults
 from hotelcore.testing.killing import Ending, Witness, kill_during
 from tests.hindrances import linger

@@ -31,8 +31,8 @@ from hotelcore.pms import (
     RemoteRoomType,
 )
 from hotelcore.relay import Relay
-from hotelcore.sql.dead_letters import DEAD_LETTERS
-from hotelcore.sql.inbox import INBOX
+from hotelcore.sql.events.dead_letters import DEAD_LETTERS
+from hotelcore.sql.events.inbox import INBOX
 from hotelcore.subscriptions import Delivery
 from hotelcore.tenancy import Actor
 from hotelcore.vault import Secret

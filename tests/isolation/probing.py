@@ -24,7 +24,7 @@ from hotelcore.errors import DatabaseFailure, HotelcoreError, PermissionDenied, 
 from hotelcore.events.trace import Trace
 from hotelcore.ids import EventId
 from hotelcore.lists import Page
-from hotelcore.sql.outbox import write_events
+from hotelcore.sql.events.outbox import write_events
 from hotelcore.sql.transactions import Once, perform
 from hotelcore.sql.unit_of_work import SqlUnitOfWork
 from hotelcore.tenancy import Actor

@@ -16,7 +16,7 @@ from sqlalchemy import Engine, event
 from hotelcore.core import HotelCore
 from hotelcore.errors import SecretWithheld
 from hotelcore.events.catalogue import CATALOGUE, Event
-from hotelcore.sql.statements import Statements
+from hotelcore.sql.seam.statements import Statements
 from hotelcore.sql.unit_of_work import SqlUnitOfWork
 from tests.isolation.canaries import Mark, marks, shape
 from tests.isolation.world import FOREIGN_ROW

@@ -30,7 +30,7 @@ from hotelcore.domain.guests import Guest
 from hotelcore.errors import NotFound, TenantMismatch
 from hotelcore.ids import GuestId
 from hotelcore.lists import Page
-from hotelcore.sql.guests import GUEST
+from hotelcore.sql.repositories.guests import GUEST
 from hotelcore.sql.unit_of_work import SqlUnitOfWork
 from hotelcore.unit_of_work import UnitOfWork
 from tests.isolation.probing import Prober, Tally

@@ -15,8 +15,8 @@ from sqlalchemy import Connection, String, Table, Uuid
 from hotelcore.clock import FixedClock
 from hotelcore.core import HotelCore
 from hotelcore.ids import HotelId, new_id
-from hotelcore.sql.engine import READING
 from hotelcore.sql.schema import METADATA, Id
+from hotelcore.sql.seam.engine import READING
 from tests.isolation.canaries import Mark, marks
 from tests.isolation.furnishing import NAMES, OPENING, furnish
 from tests.small_hotel import KEYS

@@ -11,8 +11,8 @@ from sqlalchemy import create_engine
 
 from hotelcore.clock import Clock
 from hotelcore.core import AsyncHotelCore, HotelCore
-from hotelcore.sql.limits import Limits
 from hotelcore.sql.schema import TableNames
+from hotelcore.sql.seam.limits import Limits
 from hotelcore.testing.machine import MakeCore
 from tests.small_hotel import KEYS
 

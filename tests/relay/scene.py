@@ -30,10 +30,10 @@ from hotelcore.lists import GuestFilter
 from hotelcore.operations import operation, register_hotel
 from hotelcore.relay import Relay
 from hotelcore.relay.feeding import Feeder
-from hotelcore.sql.dead_letters import DEAD_LETTERS
-from hotelcore.sql.feed import FEED
-from hotelcore.sql.inbox import INBOX
-from hotelcore.sql.outbox import OUTBOX
+from hotelcore.sql.events.dead_letters import DEAD_LETTERS
+from hotelcore.sql.events.feed import FEED
+from hotelcore.sql.events.inbox import INBOX
+from hotelcore.sql.events.outbox import OUTBOX
 from hotelcore.subscriptions import Subscriptions
 from hotelcore.unit_of_work import UnitOfWork
 

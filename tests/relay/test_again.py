@@ -22,9 +22,9 @@ from hotelcore.ids import EventId, new_id
 from hotelcore.lists import AuditFilter
 from hotelcore.operations import purge_events, replay_events, retry_dead_letters
 from hotelcore.relay import Relay
-from hotelcore.sql.dead_letters import Retried, keep_buried, resolve, take_retried
-from hotelcore.sql.leases import Lease
-from hotelcore.sql.outbox import OUTBOX
+from hotelcore.sql.events.dead_letters import Retried, keep_buried, resolve, take_retried
+from hotelcore.sql.events.leases import Lease
+from hotelcore.sql.events.outbox import OUTBOX
 from hotelcore.subscriptions import Delivery
 from tests.relay.scene import DAY, KINDS, MINUTE, House, Scene, Trouble, fact, new_room, report
 

@@ -20,8 +20,8 @@ from hotelcore.events.catalogue import PmsRoomSynced, RoomStatusChanged
 from hotelcore.events.envelope import Envelope
 from hotelcore.operations import purge_events
 from hotelcore.relay import Relay
-from hotelcore.sql.feed import FEED
-from hotelcore.sql.inbox import (
+from hotelcore.sql.events.feed import FEED
+from hotelcore.sql.events.inbox import (
     Lane,
     finish,
     hold_on,
@@ -30,8 +30,8 @@ from hotelcore.sql.inbox import (
     release,
     take_lanes,
 )
-from hotelcore.sql.leases import Lease
-from hotelcore.sql.statements import Statements
+from hotelcore.sql.events.leases import Lease
+from hotelcore.sql.seam.statements import Statements
 from hotelcore.subscriptions import Delivery
 from tests.operations.small_hotel import counted_statements
 from tests.relay.scene import (

@@ -11,10 +11,10 @@ from attrs import frozen
 from sqlalchemy import Connection, Engine, NullPool, create_engine, make_url, text
 
 from hotelcore import HotelCore, TableNames
-from hotelcore.sql.driver import send
-from hotelcore.sql.granting import grant
-from hotelcore.sql.statements import Statements
+from hotelcore.sql.seam.driver import send
+from hotelcore.sql.seam.statements import Statements
 from hotelcore.sql.unit_of_work import SqlUnitOfWork
+from hotelcore.sql.upkeep.granting import grant
 from hotelcore.unit_of_work import UnitOfWork
 from tests.postgres_server import fresh_database
 from tests.small_hotel import KEYS

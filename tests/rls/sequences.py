@@ -27,7 +27,7 @@ from hotelcore.core import AsyncHotelCore
 from hotelcore.errors import DatabaseBusy, DatabaseFailure
 from hotelcore.lists import GuestFilter
 from hotelcore.operations import operation
-from hotelcore.sql.engine import READING
+from hotelcore.sql.seam.engine import READING
 from hotelcore.unit_of_work import UnitOfWork
 from tests.rls.land import asked, connection_of, run_of
 from tests.small_hotel import SmallHotel, open_hotel

@@ -13,9 +13,9 @@ from sqlalchemy.pool import NullPool
 from hotelcore import TableNames
 from hotelcore.cli import main
 from hotelcore.errors import InvalidInput, RowSecurityMissing, SchemaMismatch
-from hotelcore.sql.creation import VERSION
-from hotelcore.sql.granting import grant
 from hotelcore.sql.schema import METADATA
+from hotelcore.sql.upkeep.creation import VERSION
+from hotelcore.sql.upkeep.granting import grant
 from tests.rls.land import Land, new_land, new_role, role_of
 from tests.small_hotel import open_hotel
 

@@ -13,8 +13,8 @@ from sqlalchemy import Connection, text
 from sqlalchemy.exc import DBAPIError
 
 from hotelcore import HotelCore
-from hotelcore.sql.creation import VERSION
 from hotelcore.sql.schema import METADATA
+from hotelcore.sql.upkeep.creation import VERSION
 from tests.every_operation import NAMES, good_call
 from tests.rls.land import Land, role_of, tell, told
 from tests.small_hotel import SmallHotel, open_hotel

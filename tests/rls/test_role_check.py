@@ -17,8 +17,8 @@ from hotelcore.core import AsyncHotelCore, Desk
 from hotelcore.errors import InvalidInput, RowSecurityMissing, SchemaMismatch
 from hotelcore.ids import HotelId
 from hotelcore.operations import register_guest
-from hotelcore.sql.granting import grant
-from hotelcore.sql.role_check import check_row_security
+from hotelcore.sql.upkeep.granting import grant
+from hotelcore.sql.upkeep.role_check import check_row_security
 from tests.operations.small_hotel import counted_statements
 from tests.rls.land import Land, new_land, new_role, role_of
 from tests.small_hotel import TODAY, open_hotel

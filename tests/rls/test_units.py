@@ -23,7 +23,7 @@ from hotelcore.operations import register_guest
 from hotelcore.relay import Relay
 from hotelcore.relay.backlog import backlog
 from hotelcore.relay.feeding import Feeder
-from hotelcore.sql.limits import EVERY_HOTEL
+from hotelcore.sql.seam.limits import EVERY_HOTEL
 from hotelcore.subscriptions import Delivery, Subscriptions
 from hotelcore.unit_of_work import UnitOfWork
 from tests.every_operation import good_call

@@ -7,9 +7,9 @@ from collections.abc import Iterator
 import pytest
 from sqlalchemy import Engine
 
-from hotelcore.sql.creation import create_schema
-from hotelcore.sql.engine import new_engine
 from hotelcore.sql.schema import TableNames
+from hotelcore.sql.seam.engine import new_engine
+from hotelcore.sql.upkeep.creation import create_schema
 from tests.sql.house import House, new_house
 
 

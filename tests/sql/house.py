@@ -20,16 +20,16 @@ from hotelcore.domain.money import Money
 from hotelcore.domain.rooms import Room, RoomType
 from hotelcore.domain.stays import Stay
 from hotelcore.ids import BookingId, GuestId, HotelId, RoomId, RoomTypeId, new_id
-from hotelcore.sql.bookings import SqlBookings
-from hotelcore.sql.engine import READING
-from hotelcore.sql.guests import SqlGuests
-from hotelcore.sql.hotels import SqlHotels
-from hotelcore.sql.limits import Deadline, Limits
-from hotelcore.sql.rooms import SqlRooms, SqlRoomTypes
+from hotelcore.sql.repositories.bookings import SqlBookings
+from hotelcore.sql.repositories.guests import SqlGuests
+from hotelcore.sql.repositories.hotels import SqlHotels
+from hotelcore.sql.repositories.rooms import SqlRooms, SqlRoomTypes
 from hotelcore.sql.schema import TableNames
-from hotelcore.sql.sealed import Sealing
-from hotelcore.sql.statements import Statements
-from hotelcore.sql.subject_keys import SqlSubjectKeys
+from hotelcore.sql.sealing.sealed import Sealing
+from hotelcore.sql.sealing.subject_keys import SqlSubjectKeys
+from hotelcore.sql.seam.engine import READING
+from hotelcore.sql.seam.limits import Deadline, Limits
+from hotelcore.sql.seam.statements import Statements
 
 NOON = datetime(2026, 12, 1, 12, tzinfo=UTC)
 TODAY = date(2026, 12, 1)

@@ -32,7 +32,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.sql.selectable import SelectBase
 
-from hotelcore.sql.statements import acting_hotel
+from hotelcore.sql.seam.statements import acting_hotel
 
 # mypy: disable-error-code="no-any-return, arg-type, assignment, return-value"
 # Hypothesis draws from a choice of kinds as `object`, and a random SELECT has columns of any kind.

@@ -21,9 +21,9 @@ from hotelcore.errors import DatabaseFailure, InvalidInput, NotFound
 from hotelcore.ids import GuestId, new_id
 from hotelcore.lists import GuestFilter
 from hotelcore.operations import operation, register_guest
-from hotelcore.sql.guests import GUEST
-from hotelcore.sql.rooms import ROOM, SqlRooms
-from hotelcore.sql.statements import Statements, acting_hotel
+from hotelcore.sql.repositories.guests import GUEST
+from hotelcore.sql.repositories.rooms import ROOM, SqlRooms
+from hotelcore.sql.seam.statements import Statements, acting_hotel
 from hotelcore.testing.faults import Faults
 from hotelcore.testing.hotels import NOON, SampleHotel, open_sample_hotel
 from hotelcore.unit_of_work import UnitOfWork

@@ -17,12 +17,12 @@ from hotelcore.clock import FixedClock
 from hotelcore.core import HotelCore
 from hotelcore.ids import HotelId, new_id
 from hotelcore.relay.backlog import Backlog, HotelBacklog, SubscriptionBacklog, backlog
-from hotelcore.sql.backlog import any_lane, registered_hotels
-from hotelcore.sql.dead_letters import DEAD_LETTERS
-from hotelcore.sql.driver import send
-from hotelcore.sql.feed import FEED
-from hotelcore.sql.inbox import INBOX
-from hotelcore.sql.outbox import OUTBOX
+from hotelcore.sql.events.backlog import any_lane, registered_hotels
+from hotelcore.sql.events.dead_letters import DEAD_LETTERS
+from hotelcore.sql.events.feed import FEED
+from hotelcore.sql.events.inbox import INBOX
+from hotelcore.sql.events.outbox import OUTBOX
+from hotelcore.sql.seam.driver import send
 from tests.sql.house import NOON, new_house
 
 Values = dict[str, object]

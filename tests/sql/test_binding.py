@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from importlib import import_module
-from pkgutil import iter_modules
+from pkgutil import walk_packages
 from typing import Any, TypeAlias
 from uuid import uuid4
 
@@ -55,7 +55,6 @@ from sqlalchemy.sql import visitors
 import hotelcore.sql
 from hotelcore.clock import SystemClock
 from hotelcore.errors import InvalidInput, UnboundStatement
-from hotelcore.sql.binding import for_every_hotel, is_for_every_hotel, must_be_bound
 from hotelcore.sql.changing import (
     as_known,
     insert_into,
@@ -64,14 +63,15 @@ from hotelcore.sql.changing import (
     upsert_into,
     versioned_update,
 )
-from hotelcore.sql.feed import FEED
-from hotelcore.sql.judge import ActingHotel
-from hotelcore.sql.limits import EVERY_HOTEL, Deadline, Limits
-from hotelcore.sql.outbox import OUTBOX
+from hotelcore.sql.events.feed import FEED
+from hotelcore.sql.events.outbox import OUTBOX
 from hotelcore.sql.pages import Listing
-from hotelcore.sql.rooms import ROOM
+from hotelcore.sql.repositories.rooms import ROOM
 from hotelcore.sql.schema import TableNames
-from hotelcore.sql.statements import Statements, acting_hotel
+from hotelcore.sql.seam.binding import for_every_hotel, is_for_every_hotel, must_be_bound
+from hotelcore.sql.seam.judge import ActingHotel
+from hotelcore.sql.seam.limits import EVERY_HOTEL, Deadline, Limits
+from hotelcore.sql.seam.statements import Statements, acting_hotel
 from tests.sql.house import House, new_house
 from tests.sql.statement_strategies import (
     OURS,
@@ -126,10 +126,10 @@ def statements_in(value: object) -> Iterator[Executable]:
 
 
 OUR_STATEMENTS = [
-    (f"{module.name}.{name}", statement)
-    for module in iter_modules(hotelcore.sql.__path__)
-    if not module.ispkg
-    for name, value in vars(import_module(f"hotelcore.sql.{module.name}")).items()
+    (f"{module.name.rpartition('.')[2]}.{name}", statement)
+    for module in walk_packages(hotelcore.sql.__path__, "hotelcore.sql.")
+    if not module.ispkg and ".migrations." not in module.name  # Alembic alone can import these
+    for name, value in vars(import_module(module.name)).items()
     for statement in statements_in(value)
 ]
 

@@ -26,8 +26,8 @@ from hotelcore.errors import (
 )
 from hotelcore.ids import BookingId, RoomKeyId, RoomTypeId, new_id
 from hotelcore.lists import BookingFilter, Page
-from hotelcore.sql.bookings import SqlBookings, SqlRoomKeys
-from hotelcore.sql.room_nights import SqlRoomNights
+from hotelcore.sql.repositories.bookings import SqlBookings, SqlRoomKeys
+from hotelcore.sql.repositories.room_nights import SqlRoomNights
 from tests.sql.house import (
     DAY,
     NOON,

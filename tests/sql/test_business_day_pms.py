@@ -15,10 +15,10 @@ from hotelcore.domain.business_day import BusinessDay
 from hotelcore.domain.pms import ExternalMapping, ExternalPMSConfig, PmsResource
 from hotelcore.errors import AlreadyExists, NotFound, StaleVersion
 from hotelcore.ids import PmsConfigId, new_id
-from hotelcore.sql.business_day import SqlBusinessDays
-from hotelcore.sql.pms import SqlPmsConnections
-from hotelcore.sql.sealed import Sealing
-from hotelcore.sql.statements import Statements
+from hotelcore.sql.repositories.business_day import SqlBusinessDays
+from hotelcore.sql.repositories.pms import SqlPmsConnections
+from hotelcore.sql.sealing.sealed import Sealing
+from hotelcore.sql.seam.statements import Statements
 from tests.sql.house import (
     NOON,
     House,

@@ -24,11 +24,11 @@ from hotelcore import AsyncHotelCore, HotelCore
 from hotelcore.errors import DatabaseFailure, InvalidInput
 from hotelcore.lists import GuestFilter
 from hotelcore.operations import register_guest
-from hotelcore.sql.engine import new_engine
-from hotelcore.sql.exchange import Answer, exchange
-from hotelcore.sql.guests import GUEST
 from hotelcore.sql.host import statements_of
-from hotelcore.sql.statements import acting_hotel
+from hotelcore.sql.repositories.guests import GUEST
+from hotelcore.sql.seam.engine import new_engine
+from hotelcore.sql.seam.exchange import Answer, exchange
+from hotelcore.sql.seam.statements import acting_hotel
 from hotelcore.sql.unit_of_work import SqlUnitOfWork
 from hotelcore.testing.faults import Fault, Faults
 from hotelcore.testing.hotels import SampleHotel, open_sample_hotel

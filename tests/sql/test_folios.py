@@ -30,7 +30,7 @@ from hotelcore.errors import (
 )
 from hotelcore.ids import BookingId, FolioId, FolioLineId, new_id
 from hotelcore.lists import FolioFilter
-from hotelcore.sql.folios import FOLIO_LINE, SqlFolios
+from hotelcore.sql.repositories.folios import FOLIO_LINE, SqlFolios
 from tests.sql.house import (
     NOON,
     TODAY,

@@ -35,10 +35,10 @@ from hotelcore.errors import (
 from hotelcore.lists import AuditFilter
 from hotelcore.operations import operation
 from hotelcore.sql.changing import insert_into
-from hotelcore.sql.guests import GUEST
 from hotelcore.sql.host import HostStatements, statements_of
-from hotelcore.sql.statements import acting_hotel
-from hotelcore.sql.translation import UniqueViolation
+from hotelcore.sql.repositories.guests import GUEST
+from hotelcore.sql.seam.statements import acting_hotel
+from hotelcore.sql.seam.translation import UniqueViolation
 from hotelcore.testing.hotels import NOON, SampleHotel, open_sample_hotel
 from hotelcore.unit_of_work import UnitOfWork
 

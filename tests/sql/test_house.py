@@ -32,7 +32,7 @@ from hotelcore.ids import (
     new_id,
 )
 from hotelcore.lists import RoomFilter, TaskFilter
-from hotelcore.sql.hotels import SqlHotels
+from hotelcore.sql.repositories.hotels import SqlHotels
 from tests.sql.house import DAY, NOON, House, new_house
 from tests.sql.units import (
     FIRST,

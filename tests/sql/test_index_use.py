@@ -11,8 +11,8 @@ from sqlalchemy import text
 
 from hotelcore import HotelCore
 from hotelcore.cli import main
-from hotelcore.sql.index_use import index_use
 from hotelcore.sql.schema import METADATA, TableNames
+from hotelcore.sql.upkeep.index_use import index_use
 from tests.small_hotel import SmallHotel, opened
 
 pytestmark = pytest.mark.long

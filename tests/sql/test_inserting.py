@@ -29,15 +29,15 @@ from hotelcore.domain.pms import ExternalPMSConfig, PmsResource
 from hotelcore.errors import AlreadyExists, DatabaseFailure, InvalidInput, NotFound
 from hotelcore.ids import GuestId, HotelId, PmsConfigId, new_id
 from hotelcore.sql import schema
-from hotelcore.sql.bookings import SqlBookings
 from hotelcore.sql.changing import insert_into
-from hotelcore.sql.engine import new_engine
-from hotelcore.sql.guests import SqlGuests
 from hotelcore.sql.inserting import rows_into
-from hotelcore.sql.pms import SqlPmsConnections
-from hotelcore.sql.sealed import Sealing
-from hotelcore.sql.statements import Statements, acting_hotel
-from hotelcore.sql.subject_keys import SqlSubjectKeys
+from hotelcore.sql.repositories.bookings import SqlBookings
+from hotelcore.sql.repositories.guests import SqlGuests
+from hotelcore.sql.repositories.pms import SqlPmsConnections
+from hotelcore.sql.sealing.sealed import Sealing
+from hotelcore.sql.sealing.subject_keys import SqlSubjectKeys
+from hotelcore.sql.seam.engine import new_engine
+from hotelcore.sql.seam.statements import Statements, acting_hotel
 from hotelcore.vault import Place, Secret, seal
 from tests.small_hotel import KEYS
 from tests.sql.house import NOON, House, amounts, attributes, days, instants, policies, texts

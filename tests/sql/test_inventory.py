@@ -31,9 +31,9 @@ from hotelcore.ids import (
     RoomId,
     RoomTypeId,
 )
-from hotelcore.sql.creation import create_schema
-from hotelcore.sql.engine import new_engine
 from hotelcore.sql.schema import TableNames
+from hotelcore.sql.seam.engine import new_engine
+from hotelcore.sql.upkeep.creation import create_schema
 from tests.sql.house import DAY, House, new_house
 from tests.sql.units import (
     FIRST,

@@ -23,12 +23,12 @@ from sqlalchemy import Connection, Engine, MetaData, Table, create_engine, inspe
 from hotelcore.cli import main
 from hotelcore.core import AsyncHotelCore
 from hotelcore.errors import DatabaseFailure, InvalidInput, SchemaMismatch
-from hotelcore.sql import migrations
-from hotelcore.sql.creation import HEAD, VERSION, create_schema
-from hotelcore.sql.engine import new_engine
-from hotelcore.sql.migrations import configuration
 from hotelcore.sql.schema import METADATA, TableNames
-from hotelcore.sql.upgrading import Database, check, current, not_ours, upgrade
+from hotelcore.sql.seam.engine import new_engine
+from hotelcore.sql.upkeep import migrations
+from hotelcore.sql.upkeep.creation import HEAD, VERSION, create_schema
+from hotelcore.sql.upkeep.migrations import configuration
+from hotelcore.sql.upkeep.upgrading import Database, check, current, not_ours, upgrade
 from tests.sql.described import described
 from tests.sql.units import together
 
@@ -369,7 +369,7 @@ sys.modules["alembic"] = None
 from hotelcore.cli import main
 from hotelcore.core import HotelCore
 from hotelcore.errors import MissingExtra
-from hotelcore.sql.upgrading import upgrade
+from hotelcore.sql.upkeep.upgrading import upgrade
 
 database = sys.argv[1]
 core = HotelCore(database)
@@ -395,7 +395,7 @@ def test_only_the_upgrade_needs_alembic(database_url: str) -> None:
 ENV = """
 from alembic import context
 from host import METADATA, NAMES
-from hotelcore.sql.upgrading import not_ours
+from hotelcore.sql.upkeep.upgrading import not_ours
 
 connection = context.config.attributes["connection"]
 context.configure(
@@ -411,7 +411,7 @@ MIGRATION = """
 import sqlalchemy as sa
 from alembic import op
 from host import METADATA, NAMES
-from hotelcore.sql.upgrading import upgrade as upgrade_hotelcore
+from hotelcore.sql.upkeep.upgrading import upgrade as upgrade_hotelcore
 
 revision = "0001"
 down_revision = None

@@ -15,10 +15,10 @@ from hotelcore import operations as op
 from hotelcore.clock import FixedClock
 from hotelcore.core import AsyncHotelCore, HotelCore
 from hotelcore.errors import AlreadyExists, DatabaseFailure, HotelcoreError, InvalidInput
-from hotelcore.sql.creation import HEAD, VERSION
-from hotelcore.sql.engine import new_engine, prepare, put_names
 from hotelcore.sql.schema import METADATA, TableNames
-from hotelcore.sql.upgrading import check, current
+from hotelcore.sql.seam.engine import new_engine, prepare, put_names
+from hotelcore.sql.upkeep.creation import HEAD, VERSION
+from hotelcore.sql.upkeep.upgrading import check, current
 from tests.operations.small_hotel import NOON, SmallHotel, eur, open_hotel
 from tests.sql.described import described
 

@@ -12,8 +12,8 @@ from hotelcore.domain.rooms import RoomCondition
 from hotelcore.events.catalogue import Event, RoomStatusChanged
 from hotelcore.events.trace import Trace
 from hotelcore.ids import EventId, RoomId, new_id
-from hotelcore.sql.event_log import SqlEventLog
-from hotelcore.sql.outbox import write_events
+from hotelcore.sql.events.event_log import SqlEventLog
+from hotelcore.sql.events.outbox import write_events
 from tests.sql.house import NOON, House, new_house
 
 TRACE = Trace(

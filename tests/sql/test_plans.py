@@ -29,12 +29,12 @@ from hotelcore import HotelCore
 from hotelcore.clock import FixedClock
 from hotelcore.ids import new_id
 from hotelcore.operations import add_rooms, check_in_guest
-from hotelcore.sql.binding import is_for_every_hotel
-from hotelcore.sql.driver import send
-from hotelcore.sql.forms import forms_of
-from hotelcore.sql.judge import ACTING_HOTEL
-from hotelcore.sql.outbox import INSERT_ALL
+from hotelcore.sql.events.outbox import INSERT_ALL
 from hotelcore.sql.schema import METADATA, Instant, TableNames
+from hotelcore.sql.seam.binding import is_for_every_hotel
+from hotelcore.sql.seam.driver import send
+from hotelcore.sql.seam.forms import forms_of
+from hotelcore.sql.seam.judge import ACTING_HOTEL
 from hotelcore.testing.hotels import NOON, open_sample_hotel
 from tests.postgres_server import fresh_database
 from tests.small_hotel import SmallHotel, opened

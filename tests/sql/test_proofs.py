@@ -28,8 +28,8 @@ from hotelcore.operations import (
     refund_payment,
     void_charge,
 )
-from hotelcore.sql.proofs import Proofs, prove, snapshot
 from hotelcore.sql.schema import METADATA
+from hotelcore.sql.upkeep.proofs import Proofs, prove, snapshot
 from tests.small_hotel import DAY, TODAY, SmallHotel, open_hotel
 
 pytestmark = pytest.mark.long

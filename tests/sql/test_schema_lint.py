@@ -27,11 +27,11 @@ from sqlalchemy.schema import CreateTable, SchemaItem
 
 from hotelcore.cli import main
 from hotelcore.errors import SchemaMismatch
-from hotelcore.sql.creation import create_schema, in_schema
-from hotelcore.sql.engine import new_engine
-from hotelcore.sql.lint import lint, problems_in
 from hotelcore.sql.schema import METADATA, Id, TableNames
-from hotelcore.sql.upgrading import check
+from hotelcore.sql.seam.engine import new_engine
+from hotelcore.sql.upkeep.creation import create_schema, in_schema
+from hotelcore.sql.upkeep.lint import lint, problems_in
+from hotelcore.sql.upkeep.upgrading import check
 
 pytestmark = pytest.mark.long
 

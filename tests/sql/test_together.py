@@ -18,8 +18,8 @@ from hotelcore.domain.stays import Stay
 from hotelcore.errors import DatabaseFailure, HotelcoreError, TransactionTimeout, UnitAborted
 from hotelcore.lists import GuestFilter
 from hotelcore.operations import operation, register_guest
-from hotelcore.sql.guests import GUEST
-from hotelcore.sql.statements import Statements, acting_hotel
+from hotelcore.sql.repositories.guests import GUEST
+from hotelcore.sql.seam.statements import Statements, acting_hotel
 from hotelcore.testing.faults import Fault, Faults
 from hotelcore.testing.hotels import NOON, TODAY, SampleHotel, open_sample_hotel
 from hotelcore.unit_of_work import UnitOfWork

@@ -40,11 +40,11 @@ from hotelcore.operations import (
     post_charge_to_folio,
     register_guest,
 )
-from hotelcore.sql.guests import GUEST, SqlGuests
-from hotelcore.sql.sealed import Sealing
-from hotelcore.sql.statements import Statements, acting_hotel
-from hotelcore.sql.subject_keys import SqlSubjectKeys
-from hotelcore.sql.translation import UniqueViolation
+from hotelcore.sql.repositories.guests import GUEST, SqlGuests
+from hotelcore.sql.sealing.sealed import Sealing
+from hotelcore.sql.sealing.subject_keys import SqlSubjectKeys
+from hotelcore.sql.seam.statements import Statements, acting_hotel
+from hotelcore.sql.seam.translation import UniqueViolation
 from hotelcore.subscriptions import Subscriptions
 from hotelcore.testing.hotels import NOON, TODAY, SampleHotel, open_sample_hotel
 from hotelcore.unit_of_work import UnitOfWork

@@ -27,13 +27,13 @@ from hotelcore.ids import (
     TaskId,
     new_id,
 )
-from hotelcore.sql.availability import SqlInventory
-from hotelcore.sql.bookings import SqlBookings
-from hotelcore.sql.hotels import SqlHotels
-from hotelcore.sql.housekeeping import SqlHousekeeping
-from hotelcore.sql.room_nights import SqlRoomNights
-from hotelcore.sql.rooms import SqlMaintenance, SqlRooms, SqlRoomTypes
-from hotelcore.sql.statements import Statements
+from hotelcore.sql.repositories.availability import SqlInventory
+from hotelcore.sql.repositories.bookings import SqlBookings
+from hotelcore.sql.repositories.hotels import SqlHotels
+from hotelcore.sql.repositories.housekeeping import SqlHousekeeping
+from hotelcore.sql.repositories.room_nights import SqlRoomNights
+from hotelcore.sql.repositories.rooms import SqlMaintenance, SqlRooms, SqlRoomTypes
+from hotelcore.sql.seam.statements import Statements
 from tests.sql.house import DAY, NOON, TODAY, House
 
 T = TypeVar("T")

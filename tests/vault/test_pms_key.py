@@ -43,7 +43,7 @@ from hotelcore.operations import (
     reseal_secrets,
 )
 from hotelcore.relay import Relay
-from hotelcore.sql.pms import PMS_CONFIG
+from hotelcore.sql.repositories.pms import PMS_CONFIG
 from hotelcore.unit_of_work import UnitOfWork
 from hotelcore.vault import Place, unseal
 from tests.small_hotel import nothing_kept

@@ -23,10 +23,10 @@ from hotelcore.errors import InvalidInput, NotFound, PermissionDenied, SealBroke
 from hotelcore.ids import HotelId, new_id
 from hotelcore.lists import AuditFilter
 from hotelcore.operations import change_pms_key, register_guest, reseal_secrets
-from hotelcore.sql.engine import READING
-from hotelcore.sql.key_use import KeyUse, use_of_keys
-from hotelcore.sql.pms import PMS_CONFIG
-from hotelcore.sql.subject_keys import SUBJECT_KEY
+from hotelcore.sql.repositories.pms import PMS_CONFIG
+from hotelcore.sql.sealing.subject_keys import SUBJECT_KEY
+from hotelcore.sql.seam.engine import READING
+from hotelcore.sql.upkeep.key_use import KeyUse, use_of_keys
 from hotelcore.vault import KEY_BYTES, key_number
 from tests.vault.houses import MATERIALS, desk_of, open_house, ring, secrets_of
 

@@ -35,7 +35,7 @@ from hotelcore.operations import (
 from hotelcore.relay import Relay
 from hotelcore.sql.host import statements_of
 from hotelcore.sql.schema import METADATA
-from hotelcore.sql.statements import Statements, acting_hotel
+from hotelcore.sql.seam.statements import Statements, acting_hotel
 from hotelcore.sql.unit_of_work import SqlUnitOfWork
 from hotelcore.unit_of_work import UnitOfWork
 from hotelcore.watching import Database, Ending, PoolUse, Watch

@@ -22,12 +22,12 @@ from hotelcore.core import HotelCore
 from hotelcore.domain.audit import AuditHead, AuditReport
 from hotelcore.errors import InvalidInput
 from hotelcore.ids import HotelId
-from hotelcore.sql.audit_verifying import StoredEntry, verify
-from hotelcore.sql.backlog import registered_hotels
-from hotelcore.sql.limits import Limits
-from hotelcore.sql.proofs import snapshot
+from hotelcore.sql.events.backlog import registered_hotels
 from hotelcore.sql.schema import TableNames
-from hotelcore.sql.translation import translated
+from hotelcore.sql.seam.limits import Limits
+from hotelcore.sql.seam.translation import translated
+from hotelcore.sql.upkeep.audit_verifying import StoredEntry, verify
+from hotelcore.sql.upkeep.proofs import snapshot
 
 __all__ = ["add_arguments", "run"]
 

@@ -8,12 +8,12 @@ import attrs
 
 from hotelcore.cli.output import Output
 from hotelcore.errors import RowSecurityMissing, SchemaMismatch
-from hotelcore.sql.creation import HEAD
-from hotelcore.sql.granting import grant
-from hotelcore.sql.index_use import index_use
-from hotelcore.sql.role_check import check_row_security
 from hotelcore.sql.schema import TableNames
-from hotelcore.sql.upgrading import check, connected, current, upgrade
+from hotelcore.sql.upkeep.creation import HEAD
+from hotelcore.sql.upkeep.granting import grant
+from hotelcore.sql.upkeep.index_use import index_use
+from hotelcore.sql.upkeep.role_check import check_row_security
+from hotelcore.sql.upkeep.upgrading import check, connected, current, upgrade
 
 __all__ = ["add_arguments", "run"]
 

@@ -17,9 +17,9 @@ from hotelcore.domain.sealed import Resealed
 from hotelcore.errors import InvalidInput
 from hotelcore.ids import HotelId
 from hotelcore.operations.sealed import reseal_secrets
-from hotelcore.sql.backlog import registered_hotels
-from hotelcore.sql.key_use import KeyUse, use_of_keys
-from hotelcore.sql.sealed import sealed_by_key
+from hotelcore.sql.events.backlog import registered_hotels
+from hotelcore.sql.sealing.sealed import sealed_by_key
+from hotelcore.sql.upkeep.key_use import KeyUse, use_of_keys
 from hotelcore.tenancy import Actor
 from hotelcore.vault import KEY_BYTES, KeyRing, key_variable, number_of_variable
 

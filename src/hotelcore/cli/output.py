@@ -16,7 +16,7 @@ from decimal import Decimal
 from functools import cached_property
 from typing import TYPE_CHECKING, TextIO
 
-from hotelcore.sql.proofs import Proofs
+from hotelcore.sql.upkeep.proofs import Proofs
 
 if TYPE_CHECKING:
     from rich.console import Console

@@ -23,8 +23,8 @@ from hotelcore.cli.tables import add_table_names, core_over, names_in, whole_num
 from hotelcore.core import HotelCore
 from hotelcore.errors import InvalidInput
 from hotelcore.relay import Relay
-from hotelcore.sql.backlog import any_lane
-from hotelcore.sql.upgrading import check
+from hotelcore.sql.events.backlog import any_lane
+from hotelcore.sql.upkeep.upgrading import check
 
 if TYPE_CHECKING:
     from hotelcore.transports import Transport

@@ -9,7 +9,7 @@ from contextlib import closing, contextmanager
 
 from hotelcore.core import HotelCore
 from hotelcore.sql.schema import TableNames
-from hotelcore.sql.upgrading import check
+from hotelcore.sql.upkeep.upgrading import check
 from hotelcore.vault import KEY_VARIABLE, KeyProvider, KeyRing
 
 __all__ = ["add_table_names", "core_over", "names_in", "whole_number"]

@@ -28,12 +28,10 @@ from hotelcore.errors import DatabaseBusy, WaitTimeout
 from hotelcore.events.bus import AsyncEventBus
 from hotelcore.events.trace import Trace
 from hotelcore.ids import HotelId
-from hotelcore.sql.audit_verifying import verify
-from hotelcore.sql.creation import create_schema
-from hotelcore.sql.engine import places_for
-from hotelcore.sql.limits import Deadline, Limits
-from hotelcore.sql.proofs import Proofs, prove, snapshot
 from hotelcore.sql.schema import TableNames
+from hotelcore.sql.seam.engine import places_for
+from hotelcore.sql.seam.limits import Deadline, Limits
+from hotelcore.sql.seam.translation import translated
 from hotelcore.sql.transactions import (
     Written,
     perform,
@@ -41,7 +39,9 @@ from hotelcore.sql.transactions import (
     refuse_unless_plain,
     write,
 )
-from hotelcore.sql.translation import translated
+from hotelcore.sql.upkeep.audit_verifying import verify
+from hotelcore.sql.upkeep.creation import create_schema
+from hotelcore.sql.upkeep.proofs import Proofs, prove, snapshot
 from hotelcore.subscriptions import Subscriptions
 from hotelcore.tenancy import Actor
 from hotelcore.unit_of_work import UnitOfWork
@@ -77,7 +77,7 @@ class AsyncHotelCore(Core):
         keys: KeyProvider | None = None,
         row_security: bool = False,
     ) -> None:
-        from hotelcore.sql.asynchronous import async_engine  # an extra, so only when wanted
+        from hotelcore.sql.seam.asynchronous import async_engine  # an extra, so only when wanted
 
         self.engine: AsyncEngine = async_engine(database)
         super().__init__(

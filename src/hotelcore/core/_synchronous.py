@@ -21,13 +21,11 @@ from hotelcore.errors import DatabaseBusy, InvalidInput
 from hotelcore.events.bus import EventBus
 from hotelcore.events.trace import Trace
 from hotelcore.ids import HotelId
-from hotelcore.sql.audit_verifying import verify
-from hotelcore.sql.creation import create_schema
-from hotelcore.sql.engine import Gate, new_engine
-from hotelcore.sql.limits import EVERY_HOTEL, Deadline, Limits
-from hotelcore.sql.proofs import Proofs, prove, snapshot
 from hotelcore.sql.schema import TableNames
-from hotelcore.sql.statements import Statements
+from hotelcore.sql.seam.engine import Gate, new_engine
+from hotelcore.sql.seam.limits import EVERY_HOTEL, Deadline, Limits
+from hotelcore.sql.seam.statements import Statements
+from hotelcore.sql.seam.translation import translated
 from hotelcore.sql.transactions import (
     Receipt,
     Written,
@@ -36,7 +34,9 @@ from hotelcore.sql.transactions import (
     serve,
     write,
 )
-from hotelcore.sql.translation import translated
+from hotelcore.sql.upkeep.audit_verifying import verify
+from hotelcore.sql.upkeep.creation import create_schema
+from hotelcore.sql.upkeep.proofs import Proofs, prove, snapshot
 from hotelcore.subscriptions import Subscriptions
 from hotelcore.tenancy import Actor
 from hotelcore.unit_of_work import UnitOfWork
@@ -56,7 +56,7 @@ class HotelCore(Core):
     """The library over one database, for synchronous hosts. Make one a process and share it.
 
     ``database`` is a URL (``sqlite:///hotel.db``, ``postgresql://…``) or an `Engine` of the
-    host's, which is prepared with event hooks (`hotelcore.sql.engine`) and stays the host's.
+    host's, which is prepared with event hooks (`hotelcore.sql.seam.engine`) and stays the host's.
     ``names`` puts the tables under another prefix or schema, ``limits`` are the defaults of every
     unit of work, ``clock`` tells the time. Raises `InvalidInput` for anything else. A connection
     of a host's engine is waited for as long as the host's pool says (``pool_timeout``).
@@ -105,7 +105,7 @@ class HotelCore(Core):
         """Create the tables that are missing, all in one transaction. Existing ones stay.
 
         Raises `SchemaMismatch` if the tables are those of another version; migrations bring them
-        up to this one (`hotelcore.sql.upgrading`).
+        up to this one (`hotelcore.sql.upkeep.upgrading`).
         """
         with translated(self._limits, changing_schema=True), self.engine.connect() as connection:
             create_schema(connection, self._names)

@@ -22,11 +22,11 @@ from hotelcore.clock import Clock, SystemClock
 from hotelcore.errors import InvalidInput, TransactionTimeout
 from hotelcore.events.trace import Trace
 from hotelcore.ids import IdSource
-from hotelcore.sql.engine import place_of, pool_use, prepare
-from hotelcore.sql.joining import after_commit
-from hotelcore.sql.limits import Deadline, Limits
-from hotelcore.sql.role_check import check_row_security
 from hotelcore.sql.schema import TableNames
+from hotelcore.sql.seam.engine import place_of, pool_use, prepare
+from hotelcore.sql.seam.joining import after_commit
+from hotelcore.sql.seam.limits import Deadline, Limits
+from hotelcore.sql.seam.translation import translated
 from hotelcore.sql.transactions import (
     Once,
     Receipt,
@@ -34,8 +34,8 @@ from hotelcore.sql.transactions import (
     Written,
     joined,
 )
-from hotelcore.sql.translation import translated
 from hotelcore.sql.unit_of_work import Commission
+from hotelcore.sql.upkeep.role_check import check_row_security
 from hotelcore.subscriptions import Subscriptions
 from hotelcore.tenancy import Actor
 from hotelcore.text import clean_text

@@ -18,7 +18,7 @@ from hotelcore.events.transport import EventTransport
 from hotelcore.relay.bell import Bell
 from hotelcore.relay.feeding import Feeder, news_of
 from hotelcore.relay.working import Crew
-from hotelcore.sql.inbox import raise_lanes
+from hotelcore.sql.events.inbox import raise_lanes
 
 __all__ = ["Relay"]
 

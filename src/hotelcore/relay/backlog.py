@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from hotelcore.core import HotelCore
-from hotelcore.sql.backlog import Backlog, HotelBacklog, SubscriptionBacklog, read_backlog
+from hotelcore.sql.events.backlog import Backlog, HotelBacklog, SubscriptionBacklog, read_backlog
 
 __all__ = ["Backlog", "HotelBacklog", "SubscriptionBacklog", "backlog"]
 

@@ -15,9 +15,9 @@ from typing import Any, Protocol
 from sqlalchemy import Engine, text
 from sqlalchemy.exc import SQLAlchemyError
 
-from hotelcore.sql.engine import READING, places_for
-from hotelcore.sql.outbox import OUTBOX
+from hotelcore.sql.events.outbox import OUTBOX
 from hotelcore.sql.schema import TableNames
+from hotelcore.sql.seam.engine import READING, places_for
 
 __all__ = ["Bell"]
 

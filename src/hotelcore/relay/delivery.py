@@ -15,7 +15,7 @@ from hotelcore.events.catalogue import Event
 from hotelcore.events.envelope import Envelope
 from hotelcore.events.trace import Trace
 from hotelcore.ids import HotelId
-from hotelcore.sql.joining import after_commit
+from hotelcore.sql.seam.joining import after_commit
 from hotelcore.sql.transactions import Receipt
 from hotelcore.subscriptions import Durable
 from hotelcore.tenancy import Actor

@@ -14,10 +14,10 @@ from hotelcore.errors import HotelcoreError
 from hotelcore.events.envelope import Envelope
 from hotelcore.events.transport import EventTransport
 from hotelcore.ids import HotelId
-from hotelcore.sql.feed import Arrived, Feed, hold, number, owed, settle, take
-from hotelcore.sql.inbox import News, raise_lanes
-from hotelcore.sql.leases import Lease
-from hotelcore.sql.statements import Statements
+from hotelcore.sql.events.feed import Arrived, Feed, hold, number, owed, settle, take
+from hotelcore.sql.events.inbox import News, raise_lanes
+from hotelcore.sql.events.leases import Lease
+from hotelcore.sql.seam.statements import Statements
 from hotelcore.subscriptions import Subscriptions
 
 __all__ = ["Feeder", "news_of"]

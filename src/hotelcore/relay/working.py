@@ -18,8 +18,8 @@ from hotelcore.errors import HotelcoreError, LeaseLost
 from hotelcore.events.envelope import Envelope
 from hotelcore.ids import HotelId
 from hotelcore.relay.delivery import StoredDelivery
-from hotelcore.sql.dead_letters import Retried, bury, keep_buried, resolve, take_retried
-from hotelcore.sql.inbox import (
+from hotelcore.sql.events.dead_letters import Retried, bury, keep_buried, resolve, take_retried
+from hotelcore.sql.events.inbox import (
     Lane,
     finish,
     hold_on,
@@ -29,8 +29,8 @@ from hotelcore.sql.inbox import (
     release,
     take_lanes,
 )
-from hotelcore.sql.leases import Lease
-from hotelcore.sql.statements import Statements
+from hotelcore.sql.events.leases import Lease
+from hotelcore.sql.seam.statements import Statements
 from hotelcore.sql.transactions import Receipt
 from hotelcore.subscriptions import Durable
 

@@ -21,8 +21,8 @@ from sqlalchemy import (
 from sqlalchemy.dialects import postgresql, sqlite
 
 from hotelcore.errors import StaleVersion
-from hotelcore.sql.forms import Parameters
-from hotelcore.sql.statements import MakeError, Runner, acting_hotel
+from hotelcore.sql.seam.forms import Parameters
+from hotelcore.sql.seam.statements import MakeError, Runner, acting_hotel
 
 __all__ = [
     "INSERTS",

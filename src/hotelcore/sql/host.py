@@ -12,9 +12,9 @@ from sqlalchemy.sql.base import Executable
 from sqlalchemy.sql.dml import UpdateBase
 
 from hotelcore.errors import InvalidInput, ReadOnly
-from hotelcore.sql.forms import AnyRow, Parameters, written_by
 from hotelcore.sql.schema import METADATA
-from hotelcore.sql.statements import MakeError, Statements
+from hotelcore.sql.seam.forms import AnyRow, Parameters, written_by
+from hotelcore.sql.seam.statements import MakeError, Statements
 from hotelcore.sql.unit_of_work import SqlUnitOfWork
 from hotelcore.unit_of_work import UnitOfWork
 
@@ -36,12 +36,13 @@ def statements_of(uow: UnitOfWork) -> HostStatements:
 class HostStatements:
     """Runs a host's statements in one unit of work, in its transaction and its time.
 
-    Every statement must be bound to the acting hotel (`hotelcore.sql.statements.acting_hotel`), or
-    `UnboundStatement` is raised. It may read the library's tables and change those of the host
-    alone. It changes rows only while an operation runs, which is permitted and audited, and never
-    in a reading unit: `ReadOnly` says which of these was tried. A unique key that is taken raises
-    `hotelcore.sql.translation.UniqueViolation`: say there which one, with `AlreadyExists`, or have
-    it said by `must_write`. The other errors are those of the library's own statements.
+    Every statement must be bound to the acting hotel, or `UnboundStatement` is raised: see
+    `hotelcore.sql.seam.statements.acting_hotel`. It may read the library's tables and change those
+    of the host alone. It changes rows only while an operation runs, which is permitted and audited,
+    and never in a reading unit: `ReadOnly` says which of these was tried. A unique key that is
+    taken raises `hotelcore.sql.seam.translation.UniqueViolation`: say there which one, with
+    `AlreadyExists`, or have it said by `must_write`. The other errors are those of the library's
+    own statements.
     """
 
     def __init__(self, run: Statements) -> None:

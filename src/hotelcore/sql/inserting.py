@@ -34,8 +34,8 @@ from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.types import JSON, TypeEngine
 
 from hotelcore.sql.changing import INSERTS, AnyInsert, Conflict, inserts_into, refused
-from hotelcore.sql.forms import Parameters
-from hotelcore.sql.statements import MakeError, Statements, acting_hotel
+from hotelcore.sql.seam.forms import Parameters
+from hotelcore.sql.seam.statements import MakeError, Statements, acting_hotel
 
 __all__ = ["Calls", "RowsInto", "rows_into"]
 

@@ -18,7 +18,7 @@ from sqlalchemy.sql.base import Executable
 from hotelcore import wire
 from hotelcore.errors import InvalidInput
 from hotelcore.lists import Page
-from hotelcore.sql.statements import AnyRow, Runner
+from hotelcore.sql.seam.statements import AnyRow, Runner
 
 __all__ = ["Listing", "check_limit"]
 

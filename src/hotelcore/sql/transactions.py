@@ -21,15 +21,15 @@ from hotelcore.errors import DatabaseBusy, InvalidInput, NotFound
 from hotelcore.events.catalogue import Event
 from hotelcore.ids import HotelId
 from hotelcore.operations.declaring import permission_of
-from hotelcore.sql.audit_chain import add_entries, lock_head
-from hotelcore.sql.engine import DEADLINE
-from hotelcore.sql.idempotency import claim, settle
-from hotelcore.sql.limits import Deadline, read_told, tell_again
+from hotelcore.sql.audit.chain import add_entries, lock_head
+from hotelcore.sql.repositories.idempotency import claim, settle
 from hotelcore.sql.schema import TableNames
-from hotelcore.sql.statements import Statements, undo
-from hotelcore.sql.translation import translated
+from hotelcore.sql.seam.engine import DEADLINE
+from hotelcore.sql.seam.limits import Deadline, read_told, tell_again
+from hotelcore.sql.seam.statements import Statements, undo
+from hotelcore.sql.seam.translation import translated
+from hotelcore.sql.seam.watched import statements_under
 from hotelcore.sql.unit_of_work import Commission, Refusals, SqlUnitOfWork
-from hotelcore.sql.watched import statements_under
 from hotelcore.watching import Watch
 
 __all__ = [

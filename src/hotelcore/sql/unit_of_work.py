@@ -28,24 +28,24 @@ from hotelcore.events.catalogue import CATALOGUE, Event
 from hotelcore.events.trace import Trace
 from hotelcore.ids import AuditEntryId, EventId, HotelId
 from hotelcore.operations.declaring import permission_of
-from hotelcore.sql.audit import SqlAuditLog
-from hotelcore.sql.audit_chain import add_entries, lock_head
-from hotelcore.sql.availability import SqlInventory
-from hotelcore.sql.bookings import SqlBookings, SqlRoomKeys
-from hotelcore.sql.business_day import SqlBusinessDays
-from hotelcore.sql.event_log import SqlEventLog
-from hotelcore.sql.folios import SqlFolios
-from hotelcore.sql.guests import SqlGuests
-from hotelcore.sql.hotels import SqlHotels
-from hotelcore.sql.housekeeping import SqlHousekeeping
-from hotelcore.sql.outbox import write_events
-from hotelcore.sql.pms import SqlPmsConnections
-from hotelcore.sql.room_nights import SqlRoomNights
-from hotelcore.sql.rooms import SqlMaintenance, SqlRooms, SqlRoomTypes
-from hotelcore.sql.sealed import Sealing, SqlSealedValues
-from hotelcore.sql.statements import Statements
-from hotelcore.sql.subject_keys import SqlSubjectKeys
-from hotelcore.sql.translation import NOBODYS_KEY, UniqueViolation
+from hotelcore.sql.audit.chain import add_entries, lock_head
+from hotelcore.sql.audit.log import SqlAuditLog
+from hotelcore.sql.events.event_log import SqlEventLog
+from hotelcore.sql.events.outbox import write_events
+from hotelcore.sql.repositories.availability import SqlInventory
+from hotelcore.sql.repositories.bookings import SqlBookings, SqlRoomKeys
+from hotelcore.sql.repositories.business_day import SqlBusinessDays
+from hotelcore.sql.repositories.folios import SqlFolios
+from hotelcore.sql.repositories.guests import SqlGuests
+from hotelcore.sql.repositories.hotels import SqlHotels
+from hotelcore.sql.repositories.housekeeping import SqlHousekeeping
+from hotelcore.sql.repositories.pms import SqlPmsConnections
+from hotelcore.sql.repositories.room_nights import SqlRoomNights
+from hotelcore.sql.repositories.rooms import SqlMaintenance, SqlRooms, SqlRoomTypes
+from hotelcore.sql.sealing.sealed import Sealing, SqlSealedValues
+from hotelcore.sql.sealing.subject_keys import SqlSubjectKeys
+from hotelcore.sql.seam.statements import Statements
+from hotelcore.sql.seam.translation import NOBODYS_KEY, UniqueViolation
 from hotelcore.subscriptions import Subscriptions
 from hotelcore.tenancy import Actor, same_hotel
 from hotelcore.text import clean_text

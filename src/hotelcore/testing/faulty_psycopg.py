@@ -9,7 +9,7 @@ import psycopg
 from psycopg import errors, generators
 from psycopg.pq import TransactionStatus
 
-from hotelcore.sql.exchange import exchanging
+from hotelcore.sql.seam.exchange import exchanging
 from hotelcore.testing.faults import Faults, Opening
 
 __all__ = ["FaultyConnection", "FaultyCursor", "opening"]

@@ -25,7 +25,7 @@ from hotelcore.cli.output import Output
 from hotelcore.clock import FixedClock
 from hotelcore.core import HotelCore
 from hotelcore.ids import HotelId, new_id
-from hotelcore.sql.limits import Limits
+from hotelcore.sql.seam.limits import Limits
 
 __all__ = ["add_arguments", "run"]
 

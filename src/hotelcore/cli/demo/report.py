@@ -11,7 +11,7 @@ from hotelcore.cli.demo.figures import Cell, ChartRow, DayFigures, TapeChart
 from hotelcore.cli.demo.refusals import Refusal
 from hotelcore.cli.output import Output
 from hotelcore.cli.shifts import Tally
-from hotelcore.sql.proofs import Check, Proofs
+from hotelcore.sql.upkeep.proofs import Check, Proofs
 
 __all__ = ["HotelStory", "Story", "as_json", "show"]
 

@@ -23,7 +23,7 @@ from hotelcore.errors import InvalidInput
 from hotelcore.events import asyncapi
 from hotelcore.ids import HotelId
 from hotelcore.relay.backlog import Backlog, backlog
-from hotelcore.sql.backlog import registered_hotels
+from hotelcore.sql.events.backlog import registered_hotels
 from hotelcore.tenancy import Actor
 
 __all__ = ["add_arguments", "run"]

@@ -26,8 +26,8 @@ from hotelcore.domain.business_day import BusinessDay
 from hotelcore.domain.money import Money, sum_money
 from hotelcore.errors import InvalidInput
 from hotelcore.lists import BookingFilter, every
-from hotelcore.sql.limits import Limits
-from hotelcore.sql.proofs import Check, Proofs
+from hotelcore.sql.seam.limits import Limits
+from hotelcore.sql.upkeep.proofs import Check, Proofs
 
 __all__ = ["add_arguments", "run"]
 

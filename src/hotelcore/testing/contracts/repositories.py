@@ -25,7 +25,7 @@ from hotelcore.errors import (
 )
 from hotelcore.ids import new_id
 from hotelcore.lists import Page
-from hotelcore.sql.translation import UniqueViolation
+from hotelcore.sql.seam.translation import UniqueViolation
 from hotelcore.testing.contracts.promises import promise, refusal
 from hotelcore.testing.hotels import SampleHotel
 from hotelcore.unit_of_work import UnitOfWork

@@ -22,8 +22,8 @@ from hotelcore.core import AsyncDesk, AsyncHotelCore, AsyncUnit, Desk, HotelCore
 from hotelcore.errors import InvalidInput
 from hotelcore.events.catalogue import CATALOGUE, Event
 from hotelcore.ids import HotelId
-from hotelcore.sql.proofs import Proofs
 from hotelcore.sql.schema import METADATA, TableNames
+from hotelcore.sql.upkeep.proofs import Proofs
 from hotelcore.tenancy import Actor
 
 __all__ = ["AwaitedPlace", "DirectPlace", "MakeCore", "Place", "Within", "places_made"]

@@ -1,0 +1,1 @@
+"""The outbox and all that the relay keeps beside it."""

@@ -1,0 +1,1 @@
+"""The repositories of `hotelcore.repositories` over SQL: tables, row mapping, statements."""

@@ -1,0 +1,1 @@
+"""The one seam through which every statement of the library runs, and what lies beneath it."""
