@@ -23,11 +23,12 @@ from benchmarks.data import Size, built
 from benchmarks.each_index import each_index
 from benchmarks.house import House
 from benchmarks.indexes import growth, indexes
+from benchmarks.long_line import long_line
 from benchmarks.memory import memory
 from benchmarks.places import Place, place_for
 from benchmarks.replay import replay
 from benchmarks.report import Report
-from benchmarks.side_by_side import Sides, reads, writes
+from benchmarks.side_by_side import Sides, far, reads, writes
 
 
 class Run:
@@ -46,7 +47,9 @@ class Run:
     @cached_property
     def sides(self) -> Sides:
         """The contestants over it."""
-        url, house = self.database
+        return self._sides_over(*self.database)
+
+    def _sides_over(self, url: URL, house: House) -> Sides:
         four = (Raw(url, house), Ours(url, house), Orm(url, house), DjangoOrm(url, house))
         return Sides(*four, queue=lambda: self.place.queue(url))
 
@@ -58,6 +61,13 @@ class Run:
         """Take each index away in turn, on PostgreSQL."""
         if self.place.name == "postgresql":
             each_index(*self.database, attrs.evolve(self.report, page="indexes.md"))
+
+    def far(self) -> None:
+        """Compare the contestants over a long line, on a copy of the database."""
+        if self.place.name == "postgresql":
+            url, house = self.database
+            with long_line(self.place.copy_of(url), self.chosen.round_trip / 1e3) as line:
+                far(self._sides_over(line, house), self.chosen.rounds, self.report)
 
     def growth(self) -> None:
         """Compare databases of several sizes."""
@@ -102,6 +112,7 @@ class Run:
 SECTIONS: Mapping[str, Callable[[Run], None]] = {
     "indexes": Run.indexes,
     "each-index": Run.each_index,
+    "far": Run.far,
     "reads": Run.reads,
     "caches": Run.caches,
     "writes": Run.writes,
@@ -136,6 +147,9 @@ def _parser() -> ArgumentParser:
     parser.add_argument("--bookings", type=int, default=50_000, help="of all hotels", metavar="N")
     parser.add_argument("--first", type=int, default=50_000, help="of the first", metavar="N")
     parser.add_argument("--rounds", type=int, default=60, metavar="N")
+    parser.add_argument(
+        "--round-trip", type=float, default=1.0, help="of the section far", metavar="MS"
+    )
     parser.add_argument("--sync", type=int, default=10_000, help="bookings synced", metavar="N")
     parser.add_argument(
         "--in-parts",

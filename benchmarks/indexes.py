@@ -17,18 +17,30 @@ from benchmarks.rounds import QUESTIONS, Queue, medians, stated
 
 __all__ = ["growth", "indexes"]
 
+# Has a session read whole tables, as if they had no index, keys included:
+# https://www.postgresql.org/docs/current/runtime-config-query.html
+_READING_TABLES = " ".join(
+    f"-c enable_{way}=off" for way in ("indexscan", "indexonlyscan", "bitmapscan")
+)
+
 
 def indexes(place: Place, url: URL, house: House, rounds: int, report: Report) -> None:
-    """Ask the six questions with the indexes, and in a copy that has the tables' own keys alone."""
-    cores = {
-        "with": Ours(url, house),
-        "without": Ours(without_indexes(place, url), house),
-    }
+    """Ask the six questions with the indexes, with the tables' own keys alone, and without any."""
+    urls = {"with": url, "keys alone": without_indexes(place, url)}
+    if place.name == "postgresql":  # SQLite cannot be kept from using a key
+        urls["none"] = url.update_query_dict({"options": _READING_TABLES})
+    ways = list(urls)
+    cores = {way: Ours(url, house) for way, url in urls.items()}
     rows = [
-        [question, _ms(taken["with"]), _ms(taken["without"]), _gain(taken)]
+        [
+            question,
+            *(_ms(taken[way]) for way in ways),
+            *(_gain(taken[way], taken["with"]) for way in ways[1:]),
+        ]
         for question, taken in _taken(place, cores, rounds).items()
     ]
-    report.table("indexes", ["", "with", "without", "faster by"], rows)
+    gains = [f"faster than {way}" for way in ways[1:]]
+    report.table("indexes", ["", *ways, *gains], rows)
 
 
 def growth(place: Place, sizes: Sequence[Size], rounds: int, report: Report) -> None:
@@ -68,5 +80,5 @@ def _ms(seconds: float) -> str:
     return f"{seconds * 1e3:,.2f} ms"
 
 
-def _gain(taken: Mapping[str, float]) -> str:
-    return f"{1 - taken['with'] / taken['without']:.0%}"
+def _gain(before: float, after: float) -> str:
+    return f"{1 - after / before:.0%}"

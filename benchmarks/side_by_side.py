@@ -19,10 +19,12 @@ from benchmarks.orders import Order, Orders
 from benchmarks.report import BASIS, Report, ratios_to
 from benchmarks.rounds import QUESTIONS, Preparation, Queue, Work, medians, stated
 
-__all__ = ["Sides", "reads", "writes"]
+__all__ = ["Sides", "far", "reads", "writes"]
 
 Pairing: TypeAlias = Mapping[str, Preparation]
 """One work as each contestant does it."""
+Timed: TypeAlias = tuple[str, Pairing, int, int]
+"""A work's name, the work, in how many rounds it is timed, and how often in each."""
 
 # How many commands a timing gives.
 _COMMANDS = 3
@@ -53,12 +55,15 @@ class Sides:
 
 def reads(sides: Sides, rounds: int, report: Report) -> None:
     """Time the six questions."""
+    _compared("reads", _questions(sides, rounds), sides.queue(), report)
+
+
+def _questions(sides: Sides, rounds: int) -> list[Timed]:
     found = same_answers(sides.all)
-    works = [
+    return [
         (f"{question} ({found[question]:,})", _asking(sides, ask), rounds, QUESTIONS)
         for question, ask in READS.items()
     ]
-    _compared("reads", works, sides.queue(), report)
 
 
 def _asking(sides: Sides, ask: Callable[[Contestant], object]) -> Pairing:
@@ -82,10 +87,26 @@ def writes(sides: Sides, rounds: int, synced: int, report: Report) -> None:
         ("the same sync again", taking.again(sides), _SYNCS, 1),
     ]
     _compared("writes", works, sides.queue(), report)
-    _beside_separate_inserts(sides, orders, rounds, report)
+    _beside_separate_inserts("booking", sides, orders, rounds, report)
 
 
-def _beside_separate_inserts(sides: Sides, orders: Orders, rounds: int, report: Report) -> None:
+def far(sides: Sides, rounds: int, report: Report) -> None:
+    """Time what a desk asks and does all day, where the database is on another machine."""
+    orders = Orders(sides.ours.core, sides.ours.desk, sides.ours.house)
+    booking = sides.doing(lambda who: who.create_booking(orders.order()))
+    arriving = sides.doing(lambda who: who.check_in(orders.arrival()))
+    works = [
+        *_questions(sides, rounds),
+        ("booking with folio", booking, rounds, _COMMANDS),
+        ("check-in", arriving, min(rounds, _MOST_ARRIVALS), _COMMANDS),
+    ]
+    _compared("far", works, sides.queue(), report)
+    _beside_separate_inserts("booking, far", sides, orders, rounds, report)
+
+
+def _beside_separate_inserts(
+    section: str, sides: Sides, orders: Orders, rounds: int, report: Report
+) -> None:
     """Time a booking beside its rows inserted one by one, each committed or all together."""
     ways: dict[str, Callable[[Order], Work]] = {
         "its rows, each INSERT committed": sides.raw.create_booking_separately,
@@ -96,7 +117,7 @@ def _beside_separate_inserts(sides: Sides, orders: Orders, rounds: int, report: 
     taken = medians(works, rounds, sides.queue(), _COMMANDS)
     basis, *_ = taken.values()
     rows = [[way, f"{taken[way] * 1e3:,.2f} ms", f"{taken[way] / basis:.2f}"] for way in ways]
-    report.table("booking", ["", "", "times"], rows)
+    report.table(section, ["", "", "times"], rows)
 
 
 def _ordered(make: Callable[[Order], Work], orders: Orders) -> Work:
@@ -141,9 +162,7 @@ def _returning(work: Work, expected: object) -> Work:
     return checked
 
 
-def _compared(
-    section: str, works: Iterable[tuple[str, Pairing, int, int]], queue: Queue, report: Report
-) -> None:
+def _compared(section: str, works: Iterable[Timed], queue: Queue, report: Report) -> None:
     taken = {}
     for work, pairing, rounds, times in works:
         taken[work] = medians(pairing, rounds, queue, times)

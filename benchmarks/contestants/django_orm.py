@@ -1,8 +1,9 @@
-"""Django's ORM, as an application uses it. Django knows one set of databases a process."""
+"""Django's ORM, as an application uses it. Django knows one set of models a process."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import cache
 from typing import Any
 from uuid import UUID
 
@@ -30,10 +31,7 @@ class DjangoOrm:
 
     def __init__(self, url: URL, house: House) -> None:
         _configure(url)
-        dialect = url.get_dialect()()
-        self._model: dict[str, Any] = {
-            name: _model(table, dialect) for name, table in TABLES.items()
-        }
+        self._model = _models(url.get_backend_name())
         self._hotel, self._house = {"hotel_id": house.hotel_id}, house
         connection.ensure_connection()
 
@@ -188,8 +186,18 @@ def _configure(url: URL) -> None:
         "PORT": url.port or "",
         "OPTIONS": options,
     }
+    if settings.configured:  # another section has asked another database
+        connection.close()
+        connection.settings_dict.update(database)
+        return
     settings.configure(DATABASES={"default": database}, USE_TZ=True)
     django.setup()
+
+
+@cache
+def _models(database: str) -> dict[str, Any]:
+    dialect = URL.create(database).get_dialect()()
+    return {name: _model(table, dialect) for name, table in TABLES.items()}
 
 
 def _model(table: Table, dialect: Dialect) -> Any:

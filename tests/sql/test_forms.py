@@ -47,13 +47,13 @@ from hotelcore.errors import UnboundStatement
 from hotelcore.ids import HotelId, new_id
 from hotelcore.lists import BookingFilter, FolioFilter, GuestFilter, RoomFilter, TaskFilter
 from hotelcore.operations import check_in_guest, close_business_day, create_housekeeping_task
-from hotelcore.sql.bookings import BOOKING
-from hotelcore.sql.engine import new_engine
-from hotelcore.sql.forms import forms_of
-from hotelcore.sql.limits import Deadline, Limits
-from hotelcore.sql.rooms import ROOM
+from hotelcore.sql.repositories.bookings import BOOKING
+from hotelcore.sql.repositories.rooms import ROOM
 from hotelcore.sql.schema import METADATA, TableNames
-from hotelcore.sql.statements import Statements, acting_hotel
+from hotelcore.sql.seam.engine import new_engine
+from hotelcore.sql.seam.forms import forms_of
+from hotelcore.sql.seam.limits import Deadline, Limits
+from hotelcore.sql.seam.statements import Statements, acting_hotel
 from tests.small_hotel import TODAY, SmallHotel, opened
 from tests.sql.statement_strategies import (
     OURS,
@@ -173,7 +173,7 @@ def test_a_list_may_have_any_length(house: SmallHotel) -> None:
             assert sorted(found) == sorted(wanted)
 
 
-_WORDS = st.lists(st.sampled_from(["101", "102", "103", "104", "1" * 30, "no"]), max_size=40)
+_WORDS = st.lists(st.sampled_from(["001", "002", "003", "0" * 30, "no"]), max_size=40)
 _r = ROOM.c
 _SOME_WORDS: BindParameter[str] = bindparam("wanted", expanding=True)
 
@@ -201,6 +201,39 @@ def test_a_list_of_numbers_may_hold_several_types(house: SmallHotel, wanted: lis
     with house.core.engine.connect() as connection, connection.begin():
         found = statements_on(connection, house.hotel_id).all(query, tuple, wanted=wanted)
     assert bool(found) is (1 in wanted)
+
+
+_SOME_VERSIONS: BindParameter[int] = bindparam("versions", expanding=True)
+_OF_BOTH = select(_r.number).where(
+    _r.hotel_id == acting_hotel(), _r.number.in_(_SOME_WORDS) | _r.version.in_(_SOME_VERSIONS)
+)
+_VERSIONS = st.lists(st.integers(1, 3), max_size=3)
+
+
+@given(asked=st.lists(st.tuples(_WORDS, _VERSIONS), min_size=2, max_size=5))
+def test_lists_of_known_lengths_have_their_own_values(
+    house: SmallHotel, asked: list[tuple[list[str], list[int]]]
+) -> None:
+    """What is remembered of a text is for two lists of these lengths, whatever stands in them."""
+    everything = select(_r.number, _r.version).where(_r.hotel_id == acting_hotel())
+    with house.core.engine.connect() as connection, connection.begin():
+        run = statements_on(connection, house.hotel_id)
+        rooms = run.all(everything, tuple)
+        for wanted, versions in asked:
+            found = run.all(_OF_BOTH, lambda row: row.number, wanted=wanted, versions=versions)
+            expected = [
+                number for number, version in rooms if number in wanted or version in versions
+            ]
+            assert sorted(found) == sorted(expected)
+
+
+def test_more_lengths_than_are_remembered_do_no_harm(house: SmallHotel) -> None:
+    """Lists of any number of lengths may come, in any order."""
+    with house.core.engine.connect() as connection, connection.begin():
+        run = statements_on(connection, house.hotel_id)
+        for length in (*range(60), 3, 59):
+            wanted = ["no"] * length + ["001"]
+            assert run.all(_OF_BOTH, tuple, wanted=wanted, versions=[]) == [("001",)]
 
 
 def test_a_list_may_be_of_pairs(house: SmallHotel) -> None:
