@@ -15,11 +15,11 @@ from typing import Any, TypeAlias, TypeVar
 from sqlalchemy import Connection
 from sqlalchemy.pool import PoolProxiedConnection
 
-__all__ = ["Message", "can_send", "is_watched", "no_rows", "note_place", "noted_place", "send"]
+from hotelcore.sql.seam.messages import Message
+
+__all__ = ["can_send", "is_watched", "no_rows", "send"]
 
 T = TypeVar("T")
-Message: TypeAlias = tuple[str, Sequence[Any]]
-"""A statement for PostgreSQL with ``$1`` for a parameter, and the parameters, of any type."""
 Beside: TypeAlias = Callable[[Sequence[Any], Sequence[Any]], object]
 """Is called with PostgreSQL's answers to what stood before and after a statement."""
 
@@ -104,21 +104,6 @@ def can_send(connection: Connection, text: str, parameters: Sequence[Any]) -> bo
     from hotelcore.sql.seam.exchange import is_sendable
 
     return is_sendable(connection, (text, parameters))
-
-
-# Under which name a driver's error remembers the message that it is of.
-_PLACE = "hotelcore_place"
-
-
-def note_place(error: Exception, place: int) -> None:
-    """Note in PostgreSQL's error which message of an exchange it is of, from 0."""
-    setattr(error, _PLACE, place)
-
-
-def noted_place(error: BaseException) -> int:
-    """Return which message of an exchange failed; -1 for an error of anything else."""
-    place: int = getattr(getattr(error, "orig", None), _PLACE, -1)
-    return place
 
 
 def no_rows(_: Any) -> None:

@@ -32,7 +32,7 @@ from psycopg.pq import ExecStatus, Format, TransactionStatus
 from sqlalchemy import Connection
 from sqlalchemy.util.concurrency import await_only
 
-from hotelcore.sql.seam.driver import Message, note_place
+from hotelcore.sql.seam.messages import Message, note_place
 
 __all__ = ["Answer", "exchange", "exchanging"]
 

@@ -19,7 +19,8 @@ from sqlalchemy import Connection, Transaction, text
 from hotelcore.clock import Clock
 from hotelcore.errors import InvalidInput, TransactionTimeout
 from hotelcore.ids import HotelId
-from hotelcore.sql.seam.driver import Message, no_rows, send
+from hotelcore.sql.seam.driver import no_rows, send
+from hotelcore.sql.seam.messages import Message
 
 __all__ = [
     "EVERY_HOTEL",

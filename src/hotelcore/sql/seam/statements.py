@@ -35,10 +35,11 @@ from hotelcore.errors import (
 from hotelcore.ids import HotelId
 from hotelcore.sql.schema import TableNames
 from hotelcore.sql.seam.binding import for_every_hotel
-from hotelcore.sql.seam.driver import Message, can_send, is_watched, noted_place, send
+from hotelcore.sql.seam.driver import can_send, is_watched, send
 from hotelcore.sql.seam.forms import AnyRow, Form, Parameters, forms_of
 from hotelcore.sql.seam.judge import ACTING_HOTEL, ActingHotel
 from hotelcore.sql.seam.limits import Deadline
+from hotelcore.sql.seam.messages import Message, noted_place
 from hotelcore.sql.seam.translation import UniqueViolation, translated
 from hotelcore.sql.seam.waiting import (
     Asked,

@@ -9,8 +9,8 @@ from typing import Any
 from attrs import define, field, frozen
 
 from hotelcore.errors import DatabaseFailure, HotelcoreError
-from hotelcore.sql.seam.driver import Message
 from hotelcore.sql.seam.forms import Form
+from hotelcore.sql.seam.messages import Message
 from hotelcore.sql.seam.translation import NOBODYS_KEY
 
 __all__ = ["Asked", "Otherwise", "Question", "Waiting", "messages_of", "note_answers", "waiting_at"]

@@ -1,0 +1,25 @@
+"""What PostgreSQL is sent in an exchange, and the note of which message an error is of."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, TypeAlias
+
+__all__ = ["Message", "note_place", "noted_place"]
+
+Message: TypeAlias = tuple[str, Sequence[Any]]
+"""A statement for PostgreSQL with ``$1`` for a parameter, and the parameters, of any type."""
+
+# Under which name a driver's error remembers the message that it is of.
+_PLACE = "hotelcore_place"
+
+
+def note_place(error: Exception, place: int) -> None:
+    """Note in PostgreSQL's error which message of an exchange it is of, from 0."""
+    setattr(error, _PLACE, place)
+
+
+def noted_place(error: BaseException) -> int:
+    """Return which message of an exchange failed; -1 for an error of anything else."""
+    place: int = getattr(getattr(error, "orig", None), _PLACE, -1)
+    return place
