@@ -61,7 +61,7 @@ def _taken(
     """Return the seconds of each question, by core."""
     for core in cores.values():
         core.folio_balance()  # to be connected, so that the queue has its process
-    queue = Queue([p for core in cores.values() for p in place.queue(core.url).processes])
+    queue = Queue({p for core in cores.values() for p in place.queue(core.url).processes})
     taken = {
         question: medians(
             {name: stated(partial(ask, core)) for name, core in cores.items()},

@@ -9,7 +9,7 @@ from __future__ import annotations
 import multiprocessing
 import socket
 from collections.abc import Callable, Generator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from multiprocessing.connection import Connection
 from pathlib import PurePosixPath
 from queue import SimpleQueue
@@ -37,6 +37,7 @@ def long_line(url: URL, round_trip: float) -> Generator[URL]:
     arguments = (_place_of(url), round_trip / 2, there)
     process = context.Process(target=_stand_between, args=arguments, daemon=True)
     process.start()
+    there.close()  # so that it is known if the process ends without a word
     try:
         yield url.set(host="127.0.0.1", port=here.recv(), query={})
     finally:
@@ -45,7 +46,8 @@ def long_line(url: URL, round_trip: float) -> Generator[URL]:
 
 
 def _place_of(url: URL) -> _Place:
-    host, port = url.host or url.query.get("host"), url.port or 5432
+    host = url.host or url.query.get("host")
+    port = int(url.port or str(url.query.get("port", 5432)))
     if not isinstance(host, str):
         raise LookupError("the URL has to name a host, or the folder of a socket")
     is_folder = host.startswith("/")
@@ -81,17 +83,26 @@ def _read(source: socket.socket, sink: socket.socket, delay: float) -> None:
     _start(_deliver, under_way, sink)
     data = b"some"
     while data:
-        data = source.recv(_MOST_BYTES)
+        data = _heard(source)
         under_way.put((perf_counter() + delay, data))
+
+
+def _heard(source: socket.socket) -> bytes:
+    """Return what comes next; nothing of whoever has hung up, with a word or without."""
+    try:
+        return source.recv(_MOST_BYTES)
+    except OSError:
+        return b""
 
 
 def _deliver(under_way: SimpleQueue[_Piece], sink: socket.socket) -> None:
     if sink.family == socket.AF_INET:
         sink.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    while True:
-        at, data = under_way.get()
-        sleep(max(0.0, at - perf_counter()))
-        if not data:
-            sink.shutdown(socket.SHUT_WR)
-            return
-        sink.sendall(data)
+    with suppress(OSError):  # nobody is left to hear it
+        while True:
+            at, data = under_way.get()
+            sleep(max(0.0, at - perf_counter()))
+            if not data:
+                sink.shutdown(socket.SHUT_WR)
+                return
+            sink.sendall(data)

@@ -126,4 +126,5 @@ class Server:
 
 def conninfo(url: URL) -> str:
     """Return what psycopg takes for a URL of SQLAlchemy's."""
-    return url.set(drivername="postgresql").render_as_string(hide_password=False)
+    text = url.set(drivername="postgresql").render_as_string(hide_password=False)
+    return text.replace("+", "%20")  # libpq takes a plus for one, SQLAlchemy writes it for a space

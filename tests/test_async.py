@@ -8,6 +8,7 @@ from collections.abc import AsyncGenerator, Coroutine, Generator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from datetime import timedelta
 from functools import partial
+from random import Random
 from typing import Any, TypeAlias, TypeVar
 
 import pytest
@@ -466,5 +467,28 @@ def test_a_cancelled_task_leaves_nothing(hotel: SmallHotel) -> None:
             async with locked_hotel(desk):
                 await cancelled(waiting.run(keep_hotel_locked))
             await everything_works(desk, hotel.core.engine)
+
+    asyncio.run(work())
+
+
+def test_a_task_that_is_cancelled_at_any_moment_keeps_no_lock(hotel: SmallHotel) -> None:
+    """Whatever it was doing, the next one need not wait for it; 60 moments by the seed 7."""
+    chance = Random(7)
+
+    async def work() -> None:
+        async with desk_of(hotel) as desk:
+            waiting = desk.within(wait_limit=timedelta(seconds=1))
+            for number in range(60):
+                task = asyncio.create_task(desk.run(register_guest, last_name=f"Gone {number}"))
+                await asyncio.sleep(chance.random() * 0.02)
+                task.cancel()
+                # It is kept until the next one is through, as whoever looks at its error keeps it.
+                await asyncio.wait([task])
+                await waiting.run(register_guest, last_name=f"Stays {number}")
+            async with desk.reading() as unit:
+                page = await unit.run(
+                    lambda uow: uow.guests.page(GuestFilter(last_name="Stays"), limit=100)
+                )
+            assert len(page.items) == 60
 
     asyncio.run(work())

@@ -202,6 +202,20 @@ def test_both_spellings_of_utc_are_read() -> None:
     assert decode("2026-12-01T08:30:00.000001Z", datetime) == at
 
 
+class Terse(datetime):
+    """An instant of a host's, which writes itself its own way."""
+
+    def isoformat(self, sep: str = "T", timespec: str = "auto") -> str:
+        """Write no more than a Z behind it."""
+        return super().isoformat(sep, timespec).replace("+00:00", "Z")
+
+
+def test_an_instant_of_a_hosts_class_is_written_as_any_other() -> None:
+    """How it writes itself does not matter."""
+    at = Terse(2026, 12, 1, 8, 30, 0, 123456, tzinfo=UTC)
+    assert encode(at) == "2026-12-01T08:30:00.123456Z"
+
+
 @given(visits(st.none()))
 def test_a_field_added_later_takes_its_default(visit: Visit) -> None:
     """What was stored before a field with a default existed is still read; others must be there."""

@@ -33,11 +33,13 @@ from sqlalchemy import (
     literal,
     select,
     tuple_,
+    type_coerce,
     update,
 )
 from sqlalchemy.dialects.postgresql import psycopg
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.sql.dml import UpdateBase
+from sqlalchemy.types import NullType
 
 from hotelcore.clock import SystemClock
 from hotelcore.domain.bookings import Booking
@@ -246,6 +248,35 @@ def test_a_list_may_be_of_pairs(house: SmallHotel) -> None:
         run = statements_on(connection, house.hotel_id)
         [known, *_] = run.all(select(_r.number).where(_r.hotel_id == acting_hotel()), tuple)
         assert run.all(query, tuple, wanted=[(*known, 1), ("no", 1)]) == [known]
+
+
+def test_a_list_without_a_type_may_be_of_pairs(house: SmallHotel) -> None:
+    """What a list holds is seen at the call, so nothing of its text can be remembered."""
+    pairs: BindParameter[Any] = bindparam("wanted", expanding=True)
+    both = type_coerce(tuple_(_r.number, _r.version), NullType())
+    query = select(_r.number).where(_r.hotel_id == acting_hotel(), both.in_(pairs))
+    with house.core.engine.connect() as connection, connection.begin():
+        run = statements_on(connection, house.hotel_id)
+        for wanted in ([("001", 1)], [("002", 1)]):
+            assert run.all(query, tuple, wanted=wanted) == [(wanted[0][0],)]
+
+
+class Word(str):
+    """A text of which can be seen whether somebody keeps it."""
+
+
+@pytest.mark.parametrize("paramstyle", ["qmark", "named"])
+def test_values_of_a_list_are_not_remembered(sqlite_url: str, paramstyle: Any) -> None:
+    """What is kept of a statement is its text, also where its parameters have names."""
+    dialect = create_engine(sqlite_url, paramstyle=paramstyle).dialect
+    form = forms_of(dialect, TableNames()).of(_OF_BOTH, acting=True)
+    word = Word("secret")
+    kept = ref(word)
+    given = {"acting_hotel": new_id(), "wanted": [word], "versions": []}
+    assert "secret" in str(form.sent(given))
+    del given, word
+    gc.collect()
+    assert kept() is None
 
 
 def test_a_list_is_one_parameter_of_postgresql() -> None:

@@ -17,6 +17,7 @@ from sqlalchemy import (
     Column,
     Engine,
     Integer,
+    LargeBinary,
     MetaData,
     String,
     Table,
@@ -63,12 +64,21 @@ EVERYTHING = Table(
     Column("own", schema.AttributesJson, nullable=False),
     Column("terms", schema.ValueText(CancellationPolicy)),
     Column("sealed", schema.Sealed),
+    Column("picture", LargeBinary),
 )
 HOTEL = HotelId(new_id())
 ENVELOPES = [
     seal(KEYS, Place(HOTEL, "everything", "sealed", new_id()), Secret(text))
     for text in ("a secret", "another")
 ]
+
+
+def _buffers_of(content: bytes) -> st.SearchStrategy[bytes | bytearray | memoryview]:
+    """Give what Python has for bytes; of a part of a buffer the rest is nobody's business."""
+    part = memoryview(b"before" + content + b"behind")[6:-6]
+    return st.sampled_from([content, bytearray(content), part])
+
+
 ROWS = st.fixed_dictionaries(
     {
         "shared": st.none() | st.uuids(),
@@ -83,6 +93,7 @@ ROWS = st.fixed_dictionaries(
         "own": attributes,
         "terms": st.none() | policies,
         "sealed": st.none() | st.sampled_from(ENVELOPES),
+        "picture": st.none() | st.binary(max_size=50).flatmap(_buffers_of),
     }
 )
 

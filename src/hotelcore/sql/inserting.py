@@ -171,8 +171,9 @@ def _writer(kind: type) -> Callable[[Any], Any] | None:
 def _unboxed(value: Any) -> Any:
     """Return what stands in one of the boxes that psycopg has for JSON and bytes."""
     plain = getattr(value, "obj", value)
-    write = None if plain is value else _writer(type(plain))
-    return plain if write is None else write(plain)
+    write = _writer(type(plain))
+    # A box stands in no other. What is of no known class is for JSON to refuse.
+    return plain if write in (None, _unboxed) else write(plain)
 
 
 _dump = json.JSONEncoder(separators=(",", ":"), check_circular=False).encode
@@ -181,5 +182,5 @@ _AS_JSON: Mapping[type, Callable[[Any], Any]] = {
     UUID: lambda value: f"{value.int:032x}",
     datetime: datetime.isoformat,  # which is a date too
     date: date.isoformat,
-    bytes: lambda value: "\\x" + value.hex(),
+    **dict.fromkeys((bytes, bytearray, memoryview), lambda value: "\\x" + value.hex()),
 }

@@ -80,7 +80,8 @@ class Described(Protocol):
 
 
 _MOST_SHAPES = 2_000
-_MOST_LENGTHS = 50
+# For how many lengths of its lists, and of how many values, a statement's text is remembered.
+_MOST_LENGTHS, _LONGEST_KNOWN = 20, 500
 # What comes as the same value in PostgreSQL's binary format, which costs less to read. Of any other
 # type (an enum, citext, money) psycopg would give the bytes.
 _IN_BINARY = {
@@ -250,7 +251,7 @@ class _ListForm(Form):
         lengths = tuple(len(given[name]) for name in lists)
         known = self._known.get(lengths)
         if known is None:
-            known = self._remembered(lengths, self._state(given))
+            known = self._learnt(lengths, self._state(given))
         return known.sent(given)
 
     @property
@@ -258,22 +259,25 @@ class _ListForm(Form):
         """The names of the lists; None if a text depends on more than how long they are."""
         compiled = self._shape.compiled
         lists = compiled.post_compile_params
-        if compiled.literal_execute_params or any(each.type._is_tuple_type for each in lists):
+        kinds = [each.type._unwrapped_dialect_impl(compiled.dialect) for each in lists]
+        # What has no type may be rows too.
+        of_rows = any(kind._is_tuple_type or kind._isnull for kind in kinds)
+        if compiled.literal_execute_params or of_rows:
             return None
         return [compiled.bind_names[each] for each in lists]
 
     def _state(self, given: Parameters) -> ExpandedState:
         return self._shape.compiled._process_parameters_for_postcompile({**given})
 
-    def _remembered(self, lengths: tuple[int, ...], state: ExpandedState) -> _Expanded:
-        if len(self._known) >= _MOST_LENGTHS:
-            self._known.clear()
+    def _learnt(self, lengths: tuple[int, ...], state: ExpandedState) -> _Expanded:
         places = {
             name: (of, number)
             for of, names in state.parameter_expansion.items()
             for number, name in enumerate(names)
         }
-        expanded = self._known[lengths] = self._expanded(state, places)
+        expanded = self._expanded(state, places)
+        if len(self._known) < _MOST_LENGTHS and sum(lengths) <= _LONGEST_KNOWN:
+            self._known[lengths] = expanded
         return expanded
 
     def _expanded(self, state: ExpandedState, places: Mapping[str, tuple[str, int]]) -> _Expanded:
@@ -284,7 +288,7 @@ class _ListForm(Form):
             for name in names
             for of, number in [places.get(name, (name, None))]
         ]
-        keys = names if state.positiontup is None else None
+        keys = tuple(names) if state.positiontup is None else None
         return _Expanded(self._named(state.statement), sources, keys)
 
 
