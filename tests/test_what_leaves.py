@@ -137,7 +137,6 @@ RUNNING = {"execute", "exec_driver_sql", "scalar", "scalars", "stream", "cursor"
 ALLOWED = {
     "sql/seam/statements.py": "the seam",
     "sql/seam/driver.py": "sends what the seam gives it",
-    "sql/seam/waiting.py": "keeps what the seam is going to send",
     "sql/seam/limits.py": "a transaction's own settings, which are in no table",
     "sql/upkeep/creation.py": "makes tables, and reads the version, which is no hotel's",
     "sql/upkeep/lint.py": "reads the catalogue",

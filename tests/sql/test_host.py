@@ -34,11 +34,16 @@ from hotelcore.errors import (
 )
 from hotelcore.lists import AuditFilter
 from hotelcore.operations import operation
-from hotelcore.sql.changing import insert_into
-from hotelcore.sql.host import HostStatements, statements_of
+from hotelcore.sql.host import (
+    HostStatements,
+    Listing,
+    UniqueViolation,
+    acting_hotel,
+    insert_into,
+    rows_into,
+    statements_of,
+)
 from hotelcore.sql.repositories.guests import GUEST
-from hotelcore.sql.seam.statements import acting_hotel
-from hotelcore.sql.seam.translation import UniqueViolation
 from hotelcore.testing.hotels import NOON, SampleHotel, open_sample_hotel
 from hotelcore.unit_of_work import UnitOfWork
 
@@ -187,6 +192,60 @@ def test_an_unbound_statement_is_refused(hotels: tuple[SampleHotel, SampleHotel]
         with pytest.raises(UnboundStatement, match="spa_visit"):
             here.desk.run(in_a_command, work)
     assert minutes_of(there) == [90]
+
+
+def test_a_text_is_no_statement(hotels: tuple[SampleHotel, SampleHotel]) -> None:
+    """SQL as it is written cannot be judged, and is refused like what is not bound."""
+    here, _ = hotels
+    words: Any = "SELECT minutes FROM spa_visit"  # as somebody without a type checker does it
+    with here.desk.reading() as uow, pytest.raises(UnboundStatement, match=r"select\(\)"):
+        statements_of(uow).all(words, list)
+
+
+VISITS = Listing(
+    select(VISIT).where(VISIT.c.hotel_id == acting_hotel()),
+    lambda row: row.minutes,
+    keys=(VISIT.c.minutes, VISIT.c.id),
+    conditions={"minutes": VISIT.c.minutes == bindparam("minutes")},
+)
+
+
+def test_a_list_is_asked_for_what_it_has(hotels: tuple[SampleHotel, SampleHotel]) -> None:
+    """A condition that is misspelt is refused, as it would show everything."""
+    here, _ = hotels
+    here.desk.run(book_visits, minutes=(30, 60, 60))
+    with here.desk.reading() as uow:
+        run = statements_of(uow)
+        assert VISITS.page(run, after=None, limit=9, minutes=60).items == (60, 60)
+        assert VISITS.page(run, after=None, limit=9, minutes=None).items == (30, 60, 60)
+        with pytest.raises(InvalidInput, match=r"mintues: .* which is minutes"):
+            VISITS.page(run, after=None, limit=9, mintues=60)
+
+
+@pytest.mark.parametrize(
+    ("keys", "reason"),
+    [
+        ((), "at least one"),
+        ((GUEST.c.last_name,), "last_name is not"),
+        ((VISIT.c.id,), "id is not"),
+    ],
+)
+def test_a_list_has_keys_to_go_on_from(keys: tuple[Column[Any], ...], reason: str) -> None:
+    """Keys that are missing, or that the statement does not select, are refused at once."""
+    with pytest.raises(InvalidInput, match=reason):
+        Listing(MINUTES, list, keys=keys, conditions={})
+
+
+def test_many_rows_are_written_at_once(hotels: tuple[SampleHotel, SampleHotel]) -> None:
+    """A host's repository inserts many rows as the library's do, into columns of any type."""
+    here, there = hotels
+    rows = [{"id": new_id(), "minutes": number} for number in range(20)]
+
+    def book(uow: UnitOfWork) -> int:
+        return rows_into(VISIT).write(statements_of(uow), rows)
+
+    assert here.desk.run(in_a_command, book) == 20
+    assert (minutes_of(here), minutes_of(there)) == ([*range(20)], [])
 
 
 def test_a_taken_key_is_told_and_undone(hotels: tuple[SampleHotel, SampleHotel]) -> None:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
 from itertools import count
 from typing import Any
 
@@ -15,13 +16,20 @@ from sqlalchemy import (
     BigInteger,
     Boolean,
     Column,
+    Date,
+    DateTime,
+    Double,
     Engine,
     Integer,
+    Interval,
     LargeBinary,
     MetaData,
+    Numeric,
     String,
     Table,
     Text,
+    Time,
+    Uuid,
     select,
 )
 
@@ -65,6 +73,12 @@ EVERYTHING = Table(
     Column("terms", schema.ValueText(CancellationPolicy)),
     Column("sealed", schema.Sealed),
     Column("picture", LargeBinary),
+    # What a host's tables have, which do without the types of the library.
+    Column("plain_id", Uuid),
+    Column("plain_day", Date),
+    Column("plain_at", DateTime),
+    Column("plain_time", Time),
+    Column("weight", Double),
 )
 HOTEL = HotelId(new_id())
 ENVELOPES = [
@@ -94,8 +108,34 @@ ROWS = st.fixed_dictionaries(
         "terms": st.none() | policies,
         "sealed": st.none() | st.sampled_from(ENVELOPES),
         "picture": st.none() | st.binary(max_size=50).flatmap(_buffers_of),
+        "plain_id": st.none() | st.uuids(),
+        "plain_day": st.none() | days,
+        "plain_at": st.none() | instants.map(lambda at: at.replace(tzinfo=None)),
+        "plain_time": st.none() | st.times(),
+        "weight": st.none() | st.floats(allow_nan=False, allow_infinity=False),
     }
 )
+
+
+PRICED = Table(
+    "priced",
+    MetaData(),
+    Column("hotel_id", schema.Id, primary_key=True),
+    Column("id", schema.Id, primary_key=True),
+    Column("price", Numeric(12, 4)),
+    Column("span", Interval),
+)
+prices = st.decimals(-99_999_999, 99_999_999, places=4)
+spans = st.timedeltas(timedelta(days=-9_999), timedelta(days=9_999))
+
+
+@pytest.fixture
+def priced(postgresql_url: str) -> Iterator[Engine]:
+    """Return an engine over a database with one table of prices and spans."""
+    engine = new_engine(postgresql_url)
+    PRICED.create(engine)
+    yield engine
+    engine.dispose()
 
 
 @pytest.fixture
@@ -267,3 +307,17 @@ def test_mappings_that_contradict_each_other_are_told(house: House) -> None:
         more = [a_mapping(config, f"{n}") for n in range(20, 40)]
         with pytest.raises(AlreadyExists, match="external id"):
             store.put_mappings([*more, attrs.evolve(more[0], internal_id=new_id())])
+
+
+@given(drawn=st.lists(st.tuples(prices, spans), min_size=9, max_size=12))
+def test_decimals_and_spans_are_stored_as_by_themselves(
+    priced: Engine, drawn: list[tuple[Decimal, timedelta]]
+) -> None:
+    """PostgreSQL has types for both; SQLite has none that keep them."""
+    rows = [{"id": new_id(), "price": price, "span": span} for price, span in drawn]
+    with priced.connect() as connection, connection.begin():
+        run = statements_on(connection, HOTEL)
+        rows_into(PRICED).must_write(run, rows)
+        of_hotel = select(PRICED).where(PRICED.c.hotel_id == acting_hotel())
+        found = {row[1]: row[2:] for row in run.all(of_hotel, tuple)}
+    assert [found[row["id"]] for row in rows] == drawn

@@ -22,7 +22,8 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from hotelcore.errors import StaleVersion
 from hotelcore.sql.seam.forms import Parameters
-from hotelcore.sql.seam.statements import MakeError, Runner, acting_hotel
+from hotelcore.sql.seam.running import MakeError, Runner
+from hotelcore.sql.seam.statements import acting_hotel
 
 __all__ = [
     "INSERTS",

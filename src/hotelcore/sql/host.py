@@ -1,6 +1,7 @@
-"""How a repository of the host's own runs its statements: bound, timed and audited like ours.
+"""All that a repository of the host's own is made with: bound, timed and audited like ours.
 
-Record 18 in ``docs/decisions`` says why it gets this and no connection.
+Record 18 in ``docs/decisions`` says why it gets this and no connection. What stands here stays
+here, wherever in the library it is made.
 """
 
 from __future__ import annotations
@@ -12,13 +13,32 @@ from sqlalchemy.sql.base import Executable
 from sqlalchemy.sql.dml import UpdateBase
 
 from hotelcore.errors import InvalidInput, ReadOnly
+from hotelcore.sql.changing import insert_into, upsert_into, versioned_update, write_next_version
+from hotelcore.sql.inserting import rows_into
+from hotelcore.sql.pages import Listing
 from hotelcore.sql.schema import METADATA
+from hotelcore.sql.seam.binding import must_be_bound
 from hotelcore.sql.seam.forms import AnyRow, Parameters, written_by
-from hotelcore.sql.seam.statements import MakeError, Statements
+from hotelcore.sql.seam.running import MakeError
+from hotelcore.sql.seam.statements import Statements, acting_hotel
+from hotelcore.sql.seam.translation import UniqueViolation
 from hotelcore.sql.unit_of_work import SqlUnitOfWork
 from hotelcore.unit_of_work import UnitOfWork
 
-__all__ = ["HostStatements", "statements_of"]
+__all__ = [
+    "AnyRow",
+    "HostStatements",
+    "Listing",
+    "UniqueViolation",
+    "acting_hotel",
+    "insert_into",
+    "must_be_bound",
+    "rows_into",
+    "statements_of",
+    "upsert_into",
+    "versioned_update",
+    "write_next_version",
+]
 
 T = TypeVar("T")
 
@@ -36,13 +56,12 @@ def statements_of(uow: UnitOfWork) -> HostStatements:
 class HostStatements:
     """Runs a host's statements in one unit of work, in its transaction and its time.
 
-    Every statement must be bound to the acting hotel, or `UnboundStatement` is raised: see
-    `hotelcore.sql.seam.statements.acting_hotel`. It may read the library's tables and change those
-    of the host alone. It changes rows only while an operation runs, which is permitted and audited,
-    and never in a reading unit: `ReadOnly` says which of these was tried. A unique key that is
-    taken raises `hotelcore.sql.seam.translation.UniqueViolation`: say there which one, with
-    `AlreadyExists`, or have it said by `must_write`. The other errors are those of the library's
-    own statements.
+    Every statement must be bound to the acting hotel by `acting_hotel`, or `UnboundStatement` is
+    raised. It may read the library's tables and change those of the host alone. It changes rows
+    only while an operation runs, which is permitted and audited, and never in a reading unit:
+    `ReadOnly` says which of these was tried. A unique key that is taken raises `UniqueViolation`:
+    say there which one, with `AlreadyExists`, or have it said by `must_write`. The other errors are
+    those of the library's own statements.
     """
 
     def __init__(self, run: Statements) -> None:

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from datetime import date, datetime
+from datetime import date, datetime, time, timedelta
+from decimal import Decimal
 from types import NoneType
 from typing import Any, TypeAlias
 from uuid import UUID
@@ -35,7 +36,8 @@ from sqlalchemy.types import JSON, TypeEngine
 
 from hotelcore.sql.changing import INSERTS, AnyInsert, Conflict, inserts_into, refused
 from hotelcore.sql.seam.forms import Parameters
-from hotelcore.sql.seam.statements import MakeError, Statements, acting_hotel
+from hotelcore.sql.seam.running import MakeError, Runner
+from hotelcore.sql.seam.statements import acting_hotel
 
 __all__ = ["Calls", "RowsInto", "rows_into"]
 
@@ -69,7 +71,7 @@ class RowsInto:
 
     def must_write(
         self,
-        run: Statements,
+        run: Runner,
         rows: Sequence[Parameters],
         taken: MakeError | None = None,
     ) -> None:
@@ -77,7 +79,7 @@ class RowsInto:
         for statement, calls in self.calls(run.dialect, rows):
             run.must_write(statement, calls, taken=taken)
 
-    def write(self, run: Statements, rows: Sequence[Parameters]) -> int:
+    def write(self, run: Runner, rows: Sequence[Parameters]) -> int:
         """Insert the rows, and return how many were inserted, or changed where one was there."""
         return sum(run.write_many(*call) for call in self.calls(run.dialect, rows))
 
@@ -145,7 +147,7 @@ def _converted(rows: Sequence[Parameters], of: Column[Any], dialect: Dialect) ->
     """Return one column's values of all rows, as JSON has them."""
     convert = of.type._cached_bind_processor(dialect)
     values = [row[of.name] for row in rows]
-    return values if convert is None else _as_json([convert(value) for value in values])
+    return _as_json(values if convert is None else [convert(value) for value in values])
 
 
 def _as_json(values: list[Any]) -> list[Any]:
@@ -177,10 +179,14 @@ def _unboxed(value: Any) -> Any:
 
 
 _dump = json.JSONEncoder(separators=(",", ":"), check_circular=False).encode
-_PLAIN = (str, int, dict, list, NoneType)
+_PLAIN = (str, int, float, dict, list, NoneType)
+_MICROSECOND = timedelta(microseconds=1)
 _AS_JSON: Mapping[type, Callable[[Any], Any]] = {
     UUID: lambda value: f"{value.int:032x}",
     datetime: datetime.isoformat,  # which is a date too
     date: date.isoformat,
+    time: time.isoformat,
+    timedelta: lambda value: f"{value // _MICROSECOND} microseconds",
+    Decimal: str,
     **dict.fromkeys((bytes, bytearray, memoryview), lambda value: "\\x" + value.hex()),
 }

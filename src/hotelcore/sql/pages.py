@@ -10,15 +10,20 @@ import json
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from binascii import Error as Base64Error
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import chain
 from typing import Any, Generic, TypeVar
 
-from sqlalchemy import ColumnElement, Select, bindparam, tuple_
+from sqlalchemy import BindParameter, ColumnElement, Select, bindparam, tuple_
 from sqlalchemy.sql.base import Executable
+from sqlalchemy.sql.elements import ClauseElement
+from sqlalchemy.sql.visitors import iterate
 
 from hotelcore import wire
 from hotelcore.errors import InvalidInput
 from hotelcore.lists import Page
-from hotelcore.sql.seam.statements import AnyRow, Runner
+from hotelcore.sql.seam.judge import ACTING_HOTEL
+from hotelcore.sql.seam.running import Runner
+from hotelcore.sql.seam.statements import AnyRow
 
 __all__ = ["Listing", "check_limit"]
 
@@ -33,11 +38,13 @@ _NO_CURSOR = "must be a cursor that this list gave"
 class Listing(Generic[T]):
     """A list of records that is read in pages: its order, and what may be asked of it.
 
-    ``keys`` order the records and end in a unique one; ``statement`` must select them, since the
-    cursor is read from the last row. ``keys_of_one`` selects them for the record with the id
-    ``key``: with it the cursor holds no other key than the last. Each of the ``conditions`` holds
+    ``keys`` order the records and end in one that no two records of a hotel share, or pages would
+    leave some out; ``statement`` must select them, since the cursor is read from the last row.
+    ``keys_of_one`` selects them for the record with the id ``key``: with it the cursor holds no
+    other key than the last, which is for keys that are personal. Each of the ``conditions`` holds
     where a value of its name is given; it may take others beside. A statement is built once for
-    the conditions that are asked together.
+    the conditions that are asked together. Raises `InvalidInput` for keys that are missing or that
+    nobody selects.
     """
 
     def __init__(
@@ -53,20 +60,26 @@ class Listing(Generic[T]):
         self._build = build
         self._keys = keys
         self._shown = keys if keys_of_one is None else keys[-1:]
+        _check_keys(statement, self._shown)
         self._keys_of_one = keys_of_one
         self._conditions = conditions
         place = tuple_(*(bindparam(_place(n), type_=key.type) for n, key in enumerate(keys)))
         self._behind = tuple_(*keys) < place if descending else tuple_(*keys) > place
         order = (key.desc() if descending else key for key in keys)
+        self._names = {*conditions, *_parameters(statement, *conditions.values())}
         self._whole = statement.order_by(*order).limit(bindparam("rows_to_read"))
         self._asked: dict[tuple[str, ...], Select[Any]] = {}
 
     def page(self, run: Runner, *, after: str | None, limit: int, **values: object) -> Page[T]:
         """Return up to ``limit`` (1 to 1,000) records behind the cursor ``after``.
 
-        Raises `InvalidInput` for a limit out of range or a cursor that was not given by this list.
+        Raises `InvalidInput` for a limit out of range, a cursor that was not given by this list,
+        and a value of a name that nothing here has.
         """
         check_limit(limit)
+        for unknown in values.keys() - self._names:
+            known = ", ".join(sorted(self._names - {ACTING_HOTEL})) or "nothing"
+            raise InvalidInput(unknown, f"is not what this list may be asked for, which is {known}")
         given = {name: value for name, value in values.items() if value is not None}
         if after is not None:
             given.update(self._found(run, after))
@@ -105,6 +118,21 @@ class Listing(Generic[T]):
                 raise InvalidInput("after", _NO_CURSOR)
             place = found
         return {_place(number): value for number, value in enumerate(place)}
+
+
+def _check_keys(statement: Select[Any], shown: Keys) -> None:
+    selected = statement.selected_columns.keys()
+    if not shown:
+        raise InvalidInput("keys", "must be at least one, which no two records of a hotel share")
+    for key in shown:
+        if str(key.key) not in selected:
+            raise InvalidInput("keys", f"must be selected by the statement, and {key.key} is not")
+
+
+def _parameters(*clauses: ClauseElement) -> Iterator[str]:
+    """Name the parameters in some parts of a statement."""
+    parts = chain.from_iterable(map(iterate, clauses))
+    return (part.key for part in parts if isinstance(part, BindParameter))
 
 
 def _place(number: int) -> str:

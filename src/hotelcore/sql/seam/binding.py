@@ -36,6 +36,8 @@ def is_for_every_hotel(statement: Executable) -> bool:
 
 def must_be_bound(statement: Executable, *, acting: bool) -> None:
     """Raise `UnboundStatement` unless a statement may run; ``acting`` says for one hotel or all."""
+    if not isinstance(statement, Executable):
+        raise UnboundStatement("the statement", _WHY_NOT_TEXT)
     declared = is_for_every_hotel(statement)
     if declared is acting:
         raise UnboundStatement("the statement", _WHY_SERVING if declared else _WHY_NOT_SERVING)
@@ -52,5 +54,6 @@ def must_be_bound(statement: Executable, *, acting: bool) -> None:
 
 _structures: set[tuple[bool, object]] = set()
 
+_WHY_NOT_TEXT = "it is none of SQLAlchemy's: build it with select() and the like"
 _WHY_SERVING = "it serves every hotel, and here one hotel acts: build one that is bound to it"
 _WHY_NOT_SERVING = "no hotel acts here, and it is not declared to serve all: run it for a hotel"

@@ -12,7 +12,7 @@ from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager, suppress
 from hashlib import blake2b
 from threading import get_ident
-from typing import Any, NoReturn, Protocol, TypeAlias, TypeVar
+from typing import Any, NoReturn, TypeAlias, TypeVar
 from uuid import UUID
 
 from sqlalchemy import (
@@ -40,6 +40,7 @@ from hotelcore.sql.seam.forms import AnyRow, Form, Parameters, forms_of
 from hotelcore.sql.seam.judge import ACTING_HOTEL, ActingHotel
 from hotelcore.sql.seam.limits import Deadline
 from hotelcore.sql.seam.messages import Message, noted_place
+from hotelcore.sql.seam.running import MakeError
 from hotelcore.sql.seam.translation import UniqueViolation, translated
 from hotelcore.sql.seam.waiting import (
     Asked,
@@ -53,8 +54,6 @@ from hotelcore.sql.seam.waiting import (
 
 __all__ = [
     "AnyRow",
-    "MakeError",
-    "Runner",
     "Statements",
     "acting_hotel",
     "for_every_hotel",
@@ -62,8 +61,6 @@ __all__ = [
 ]
 
 T = TypeVar("T")
-MakeError: TypeAlias = Callable[[], HotelcoreError]
-"""Makes the error of a write when it is needed."""
 
 # Takes from a driver's cursor, whose type is the driver's, what a statement gave.
 _Taking: TypeAlias = Callable[[Any, Form], T]
@@ -546,43 +543,6 @@ def _as_it_is(row: AnyRow) -> AnyRow:
 
 def _row_count(cursor: Any, _: Form) -> int:
     return int(cursor.rowcount)
-
-
-class Runner(Protocol):
-    """What a repository runs statements on: `Statements`, or a host's ``HostStatements``."""
-
-    def all(
-        self, statement: Executable, build: Callable[[AnyRow], T], /, **values: object
-    ) -> list[T]:
-        """Run a statement that gives rows and build one ``T`` of each."""
-        ...
-
-    def some(
-        self, statement: Executable, build: Callable[[AnyRow], T], most: int, /, **values: object
-    ) -> tuple[list[T], AnyRow | None]:
-        """Run a statement and build a ``T`` of each of the first rows; see `Statements`."""
-        ...
-
-    def first(
-        self, statement: Executable, build: Callable[[AnyRow], T], /, **values: object
-    ) -> T | None:
-        """Run a statement and build a ``T`` of its first row; None if there is no row."""
-        ...
-
-    def write(self, statement: UpdateBase, /, **values: object) -> int:
-        """Run a statement that changes rows and return how many it changed."""
-        ...
-
-    def must_write(
-        self,
-        statement: UpdateBase,
-        rows: Sequence[Parameters],
-        *,
-        taken: MakeError | None = None,
-        missed: MakeError | None = None,
-    ) -> None:
-        """Run a statement once for each of ``rows``, which may be refused; see `Statements`."""
-        ...
 
 
 def undo(connection: Connection, transaction: Transaction) -> None:
