@@ -30,7 +30,7 @@ Timed: TypeAlias = tuple[str, Pairing, int, int]
 _COMMANDS = 3
 # Each check-in takes a room, and there are some 300 free ones for four contestants.
 _MOST_ARRIVALS = 20
-_SYNCS = 3
+_SYNCS = 6
 
 
 @frozen
