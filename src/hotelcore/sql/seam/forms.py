@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 from collections import namedtuple
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from copy import copy
 from functools import cached_property, partial
 from typing import Any, Protocol, TypeAlias, TypeVar
@@ -302,7 +302,7 @@ class _Expanded:
 
     text: str
     sources: Sequence[tuple[str, int | None, Processor | None]]
-    keys: Iterable[str] | None
+    keys: Sequence[str] | None
 
     def sent(self, given: Parameters) -> tuple[str, Any]:
         """Return the text, and the parameters as the driver takes them."""
@@ -314,9 +314,9 @@ class _Expanded:
             value if process is None else process(value)
             for value, (_, _, process) in zip(values, self.sources, strict=True)
         ]
-        return self.text, tuple(ready) if self.keys is None else dict(
-            zip(self.keys, ready, strict=True)
-        )
+        if self.keys is None:
+            return self.text, tuple(ready)
+        return self.text, dict(zip(self.keys, ready, strict=True))
 
 
 class Forms:
