@@ -77,7 +77,7 @@ def takeover_of(hotel: SmallHotel, number: int) -> Callable[[], object]:
 
 def test_a_sync_of_many_costs_what_one_of_few_does(meter: Meter) -> None:
     """Up to where a statement would grow too long, neither statements nor round trips grow."""
-    few, many = (meter.costs(takeover_of(open_hotel(meter.core), n)) for n in (20, 400))
+    few, many = (meter.costs(takeover_of(open_hotel(meter.core), n)) for n in (20, 300))
     assert many == few
     more = meter.costs(takeover_of(open_hotel(meter.core), 1_100))
     assert all(more[name] <= few[name] + 20 for name in few)

@@ -43,6 +43,7 @@ from hotelcore.operations import (
 from hotelcore.sql.repositories.guests import GUEST, SqlGuests
 from hotelcore.sql.sealing.sealed import Sealing
 from hotelcore.sql.sealing.subject_keys import SqlSubjectKeys
+from hotelcore.sql.seam import statements
 from hotelcore.sql.seam.statements import Statements, acting_hotel
 from hotelcore.sql.seam.translation import UniqueViolation
 from hotelcore.subscriptions import Subscriptions
@@ -163,14 +164,19 @@ def ids(house: House) -> list[GuestId]:
     return [house.guest_id, second.id, *(GuestId(new_id()) for _ in range(PLACES - 2))]
 
 
-@given(steps=steps, last=st.booleans())
-@example(steps=[(0, 2), (1, 2)], last=False)
-@example(steps=["look", (0, 1)], last=False)
-@example(steps=["look", (2, 3)], last=False)
+@given(steps=steps, last=st.booleans(), many=st.sampled_from([1, 2, 100]))
+@example(steps=[(0, 2), (1, 2)], last=False, many=100)
+@example(steps=["look", (0, 1)], last=False, many=100)
+@example(steps=["look", (2, 3)], last=False, many=100)
+@example(steps=[(0, 2), (1, 2), (2, 3)], last=False, many=1)
+@example(steps=[(0, 2), (0, 3), (2, 3)], last=True, many=1)
 def test_the_first_refusal_is_raised(
-    house: House, ids: list[GuestId], steps: list[Step], last: bool
+    house: House, ids: list[GuestId], steps: list[Step], last: bool, many: int
 ) -> None:
-    """Whatever goes together, a refusal is raised as its write says, and all is done without."""
+    """Whatever goes together, a refusal is raised as its write says, and all is done without.
+
+    That is so too for what the server has begun with, for which ``many`` rows are enough.
+    """
     sqlite = house.engine.dialect.name == "sqlite"
     refusals, taken = possible(steps, at_once=sqlite)
 
@@ -185,7 +191,8 @@ def test_the_first_refusal_is_raised(
             assert found == taken
             raise Undone
 
-    with house.writing() as run:
+    with pytest.MonkeyPatch.context() as patch, house.writing() as run:
+        patch.setattr(statements, "_MANY", many)
         with pytest.raises((Refused, Undone)) as raised:
             work(run)
         assert raised.value.args in refusals or (isinstance(raised.value, Undone) and not refusals)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import date, timedelta
+from datetime import date
 
 from attrs import frozen
 
@@ -14,8 +14,6 @@ __all__ = ["MOST_NIGHTS", "Stay"]
 
 MOST_NIGHTS = 999
 """The longest stay or blocked period, in nights; longer ones are typing errors."""
-
-_DAY = timedelta(days=1)
 
 
 @frozen
@@ -45,7 +43,8 @@ class Stay:
 
     def __iter__(self) -> Iterator[date]:
         """Give the nights in order."""
-        return (self.arrival + _DAY * n for n in range(len(self)))
+        days = range(self.arrival.toordinal(), self.departure.toordinal())
+        return map(date.fromordinal, days)
 
     def __contains__(self, night: object) -> bool:
         return isinstance(night, date) and self.arrival <= night < self.departure

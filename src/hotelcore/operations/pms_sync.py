@@ -330,6 +330,7 @@ class _Run:
         )
         with self.uow.together():
             add_guests(self.uow, guests)
+        self.guests.update((guest.id, guest) for guest in guests)
         for record, guest in zip(told.new, guests, strict=True):
             self._report_guest(record, guest.id)
         return [guest.id for guest in guests]
@@ -390,7 +391,9 @@ class _Run:
         self.learn(PmsResource.GUEST, (record.guest_external_id for record in records))
         self.learn(PmsResource.ROOM_TYPE, (record.room_type_external_id for record in told.new))
         wanted = {self._guest_of(record) for record in records if self._needs_guest(told, record)}
-        self.guests.update((guest.id, guest) for guest in self.uow.guests.share_all(wanted))
+        # Those of this run nobody else has seen yet.
+        others = wanted.difference(self.guests)
+        self.guests.update((guest.id, guest) for guest in self.uow.guests.share_all(others))
 
     def _ours(self, told: _Told[RemoteBooking], record: RemoteBooking) -> Booking | None:
         """Return our booking, locked, of a record that is not new to us."""

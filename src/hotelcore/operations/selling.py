@@ -121,11 +121,12 @@ def sell_bookings(
     """
     _take_units(uow, new, force=force)
     bookings = [each.booking for each in new]
-    uow.bookings.add_all(bookings, [night for each in new for night in each.nights])
-    for booking in bookings:
-        uow.changed("booking", booking.id, None, booking)
-        uow.emit(_created(booking))
-    folios = add_folios(uow, ((booking.id, booking.guest_id) for booking in bookings))
+    with uow.together():
+        uow.bookings.add_all(bookings, [night for each in new for night in each.nights])
+        for booking in bookings:
+            uow.changed("booking", booking.id, None, booking)
+            uow.emit(_created(booking))
+        folios = add_folios(uow, ((booking.id, booking.guest_id) for booking in bookings))
     return list(zip(bookings, folios, strict=True))
 
 

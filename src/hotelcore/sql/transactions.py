@@ -145,7 +145,7 @@ class _Over:
         return SqlUnitOfWork(self._run, unit.refusals)
 
     def __exit__(self, *_: object) -> None:
-        self._run.over = True
+        self._run.leave()
 
 
 @define

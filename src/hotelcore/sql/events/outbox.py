@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from datetime import datetime
 from uuid import UUID
@@ -118,8 +119,7 @@ INSERT_ALL = {
             _event["name"].astext,
             cast(_event["version"].astext, Integer),
             _key,
-            func.coalesce(_last_of_key, 0)
-            + func.row_number().over(partition_by=_key, order_by=_order),
+            func.coalesce(_last_of_key, 0) + cast(_event["nth"].astext, Integer),
             _NEXT_TURN + _order,
             null(),
             bindparam("occurred_at", type_=schema.Instant()),
@@ -130,7 +130,10 @@ INSERT_ALL = {
         ).select_from(_events),
     )
 }
-"""What inserts any number of events, as one JSON array, where a database takes that."""
+"""What inserts many events, as one JSON array, where a database takes that."""
+# So that no statement grows with the number of events, and the server is at the first of them while
+# we write the next.
+_CHUNK = 1_000
 
 
 def write_events(
@@ -142,7 +145,9 @@ def write_events(
     units that report on one record at the same time would draw the same number.
     """
     if len(events) > 1 and run.dialect in INSERT_ALL:
-        run.write_with_next(INSERT_ALL[run.dialect], [_all_of(events, at, trace)])
+        for begin in range(0, len(events), _CHUNK):
+            chunk = _all_of(events[begin : begin + _CHUNK], at, trace)
+            run.write_with_next(INSERT_ALL[run.dialect], [chunk])
     elif events:
         rows = [_row(id, event, at, trace) for id, event in events]
         run.write_with_next(_INSERT, rows)
@@ -151,18 +156,22 @@ def write_events(
 def _all_of(
     events: Sequence[tuple[EventId, Event]], at: datetime, trace: Trace
 ) -> dict[str, object]:
-    rows = [
-        {
-            "order": order,
-            "id": id.hex,
-            "name": event.wire_name,
-            "version": event.version,
-            "key": event.key.hex,
-            "causation_id": trace.causation_id and trace.causation_id.hex,
-            "payload": payload(event),
-        }
-        for order, (id, event) in enumerate(events)
-    ]
+    of_key = Counter[UUID]()
+    rows = list[dict[str, object]]()
+    for order, (id, event) in enumerate(events):
+        of_key[event.key] += 1
+        rows.append(
+            {
+                "order": order,
+                "nth": of_key[event.key],
+                "id": id.hex,
+                "name": event.wire_name,
+                "version": event.version,
+                "key": event.key.hex,
+                "causation_id": trace.causation_id and trace.causation_id.hex,
+                "payload": payload(event),
+            }
+        )
     return {
         "events": rows,
         "occurred_at": at,

@@ -15,9 +15,9 @@ from typing import Any, TypeAlias, TypeVar
 from sqlalchemy import Connection
 from sqlalchemy.pool import PoolProxiedConnection
 
-from hotelcore.sql.seam.messages import Message
+from hotelcore.sql.seam.messages import BEGUN, Message
 
-__all__ = ["can_send", "is_watched", "no_rows", "send"]
+__all__ = ["begin", "can_send", "end", "is_watched", "no_rows", "send"]
 
 T = TypeVar("T")
 Beside: TypeAlias = Callable[[Sequence[Any], Sequence[Any]], object]
@@ -40,8 +40,9 @@ def send(
 
     ``many`` says that ``parameters`` are those of many calls. What stands ``before`` and ``after``
     is sent with it, to PostgreSQL alone, and nobody who watches sees that; ``beside`` is called
-    with the answers to both. ``binary`` says that all columns come as the same values in its
-    binary format. Raises what SQLAlchemy makes of the driver's errors.
+    with the answers to both, those to what was begun before the first. ``binary`` says that all
+    columns come as the same values in its binary format. Raises what SQLAlchemy makes of the
+    driver's errors.
     """
     pooled = _usable(connection)
     exchanged = connection.dialect.name == "postgresql"
@@ -53,8 +54,8 @@ def send(
     try:
         if watched or not exchanged:
             cursor = pooled.cursor()
-        if watched and before and before[0][0].startswith("BEGIN"):
-            # A listener may execute something too, which must not begin a transaction of its own.
+        if watched and ((before and before[0][0].startswith("BEGIN")) or _is_begun(connection)):
+            # A listener may execute something too: in this transaction, and behind what was begun.
             told = _exchange()(connection, before)
             before = ()
         said = None
@@ -83,6 +84,36 @@ def send(
     if cursor is not None:
         connection._safe_close_cursor(cursor)
     return taken
+
+
+def begin(connection: Connection, messages: Sequence[Message]) -> None:
+    """Have PostgreSQL begin with statements, and go on; `end` or the next `send` has the answers.
+
+    For who is sure that nothing else uses the connection until then. Raises what SQLAlchemy makes
+    of the driver's errors.
+    """
+    from hotelcore.sql.seam import exchange
+
+    _usable(connection)
+    _telling(connection, lambda: exchange.begin(connection, messages))
+
+
+def end(connection: Connection) -> Sequence[Any]:
+    """Wait for what was begun, and return what is read like a cursor of each message."""
+    return _telling(connection, lambda: _exchange()(connection, ()))
+
+
+def _is_begun(connection: Connection) -> bool:
+    """Tell whether there is something that was begun and has not been ended."""
+    return BEGUN in connection.info
+
+
+def _telling(connection: Connection, speaking: Callable[[], T]) -> T:
+    """Speak with PostgreSQL, and raise what SQLAlchemy makes of its errors."""
+    try:
+        return speaking()
+    except BaseException as error:  # noqa: BLE001  # raised again, as SQLAlchemy's
+        connection._handle_dbapi_exception(error, "", None, None, None)
 
 
 def _with(told: Sequence[Any], beside: Beside | None) -> Beside | None:
@@ -143,9 +174,10 @@ def _exchanged(
     """Exchange messages, and return what is read like a cursor."""
     messages = [*before, *[(text, row) for row in rows], *after]
     answers = _exchange()(connection, messages, binary=binary)
+    first = len(answers) - len(after) - len(rows)  # with what was begun
     if beside is not None:
-        beside(answers[: len(before)], answers[len(before) + len(rows) :])
-    answers = answers[len(before) :][: len(rows)]
+        beside(answers[:first], answers[first + len(rows) :])
+    answers = answers[first:][: len(rows)]
     if len(answers) == 1:
         return answers[0]
     return SimpleNamespace(rowcount=sum(answer.rowcount for answer in answers))

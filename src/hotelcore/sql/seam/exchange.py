@@ -3,7 +3,8 @@
 A cursor of psycopg sends one statement and waits for its answer, so a transaction's limits, or the
 rows of a bill, cost a round trip each. libpq's pipeline mode takes them all at once, and is spoken
 here through the parts of psycopg that its cursors are made of: its adapters, its generators for
-both kinds of connection, and its wrapper around libpq.
+both kinds of connection, and its wrapper around libpq. What is begun before an exchange is a part
+of it: the server is at it already while we make ready what comes next.
 
 Outside a transaction an exchange is one by itself: what was set locally holds for all of it and is
 gone after it (https://www.postgresql.org/docs/current/protocol-flow.html, "Pipelining").
@@ -32,9 +33,9 @@ from psycopg.pq import ExecStatus, Format, TransactionStatus
 from sqlalchemy import Connection
 from sqlalchemy.util.concurrency import await_only
 
-from hotelcore.sql.seam.messages import Message, note_place
+from hotelcore.sql.seam.messages import BEGUN, Message, note_place
 
-__all__ = ["Answer", "exchange", "exchanging"]
+__all__ = ["Answer", "begin", "exchange", "exchanging"]
 
 # Under which name a connection remembers how to speak with its server.
 _MANNERS = "hotelcore_manners"
@@ -142,7 +143,6 @@ class _Sending:
 
     driver: Any
     known: _Known | None
-    results_in: Format
     # Of each result that is to come: whether it says that something was prepared, and what.
     _coming: list[tuple[_Key, bytes] | None] = field(init=False, factory=list)
     # Which results come of something that was prepared earlier.
@@ -150,16 +150,23 @@ class _Sending:
     # What is prepared here, so that it is not prepared twice.
     _new: dict[_Key, bytes] = field(init=False, factory=dict)
 
-    def put(self, message: _Ready) -> None:
-        """Send one message, prepared if it can be."""
+    def begin(self, messages: Sequence[_Ready], results_in: Format) -> None:
+        """Put messages into the pipeline."""
+        if not self.driver.pgconn.pipeline_status:
+            self.driver.pgconn.enter_pipeline_mode()
+        for message in messages:
+            self._put(message, results_in)
+
+    def _put(self, message: _Ready, results_in: Format) -> None:
+        """Put one message, prepared if it can be."""
         text, values, types, formats, prepared = message
         pgconn = self.driver.pgconn
         name = self._name((text, types)) if prepared else None
         if name is None:
             encoded = text.encode(self.driver.info.encoding)
-            pgconn.send_query_params(encoded, values, types, formats, self.results_in)
+            pgconn.send_query_params(encoded, values, types, formats, results_in)
         else:
-            pgconn.send_query_prepared(name, values, formats, self.results_in)
+            pgconn.send_query_prepared(name, values, formats, results_in)
         self._coming.append(None)
 
     def _name(self, key: _Key) -> bytes | None:
@@ -224,7 +231,7 @@ def is_sendable(connection: Connection, message: Message) -> bool:
 def exchange(
     connection: Connection, messages: Sequence[Message], *, binary: bool = True
 ) -> list[Answer]:
-    """Send statements together and return their answers, in their order.
+    """Send statements together and return their answers in their order, those begun before first.
 
     Not ``binary`` asks for values as texts, which every type has. Raises psycopg's error for the
     first that fails; those after it were not executed.
@@ -238,8 +245,8 @@ def exchange(
     ready = [adapting.ready(message) for message in messages]
 
     def exchanged() -> Any:
-        sending = _Sending(driver, manners.known, _BINARY if binary else _TEXT)
-        return driver.wait(exchanging(sending, ready))
+        sending = connection.info.pop(BEGUN, None) or _Sending(driver, manners.known)
+        return driver.wait(exchanging(sending, ready, _BINARY if binary else _TEXT))
 
     # Nobody else may speak meanwhile: a second exchange would take this one's results.
     if connection.dialect.is_async:
@@ -256,6 +263,26 @@ def exchange(
             finally:
                 _leave_whole(driver)
     return [Answer(result, adapting) for result in results]
+
+
+def begin(connection: Connection, messages: Sequence[Message]) -> None:
+    """Send statements whose answers the next exchange gives; the server works on them meanwhile.
+
+    For a connection of psycopg's that is not of asyncio's, in a transaction. Until that exchange
+    nothing else may be done there. What fails fails the exchange.
+    """
+    driver: Any = connection.connection.driver_connection
+    manners = _Manners.of(connection, driver)
+    adapting = manners.adapting or _Adapting(driver)
+    ready = [adapting.ready(message) for message in messages]
+    with driver.lock:
+        sending = connection.info.setdefault(BEGUN, _Sending(driver, manners.known))
+        try:
+            sending.begin(ready, _BINARY)
+            driver.pgconn.flush()  # as far as the line takes it; the rest goes with what comes next
+        except BaseException:
+            driver.pgconn.finish()
+            raise
 
 
 async def _alone(driver: Any, exchanged: Callable[[], Any]) -> Any:
@@ -356,12 +383,12 @@ def _begin_if_idle(connection: Connection, messages: Sequence[Message]) -> None:
         cursor.close()
 
 
-def exchanging(sending: _Sending, ready: Sequence[_Ready]) -> Generator[Any, Any, list[Any]]:
+def exchanging(
+    sending: _Sending, ready: Sequence[_Ready], results_in: Format
+) -> Generator[Any, Any, list[Any]]:
     """Send and receive, as psycopg's connections of both kinds wait for it."""
     pgconn = sending.driver.pgconn
-    pgconn.enter_pipeline_mode()
-    for message in ready:
-        sending.put(message)
+    sending.begin(ready, results_in)
     pgconn.pipeline_sync()
     yield from generators.send(pgconn)
     results: list[Any] = []

@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, TypeAlias
 
-__all__ = ["Message", "note_place", "noted_place"]
+__all__ = ["BEGUN", "Message", "note_place", "noted_place"]
 
 Message: TypeAlias = tuple[str, Sequence[Any]]
 """A statement for PostgreSQL with ``$1`` for a parameter, and the parameters, of any type."""
 
+BEGUN = "hotelcore_begun"
+"""Under which name a connection keeps an exchange that was begun and has not been ended."""
 # Under which name a driver's error remembers the message that it is of.
 _PLACE = "hotelcore_place"
 

@@ -21,7 +21,7 @@ from sqlalchemy import (
     NestedTransaction,
     Transaction,
 )
-from sqlalchemy.exc import DBAPIError, StatementError
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError, StatementError
 from sqlalchemy.sql.base import Executable
 from sqlalchemy.sql.dml import UpdateBase
 
@@ -35,7 +35,7 @@ from hotelcore.errors import (
 from hotelcore.ids import HotelId
 from hotelcore.sql.schema import TableNames
 from hotelcore.sql.seam.binding import for_every_hotel
-from hotelcore.sql.seam.driver import can_send, is_watched, send
+from hotelcore.sql.seam.driver import begin, can_send, end, is_watched, send
 from hotelcore.sql.seam.forms import AnyRow, Form, Parameters, forms_of
 from hotelcore.sql.seam.judge import ACTING_HOTEL, ActingHotel
 from hotelcore.sql.seam.limits import Deadline
@@ -43,13 +43,13 @@ from hotelcore.sql.seam.messages import Message, noted_place
 from hotelcore.sql.seam.running import MakeError
 from hotelcore.sql.seam.translation import UniqueViolation, translated
 from hotelcore.sql.seam.waiting import (
+    Ahead,
     Asked,
     Otherwise,
     Question,
     Waiting,
     messages_of,
     note_answers,
-    waiting_at,
 )
 
 __all__ = [
@@ -81,6 +81,8 @@ _QUEUE = {
     True: "SELECT pg_advisory_xact_lock($1)",
 }
 _COMMIT: Sequence[Message] = (("COMMIT", ()),)
+# From how many rows on a server is told at once: to make ready what comes next takes time too.
+_MANY = 100
 _MOST_QUESTIONS = 50  # each question is looked for among them
 
 
@@ -123,6 +125,8 @@ class Statements:
         self.committed = False
         self._queued: list[Message] = []
         self._waiting: list[Waiting] = []
+        # What had waited and the server works on.
+        self._begun: list[Waiting] = []
         self._questions: list[Question] = []
         # The thread that asks ahead at the moment: what others ask is meant in earnest.
         self._asking = 0
@@ -262,7 +266,24 @@ class Statements:
         form = self._form(statement, rows[0])
         with translated(self._deadline.limits):
             text, parameters = _converted(lambda: self._called(form, rows))
-        self._waiting.append(Waiting(form, text, parameters, len(rows), otherwise=otherwise))
+            if any(each.is_much for each in self._waiting):
+                self._begin()
+        self._waiting.append(
+            Waiting(form, text, parameters, len(rows), is_much=_is_much(rows), otherwise=otherwise)
+        )
+
+    def _begin(self) -> None:
+        """Let the server begin with what waits, since more comes, which takes us time too."""
+        if self._connection.dialect.is_async:  # there to send takes a turn of the event loop
+            return
+        waiting, self._waiting = self._waiting, []
+        waiting[0].queued = [*self._deadline.enforce(self._connection), *waiting[0].queued]
+        try:
+            begin(self._connection, messages_of(waiting))
+        except BaseException:
+            self._lost = True
+            raise
+        self._begun += waiting
 
     @contextmanager
     def together(self, *, last: bool = False) -> Generator[None]:
@@ -316,7 +337,7 @@ class Statements:
 
     def flush_if_refusable(self) -> None:
         """Send what waits if a part of it may be refused."""
-        if any(each.otherwise for each in self._waiting):
+        if any(each.otherwise for each in (*self._begun, *self._waiting)):
             self.flush()
 
     def write_last(self, statement: UpdateBase, rows: Sequence[Parameters]) -> None:
@@ -346,6 +367,18 @@ class Statements:
         """
         self._queued.append((_QUEUE[alone], (_place_of(self.hotel_id),)))
 
+    def leave(self) -> None:
+        """End the unit, whatever became of it: from here on nothing runs."""
+        self.over = True
+        self._stop()
+
+    def _stop(self) -> None:
+        """Wait for what the server has begun with, which is to be undone."""
+        if self._begun:
+            self._begun = []
+            with suppress(SQLAlchemyError):
+                end(self._connection)
+
     def refuse_if_read_only(self) -> None:
         """Raise `ReadOnly` in a reading unit, where there is nothing to write or to undo."""
         if self.read_only:
@@ -364,6 +397,7 @@ class Statements:
             with translated(self._deadline.limits):
                 savepoint.commit()
         except BaseException:
+            self._stop()
             self._waiting, self._lost = [], False
             self._forget_questions()  # what they locked is open again
             undo(self._connection, savepoint)
@@ -484,12 +518,12 @@ class Statements:
     ) -> T:
         self._failed_at = None
         text, parameters = _converted(sent)
-        news = self._deadline.enforce(self._connection)
-        waiting, self._waiting = self._waiting, []
+        ahead = Ahead(self._begun, self._deadline.enforce(self._connection), self._waiting)
         queued, self._queued = self._queued, []
+        self._begun, self._waiting = [], []
 
         def beside(first: Sequence[Any], last: Sequence[Any]) -> None:
-            note_answers(waiting, first[len(news) :])
+            ahead.answered(first)
             note_answers(behind, last)
 
         try:
@@ -499,19 +533,19 @@ class Statements:
                 parameters,
                 lambda cursor: taking(cursor, form),
                 many=calls > 1,
-                before=[*news, *messages_of(waiting), *queued],
+                before=[*ahead.messages, *queued],
                 after=_COMMIT if commits else messages_of(behind),
                 binary=form.binary,
-                beside=beside if waiting or behind else None,
+                beside=beside if ahead.all or behind else None,
             )
         except BaseException as error:
             self._questions.clear()
-            self._lost = self._lost or any(not each.question for each in waiting)
-            self._failed_at = waiting_at(noted_place(error) - len(news), waiting)
+            self._lost = self._lost or any(not each.question for each in ahead.all)
+            self._failed_at = ahead.at(noted_place(error))
             raise
-        if news:
+        if ahead.told:
             self._deadline.heard(self._connection)
-        self._refuse_missed(waiting)
+        self._refuse_missed(ahead.all)
         return taken
 
     def _refuse_missed(self, sent: Sequence[Waiting]) -> None:
@@ -527,6 +561,12 @@ class Statements:
         if len(rows) == 1:
             return form.sent({**rows[0], **self._acting})
         return form.text, form.parameters_of_many(rows, self._acting)
+
+
+def _is_much(rows: Sequence[Parameters]) -> bool:
+    """Tell whether many rows are sent, or one with a long list."""
+    lists = (value for value in rows[0].values() if isinstance(value, list))
+    return len(rows) >= _MANY or any(len(each) >= _MANY for each in lists)
 
 
 def _converted(sent: Callable[[], T]) -> T:

@@ -56,7 +56,8 @@ class WatchedStatements(Statements):
         commits: bool = False,
         behind: Sequence[Waiting] = (),
     ) -> T:
-        cursor, error, clock, ahead = _Counting(), None, self.watch.clock, self._waiting
+        cursor, error, clock = _Counting(), None, self.watch.clock
+        ahead = [*self._begun, *self._waiting]
         at, began = clock.now(), clock.monotonic()
         try:
             return super()._send(
