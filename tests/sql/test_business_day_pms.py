@@ -9,7 +9,7 @@ import attrs
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from sqlalchemy import Engine
+from sqlalchemy import Engine, text
 
 from hotelcore.domain.business_day import BusinessDay
 from hotelcore.domain.pms import ExternalMapping, ExternalPMSConfig, PmsResource
@@ -217,6 +217,27 @@ def test_thousands_of_ids_are_asked_for_at_once(house: House, connected: Externa
         found = store.mappings(PmsResource.ROOM, [str(n) for n in range(2_400)])
         assert found == stored
         assert store.mappings(PmsResource.ROOM, []) == {}
+
+
+@pytest.mark.parametrize("schema_url", ["postgresql"], indirect=True)
+def test_a_server_that_knows_nothing_of_the_table_looks_up_each_id(
+    house: House, connected: ExternalPMSConfig
+) -> None:
+    """In a first synchronisation it has no statistics, and reads no other mappings all the same."""
+    stored = {str(n): a_mapping(connected, str(n)) for n in range(2_000)}
+    asked = [str(n) for n in range(1_990, 2_010)]
+    with house.writing() as run:
+        store = connections(run)
+        store.put_mappings(list(stored.values()))
+        before = rows_fetched(run)
+        assert len(store.mappings(PmsResource.ROOM, asked)) == 10
+        assert rows_fetched(run) - before == 10
+
+
+def rows_fetched(run: Statements) -> int:
+    """Return how many mappings this transaction has fetched by an index."""
+    statistics = text("SELECT idx_tup_fetch FROM pg_stat_xact_user_tables WHERE relname = :name")
+    return int(run._connection.scalar(statistics, {"name": "hc_external_mapping"}) or 0)
 
 
 def test_a_mapping_put_again_takes_the_new_fingerprint(

@@ -15,15 +15,19 @@ from sqlalchemy import (
     Table,
     TypedColumns,
     bindparam,
+    column,
     delete,
+    func,
     select,
     update,
 )
+from sqlalchemy.dialects.postgresql import ARRAY
 
 from hotelcore.access import Permission
 from hotelcore.domain.fields import Attributes
 from hotelcore.domain.pms import ExternalMapping, ExternalPMSConfig, PmsResource
 from hotelcore.errors import AlreadyExists, NotFound, StaleVersion
+from hotelcore.ids import HotelId
 from hotelcore.sql import schema
 from hotelcore.sql.building import entity
 from hotelcore.sql.changing import (
@@ -35,7 +39,7 @@ from hotelcore.sql.changing import (
 )
 from hotelcore.sql.inserting import rows_into
 from hotelcore.sql.sealing.sealed import Sealing
-from hotelcore.sql.seam.statements import Statements, acting_hotel
+from hotelcore.sql.seam.statements import AnyRow, Statements, acting_hotel
 from hotelcore.sql.seam.translation import UniqueViolation
 from hotelcore.vault import Secret
 
@@ -87,12 +91,14 @@ EXTERNAL_MAPPING = Table(
 )
 """The table of what a record in another system is here."""
 _m = EXTERNAL_MAPPING.c
+# In this order, or a server that does not know the table yet takes it for as good as the key to
+# find an external id, and reads all that the two have in common.
 Index(
     "uq_hc_external_mapping_internal_id",
     _m.hotel_id,
-    _m.config_id,
-    _m.resource,
     _m.internal_id,
+    _m.resource,
+    _m.config_id,
     unique=True,
 )
 
@@ -113,12 +119,32 @@ _SET_KEY = (
 _DELETE = delete(PMS_CONFIG).where(*as_known(PMS_CONFIG))
 
 _CURRENT_ID = select(_c.id).where(_c.hotel_id == acting_hotel()).scalar_subquery()
-_MAPPINGS = select(EXTERNAL_MAPPING).where(
+_of_kind = (
     _m.hotel_id == acting_hotel(),
     _m.config_id == _CURRENT_ID,
     _m.resource == bindparam("kind"),
-    _m.external_id.in_(bindparam("wanted", expanding=True)),
 )
+_MAPPINGS = select(EXTERNAL_MAPPING).where(
+    *_of_kind, _m.external_id.in_(bindparam("wanted", expanding=True))
+)
+_wanted = func.unnest(bindparam("wanted", type_=ARRAY(String))).table_valued(
+    column("external_id", String), name="external_id"
+)
+_known = (
+    select(func.jsonb_build_object("id", _m.internal_id, "fingerprint", _m.fingerprint))
+    .where(*_of_kind, _m.external_id == _wanted.c.external_id)
+    .correlate(_wanted)
+    .scalar_subquery()
+)
+# One by one by its key. For all at once a server that does not know the table yet, as in a first
+# synchronisation, reads all that the hotel has of the kind, for each part of a list again.
+_MAPPINGS_BY_KEY = select(
+    acting_hotel().label("hotel_id"),
+    _CURRENT_ID.label("config_id"),
+    bindparam("kind", type_=String()).label("resource"),
+    _wanted.c.external_id,
+    _known.label("known"),
+).select_from(_wanted)
 # One record there is one record here for good: only the fingerprint may change.
 _PUT_MAPPINGS = rows_into(
     EXTERNAL_MAPPING,
@@ -140,6 +166,19 @@ def _values(config: ExternalPMSConfig) -> dict[str, object]:
 
 
 _mapping = entity(ExternalMapping)
+
+
+def _looked_up(row: AnyRow) -> ExternalMapping | None:
+    if row.known is None:
+        return None
+    return ExternalMapping(
+        hotel_id=HotelId(row.hotel_id),
+        config_id=row.config_id,
+        resource=PmsResource(row.resource),
+        external_id=row.external_id,
+        internal_id=UUID(row.known["id"]),
+        fingerprint=row.known["fingerprint"],
+    )
 
 
 def _mapping_values(mapping: ExternalMapping) -> dict[str, object]:
@@ -212,8 +251,12 @@ class SqlPmsConnections:
         self, resource: PmsResource, external_ids: Collection[str]
     ) -> Mapping[str, ExternalMapping]:
         """Return the known mappings of some external ids, by external id."""
-        wanted = sorted(set(external_ids))
-        found = self._run.all_of(_MAPPINGS, _mapping, wanted, kind=resource.value)
+        wanted, kind = sorted(set(external_ids)), resource.value
+        if self._run.dialect == "postgresql":
+            looked_up = self._run.all_of(_MAPPINGS_BY_KEY, _looked_up, wanted, kind=kind)
+            found = [mapping for mapping in looked_up if mapping is not None]
+        else:
+            found = self._run.all_of(_MAPPINGS, _mapping, wanted, kind=kind)
         return {mapping.external_id: mapping for mapping in found}
 
     def put_mappings(self, mappings: Sequence[ExternalMapping]) -> None:

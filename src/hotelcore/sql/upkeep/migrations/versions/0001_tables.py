@@ -350,7 +350,7 @@ def _external_mapping(op: Operations) -> None:
         op,
         "hc_external_mapping",
         "internal_id",
-        "hotel_id, config_id, resource, internal_id",
+        "hotel_id, internal_id, resource, config_id",
         unique=True,
     )
 
