@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
 import attrs
@@ -11,6 +12,7 @@ from sqlalchemy import (
     Column,
     ForeignKeyConstraint,
     Index,
+    Select,
     String,
     Table,
     TypedColumns,
@@ -27,7 +29,6 @@ from hotelcore.access import Permission
 from hotelcore.domain.fields import Attributes
 from hotelcore.domain.pms import ExternalMapping, ExternalPMSConfig, PmsResource
 from hotelcore.errors import AlreadyExists, NotFound, StaleVersion
-from hotelcore.ids import HotelId
 from hotelcore.sql import schema
 from hotelcore.sql.building import entity
 from hotelcore.sql.changing import (
@@ -39,7 +40,7 @@ from hotelcore.sql.changing import (
 )
 from hotelcore.sql.inserting import rows_into
 from hotelcore.sql.sealing.sealed import Sealing
-from hotelcore.sql.seam.statements import AnyRow, Statements, acting_hotel
+from hotelcore.sql.seam.statements import Statements, acting_hotel
 from hotelcore.sql.seam.translation import UniqueViolation
 from hotelcore.vault import Secret
 
@@ -118,33 +119,52 @@ _SET_KEY = (
 )
 _DELETE = delete(PMS_CONFIG).where(*as_known(PMS_CONFIG))
 
-_CURRENT_ID = select(_c.id).where(_c.hotel_id == acting_hotel()).scalar_subquery()
-_of_kind = (
-    _m.hotel_id == acting_hotel(),
-    _m.config_id == _CURRENT_ID,
-    _m.resource == bindparam("kind"),
-)
-_MAPPINGS = select(EXTERNAL_MAPPING).where(
-    *_of_kind, _m.external_id.in_(bindparam("wanted", expanding=True))
-)
-_wanted = func.unnest(bindparam("wanted", type_=ARRAY(String))).table_valued(
-    column("external_id", String), name="external_id"
-)
-_known = (
-    select(func.jsonb_build_object("id", _m.internal_id, "fingerprint", _m.fingerprint))
-    .where(*_of_kind, _m.external_id == _wanted.c.external_id)
-    .correlate(_wanted)
-    .scalar_subquery()
-)
-# One by one by its key. For all at once a server that does not know the table yet, as in a first
-# synchronisation, reads all that the hotel has of the kind, for each part of a list again.
-_MAPPINGS_BY_KEY = select(
-    acting_hotel().label("hotel_id"),
-    _CURRENT_ID.label("config_id"),
-    bindparam("kind", type_=String()).label("resource"),
-    _wanted.c.external_id,
-    _known.label("known"),
-).select_from(_wanted)
+
+def _by_key() -> Select[Any]:  # Any: of the columns of a mapping
+    """Build what looks up each wanted id by itself, by the key of the mappings.
+
+    For all at once a server that does not know the table yet, as in a first synchronisation, reads
+    all that the hotel has of the kind, for each part of the list again.
+    """
+    wanted = func.unnest(bindparam("wanted", type_=ARRAY(String))).table_valued(
+        column("external_id", String), name="external_id"
+    )
+    kind = bindparam("kind", type_=_m.resource.type)
+    its_key = (
+        _m.hotel_id == acting_hotel(),
+        _m.config_id == _c.id,
+        _m.resource == kind,
+        _m.external_id == wanted.c.external_id,
+    )
+    looked_up = (
+        select(each).where(*its_key).correlate(PMS_CONFIG, wanted).scalar_subquery().label(each.key)
+        for each in (_m.internal_id, _m.fingerprint)
+    )
+    answers = (
+        select(
+            _c.hotel_id,
+            _c.id.label("config_id"),
+            kind.label("resource"),
+            wanted.c.external_id,
+            *looked_up,
+        )
+        .select_from(PMS_CONFIG, wanted)
+        .where(_c.hotel_id == acting_hotel())
+        .offset(0)  # else the server would look up again what the condition below names
+        .subquery()
+    )
+    return select(answers).where(answers.c.internal_id.is_not(None))
+
+
+_MAPPINGS = {
+    "sqlite": select(EXTERNAL_MAPPING).where(
+        _m.hotel_id == acting_hotel(),
+        _m.config_id == select(_c.id).where(_c.hotel_id == acting_hotel()).scalar_subquery(),
+        _m.resource == bindparam("kind"),
+        _m.external_id.in_(bindparam("wanted", expanding=True)),
+    ),
+    "postgresql": _by_key(),
+}
 # One record there is one record here for good: only the fingerprint may change.
 _PUT_MAPPINGS = rows_into(
     EXTERNAL_MAPPING,
@@ -166,19 +186,6 @@ def _values(config: ExternalPMSConfig) -> dict[str, object]:
 
 
 _mapping = entity(ExternalMapping)
-
-
-def _looked_up(row: AnyRow) -> ExternalMapping | None:
-    if row.known is None:
-        return None
-    return ExternalMapping(
-        hotel_id=HotelId(row.hotel_id),
-        config_id=row.config_id,
-        resource=PmsResource(row.resource),
-        external_id=row.external_id,
-        internal_id=UUID(row.known["id"]),
-        fingerprint=row.known["fingerprint"],
-    )
 
 
 def _mapping_values(mapping: ExternalMapping) -> dict[str, object]:
@@ -251,12 +258,8 @@ class SqlPmsConnections:
         self, resource: PmsResource, external_ids: Collection[str]
     ) -> Mapping[str, ExternalMapping]:
         """Return the known mappings of some external ids, by external id."""
-        wanted, kind = sorted(set(external_ids)), resource.value
-        if self._run.dialect == "postgresql":
-            looked_up = self._run.all_of(_MAPPINGS_BY_KEY, _looked_up, wanted, kind=kind)
-            found = [mapping for mapping in looked_up if mapping is not None]
-        else:
-            found = self._run.all_of(_MAPPINGS, _mapping, wanted, kind=kind)
+        wanted, statement = sorted(set(external_ids)), _MAPPINGS[self._run.dialect]
+        found = self._run.all_of(statement, _mapping, wanted, kind=resource.value)
         return {mapping.external_id: mapping for mapping in found}
 
     def put_mappings(self, mappings: Sequence[ExternalMapping]) -> None:
