@@ -151,7 +151,7 @@ NOT_TOGETHER: dict[str, tuple[str, dict[str, object], str]] = {
     "a stay in the past": (
         "create_booking_with_folio",
         {"stay": Stay(TODAY - DAY, TODAY + DAY), "force_reason": None},
-        "InvalidInput: stay: must not begin before the business date",
+        "InvalidInput: stay: must not begin before the business date, 2020-01-01",
     ),
     "a hold that is over": (
         "create_booking_with_folio",
@@ -161,7 +161,7 @@ NOT_TOGETHER: dict[str, tuple[str, dict[str, object], str]] = {
     "a stay that would change the past": (
         "amend_stay",
         {"stay": Stay(TODAY - DAY, TODAY + DAY)},
-        "InvalidInput: stay: must not add or drop nights before the business date",
+        "InvalidInput: stay: must not add or drop nights before the business date, 2020-01-01",
     ),
     "one room twice": (
         "add_rooms",
@@ -206,7 +206,7 @@ NOT_TOGETHER: dict[str, tuple[str, dict[str, object], str]] = {
     "a task in the past": (
         "create_housekeeping_task",
         {"due": TODAY - DAY},
-        "InvalidInput: due: must not be before the business date",
+        "InvalidInput: due: must not be before the business date, 2020-01-01",
     ),
     "more refunded than paid": (
         "refund_payment",

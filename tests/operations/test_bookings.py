@@ -182,7 +182,7 @@ def test_bad_input_is_refused_by_name_before_anything_is_written(hotel: SmallHot
 
 
 TOLD: list[tuple[dict[str, Any], str]] = [  # what is wrong with a sale, and what is said of it
-    ({"stay": stay(-1, 2)}, "stay: must not begin before the business date"),
+    ({"stay": stay(-1, 2)}, f"stay: must not begin before the business date, {TODAY}"),
     ({"hold_until": NOON}, "hold_until: must lie ahead"),
     ({"nightly_prices": [eur(1)]}, "nightly_prices: must be one price a new night: 2"),
     (
@@ -427,8 +427,8 @@ def test_the_past_of_a_stay_stands(core: HotelCore, clock: FixedClock) -> None:
     hotel = open_hotel(core, clock, rules=KEEP)
     booking, _ = book(hotel, stay(0, 3))
     hotel.close_day()
-    past = "stay: must not add or drop nights before the business date"
-    over = "stay: must not be over on the business date"
+    past = f"stay: must not add or drop nights before the business date, {hotel.today}"
+    over = f"stay: must not be over on the business date, {hotel.today}"
     for wrong, text in (
         (stay(1, 2), past),
         (stay(-1, 4), past),

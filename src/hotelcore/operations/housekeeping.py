@@ -55,7 +55,7 @@ def create_housekeeping_task(
         created_at=uow.now(),
     )
     if task.due < business_date:
-        raise InvalidInput("due", "must not be before the business date")
+        raise InvalidInput("due", f"must not be before the business date, {business_date}")
     with uow.together(last=True):
         uow.housekeeping.add(task)
     uow.changed("housekeeping_task", task.id, None, task)

@@ -345,11 +345,12 @@ def _refuse_impossible_stay(booking: Booking, stay: Stay, business_date: date) -
         if stay.arrival != old.arrival:
             raise InvalidInput("stay", "must keep the arrival of a guest in house")
         if stay.departure < business_date:
-            raise InvalidInput("stay", "must not end before the business date")
+            raise InvalidInput("stay", f"must not end before the business date, {business_date}")
     elif stay.is_over(business_date):
-        raise InvalidInput("stay", "must not be over on the business date")
+        raise InvalidInput("stay", f"must not be over on the business date, {business_date}")
     elif stay.until_day(business_date).nights != old.until_day(business_date).nights:
-        raise InvalidInput("stay", "must not add or drop nights before the business date")
+        past = f"must not add or drop nights before the business date, {business_date}"
+        raise InvalidInput("stay", past)
 
 
 def _exchange(

@@ -98,7 +98,7 @@ def block_room(
         created_at=uow.now(),
     )
     if period.arrival < business_date:
-        raise InvalidInput("period", "must not begin before the business date")
+        raise InvalidInput("period", f"must not begin before the business date, {business_date}")
     force = overrides(uow, force_reason, "blocking a room that is sold")
     uow.maintenance.add(blocked)
     if blocked.kind.off_sale:

@@ -98,8 +98,9 @@ def _checked_policy(policy: object) -> CancellationPolicy:
 def _refuse_past(uow: UnitOfWork, booking: Booking, *, force: bool) -> None:
     if booking.hold_until is not None and booking.hold_until <= uow.now():
         raise InvalidInput("hold_until", "must lie ahead")
-    if booking.stay.arrival < uow.hotel.business_date and not force:
-        raise InvalidInput("stay", "must not begin before the business date")
+    business_date = uow.hotel.business_date
+    if booking.stay.arrival < business_date and not force:
+        raise InvalidInput("stay", f"must not begin before the business date, {business_date}")
 
 
 def _nights(booking: Booking, prices: Sequence[Money]) -> tuple[BookingNight, ...]:

@@ -11,6 +11,7 @@ import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
+from math import isfinite
 from types import NoneType
 from typing import Any, TypeAlias
 from uuid import UUID
@@ -179,7 +180,7 @@ def _unboxed(value: Any) -> Any:
 
 
 _dump = json.JSONEncoder(separators=(",", ":"), check_circular=False).encode
-_PLAIN = (str, int, float, dict, list, NoneType)
+_PLAIN = (str, int, dict, list, NoneType)
 _MICROSECOND = timedelta(microseconds=1)
 _AS_JSON: Mapping[type, Callable[[Any], Any]] = {
     UUID: lambda value: f"{value.int:032x}",
@@ -188,5 +189,6 @@ _AS_JSON: Mapping[type, Callable[[Any], Any]] = {
     time: time.isoformat,
     timedelta: lambda value: f"{value // _MICROSECOND} microseconds",
     Decimal: str,
+    float: lambda value: value if isfinite(value) else str(value),  # JSON has no infinity
     **dict.fromkeys((bytes, bytearray, memoryview), lambda value: "\\x" + value.hex()),
 }

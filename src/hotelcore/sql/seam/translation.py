@@ -42,6 +42,7 @@ class Failure(Enum):
     REFERENCE = "reference"
     CHECK = "check"
     BAD_TEXT = "bad_text"
+    VALUE = "a value that the database cannot store"
     SCHEMA = "schema"
     READ_ONLY = "read only"
     UNREADABLE = "unreadable file"
@@ -116,6 +117,8 @@ def failure_of(error: exc.DBAPIError) -> Failure:
     state = getattr(error.orig, "sqlstate", None)
     if state in _SQLSTATES:
         return _SQLSTATES[state]
+    if state is not None and state.startswith("22"):  # data exceptions
+        return Failure.VALUE
     if type(error.orig).__name__ == "ConnectionTimeout":  # psycopg's, which has no code
         return Failure.WAITED
     code = getattr(error.orig, "sqlite_errorcode", None)
@@ -125,6 +128,8 @@ def failure_of(error: exc.DBAPIError) -> Failure:
     answered = state is not None and not state.startswith("08")
     if error.connection_invalidated or (isinstance(error, exc.OperationalError) and not answered):
         return Failure.DISCONNECTED
+    if isinstance(error, exc.ProgrammingError) and state is None:
+        return Failure.VALUE  # the driver's own: it knows no way to send what it was given
     return Failure.OTHER
 
 
@@ -165,7 +170,7 @@ class Translation:
             _empty(error)
             if isinstance(original, HotelcoreError):
                 return original
-            return DatabaseFailure("a value that the database cannot store")
+            return DatabaseFailure(Failure.VALUE.value)
         if isinstance(error, exc.TimeoutError):
             return WaitTimeout(self._limits.wait_limit.total_seconds())
         if isinstance(error, exc.PendingRollbackError):
