@@ -13,6 +13,7 @@ Environment
     `HYPOTHESIS_PROFILE`        `dev`, `ci` (default where `CI` is set), `smoke`, `faults`, or
                                 `nightly`
     `CI`                        where it is `true`, missing shared data is a failure
+    `TMPDIR`                    where databases are made; by default in memory if there is room
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ from sqlalchemy import Engine, make_url
 
 from tests.postgres_server import SERVER_VARIABLE, administration, embedded_server, fresh_database
 from tests.records import show_records
+from tests.workplace import write_to_memory
 
 IN_CI = os.environ.get("CI") == "true"
 EMBEDDED = SERVER_VARIABLE not in os.environ
@@ -57,6 +59,7 @@ settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci" if IN_CI else "d
 
 def pytest_configure(config: pytest.Config) -> None:
     """Start PostgreSQL once; parallel workers inherit its address through the environment."""
+    write_to_memory()
     if EMBEDDED and not config.option.collectonly:
         os.environ[SERVER_VARIABLE] = RUN.enter_context(embedded_server())
         RUN.callback(os.environ.pop, SERVER_VARIABLE)

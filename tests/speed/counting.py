@@ -12,6 +12,7 @@ import csv
 import tempfile
 from collections.abc import Callable, Generator, Mapping
 from contextlib import ExitStack, closing, contextmanager
+from itertools import pairwise
 from pathlib import Path
 from typing import IO, Any, TypeAlias
 
@@ -110,9 +111,13 @@ class Meter:
         return costs
 
     def _answers(self) -> int:
-        """Count how often a server said that it is ready for what comes next."""
+        """Count how often the server was waited for: something came from it behind what was sent.
+
+        What it has begun with meanwhile is answered with what comes next, and waited for once.
+        """
         self._trace.seek(0)
-        return self._trace.read().count(b"ReadyForQuery")
+        directions = [line.split(b"\t")[1] for line in self._trace if b"\t" in line]
+        return sum(pair == (b"F", b"B") for pair in pairwise(directions))
 
 
 class _NoTimePasses(SystemClock):

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, suppress
 from datetime import timedelta
 from typing import Any
@@ -12,7 +14,7 @@ import attrs
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from sqlalchemy import bindparam, event, select, text, update
+from sqlalchemy import bindparam, event, insert, select, text, update
 from sqlalchemy.dialects.postgresql import JSONB
 
 from hotelcore import HotelCore
@@ -20,7 +22,7 @@ from hotelcore.access import Permission
 from hotelcore.clock import FixedClock, SystemClock
 from hotelcore.domain.guests import Guest
 from hotelcore.domain.rooms import RoomCondition
-from hotelcore.errors import DatabaseFailure, UnitAborted, WaitTimeout
+from hotelcore.errors import DatabaseFailure, InvalidInput, UnitAborted, WaitTimeout
 from hotelcore.ids import GuestId, new_id
 from hotelcore.lists import GuestFilter
 from hotelcore.operations import operation
@@ -31,6 +33,7 @@ from hotelcore.sql.schema import TableNames
 from hotelcore.sql.seam import statements
 from hotelcore.sql.seam.limits import Deadline, Limits
 from hotelcore.sql.seam.statements import Statements, acting_hotel
+from hotelcore.sql.seam.translation import UniqueViolation
 from hotelcore.testing.hotels import NOON, SampleHotel, open_sample_hotel
 from hotelcore.unit_of_work import UnitOfWork
 from tests.sql.house import House, new_house
@@ -46,6 +49,23 @@ _DESCRIBE = (
     update(GUEST)
     .where(_g.hotel_id == acting_hotel())
     .values(attributes=bindparam("more", type_=JSONB))
+)
+_COUNT = (
+    update(GUEST)
+    .where(_g.hotel_id == acting_hotel(), _g.id == bindparam("key"))
+    .values(version=_g.version + 1)
+)
+_VERSION = select(_g.version).where(_g.hotel_id == acting_hotel())
+_ADD = insert(GUEST).values(
+    hotel_id=acting_hotel(),
+    id=bindparam("id"),
+    last_name="Twice",
+    first_name="",
+    last_name_key="twice",
+    vip=False,
+    attributes={},
+    created_at=NOON,
+    version=1,
 )
 _NAME = select(_g.last_name).where(_g.hotel_id == acting_hotel())
 
@@ -108,6 +128,17 @@ class Stopped(Exception):
     """Ends a block."""
 
 
+def test_a_server_that_waits_for_us_minds_how_long(house: House) -> None:
+    """It is idle in the transaction as soon as it has done what was begun: that has a limit."""
+    state = text("SELECT state FROM pg_stat_activity WHERE pid = :pid")
+    with house.writing() as run:
+        begin(run, house)
+        pid, until = backend_of(run), time.monotonic() + 20
+        with house.engine.connect() as other:
+            while other.scalar(state, {"pid": pid}) != "idle in transaction":
+                assert time.monotonic() < until
+
+
 def test_a_unit_that_stops_leaves_its_connection_whole(house: House) -> None:
     """What was begun is undone, and the next unit works on the same connection."""
     backends: list[int] = []
@@ -136,6 +167,22 @@ def test_a_savepoint_undoes_what_was_begun(house: House) -> None:
         with suppress(Stopped), run.savepoint():
             begin(run, house)
             raise Stopped
+        assert run.first(_NAME, tuple) == ("A",)
+        run.write(_RENAME, key=house.guest_id, name="After")
+    assert name_of(house) == "After"
+
+
+def test_a_savepoint_ends_what_nothing_could_be_sent_behind(house: House) -> None:
+    """A value that the driver refuses undoes the savepoint, and no more."""
+
+    def send(run: Statements) -> None:
+        with run.savepoint():
+            begin(run, house)
+            run.write(_RENAME, key=house.guest_id, name="\ud800")
+
+    with house.writing() as run:
+        with pytest.raises((DatabaseFailure, InvalidInput)):
+            send(run)
         assert run.first(_NAME, tuple) == ("A",)
         run.write(_RENAME, key=house.guest_id, name="After")
     assert name_of(house) == "After"
@@ -213,6 +260,43 @@ def test_a_listener_that_comes_meanwhile_is_told_of_the_rest(house: House) -> No
             event.remove(house.engine, "before_cursor_execute", tell)
     assert seen == ["Begun"]
     assert name_of(house) == "Begun"
+
+
+def test_an_error_behind_such_a_listener_is_its_own(house: House) -> None:
+    """Its statement went apart from what was begun, and is not taken for that."""
+
+    def take_a_key() -> None:
+        with house.writing() as run:
+            begin(run, house)
+            event.listen(house.engine, "before_cursor_execute", lambda *_: None)
+            run.write(_ADD, id=house.guest_id)
+
+    with pytest.raises(UniqueViolation):
+        take_a_key()
+
+
+@pytest.mark.race
+def test_threads_may_write_in_one_unit(house: House) -> None:
+    """None of what several write together at once is lost, and none is sent twice."""
+    threads, times = 4, 200
+    row = {"key": house.guest_id}
+
+    def write(run: Statements) -> None:
+        for _ in range(times):
+            run.must_write(_COUNT, [row, row])
+
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        with house.writing() as run:
+            run.first(_NAME, tuple)
+            with run.together(), ThreadPoolExecutor(threads) as pool:
+                for done in [pool.submit(write, run) for _ in range(threads)]:
+                    done.result()
+            [(version,)] = run.all(_VERSION, tuple)
+    finally:
+        sys.setswitchinterval(before)
+    assert version == 1 + threads * times * 2
 
 
 @given(

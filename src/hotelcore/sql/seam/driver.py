@@ -15,9 +15,9 @@ from typing import Any, TypeAlias, TypeVar
 from sqlalchemy import Connection
 from sqlalchemy.pool import PoolProxiedConnection
 
-from hotelcore.sql.seam.messages import BEGUN, Message
+from hotelcore.sql.seam.messages import BEGUN, Message, move_place
 
-__all__ = ["begin", "can_send", "end", "is_watched", "no_rows", "send"]
+__all__ = ["begin", "can_begin", "can_send", "end", "is_begun", "is_watched", "no_rows", "send"]
 
 T = TypeVar("T")
 Beside: TypeAlias = Callable[[Sequence[Any], Sequence[Any]], object]
@@ -54,7 +54,7 @@ def send(
     try:
         if watched or not exchanged:
             cursor = pooled.cursor()
-        if watched and ((before and before[0][0].startswith("BEGIN")) or _is_begun(connection)):
+        if watched and ((before and before[0][0].startswith("BEGIN")) or is_begun(connection)):
             # A listener may execute something too: in this transaction, and behind what was begun.
             told = _exchange()(connection, before)
             before = ()
@@ -77,6 +77,7 @@ def send(
             )
         taken = taking(answer)
     except BaseException as error:  # noqa: BLE001  # raised again, as SQLAlchemy's
+        move_place(error, len(told))
         # With a text it wraps whatever the driver raises, but not what a listener or builder does.
         if isinstance(error, connection.dialect.loaded_dbapi.Error):
             said = text
@@ -86,11 +87,22 @@ def send(
     return taken
 
 
+def can_begin(connection: Connection) -> bool:
+    """Tell whether PostgreSQL may `begin` with statements: in a transaction, which it has open.
+
+    On a connection of asyncio's to send takes a turn of the event loop, so not there.
+    """
+    if connection.dialect.is_async:
+        return False
+    driver: Any = connection.connection.driver_connection  # psycopg's: SQLAlchemy has no type
+    return bool(driver.pgconn.transaction_status)  # 0 is nothing open
+
+
 def begin(connection: Connection, messages: Sequence[Message]) -> None:
     """Have PostgreSQL begin with statements, and go on; `end` or the next `send` has the answers.
 
-    For who is sure that nothing else uses the connection until then. Raises what SQLAlchemy makes
-    of the driver's errors.
+    For who has asked `can_begin`, and is sure that nothing else uses the connection until then.
+    Raises what SQLAlchemy makes of the driver's errors.
     """
     from hotelcore.sql.seam import exchange
 
@@ -103,9 +115,10 @@ def end(connection: Connection) -> Sequence[Any]:
     return _telling(connection, lambda: _exchange()(connection, ()))
 
 
-def _is_begun(connection: Connection) -> bool:
+def is_begun(connection: Connection) -> bool:
     """Tell whether there is something that was begun and has not been ended."""
-    return BEGUN in connection.info
+    # One that was lost would open another to answer.
+    return not connection.invalidated and BEGUN in connection.info
 
 
 def _telling(connection: Connection, speaking: Callable[[], T]) -> T:

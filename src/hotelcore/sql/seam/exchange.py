@@ -149,13 +149,18 @@ class _Sending:
     _reused: dict[int, _Key] = field(init=False, factory=dict)
     # What is prepared here, so that it is not prepared twice.
     _new: dict[_Key, bytes] = field(init=False, factory=dict)
+    # After how many parts the server was told that it may answer.
+    syncs: int = field(init=False, default=0)
 
-    def begin(self, messages: Sequence[_Ready], results_in: Format) -> None:
-        """Put messages into the pipeline."""
+    def put(self, messages: Sequence[_Ready], results_in: Format) -> None:
+        """Put messages into the pipeline, as one part of the exchange."""
         if not self.driver.pgconn.pipeline_status:
             self.driver.pgconn.enter_pipeline_mode()
         for message in messages:
             self._put(message, results_in)
+        # Only between two parts the server minds for how long we are idle.
+        self.driver.pgconn.pipeline_sync()
+        self.syncs += 1
 
     def _put(self, message: _Ready, results_in: Format) -> None:
         """Put one message, prepared if it can be."""
@@ -268,8 +273,9 @@ def exchange(
 def begin(connection: Connection, messages: Sequence[Message]) -> None:
     """Send statements whose answers the next exchange gives; the server works on them meanwhile.
 
-    For a connection of psycopg's that is not of asyncio's, in a transaction. Until that exchange
-    nothing else may be done there. What fails fails the exchange.
+    For a connection of psycopg's that is not of asyncio's, and in a transaction already: what
+    comes after a BEGIN that failed would be done outside of any. Until that exchange nothing else
+    may be done there. What fails fails the exchange.
     """
     driver: Any = connection.connection.driver_connection
     manners = _Manners.of(connection, driver)
@@ -278,9 +284,9 @@ def begin(connection: Connection, messages: Sequence[Message]) -> None:
     with driver.lock:
         sending = connection.info.setdefault(BEGUN, _Sending(driver, manners.known))
         try:
-            sending.begin(ready, _BINARY)
-            driver.pgconn.flush()  # as far as the line takes it; the rest goes with what comes next
+            sending.put(ready, _BINARY)  # what the line does not take yet goes with what follows
         except BaseException:
+            connection.info.pop(BEGUN)
             driver.pgconn.finish()
             raise
 
@@ -388,17 +394,17 @@ def exchanging(
 ) -> Generator[Any, Any, list[Any]]:
     """Send and receive, as psycopg's connections of both kinds wait for it."""
     pgconn = sending.driver.pgconn
-    sending.begin(ready, results_in)
-    pgconn.pipeline_sync()
+    sending.put(ready, results_in)
     yield from generators.send(pgconn)
     results: list[Any] = []
-    while True:
+    while sending.syncs:
         found = yield from generators.fetch_many(pgconn)
         if not found:
             raise OperationalError("the connection is lost")
         status = found[-1].status
         if status == ExecStatus.PIPELINE_SYNC:
-            break
+            sending.syncs -= 1
+            continue
         if status in _COPIES:
             raise NotSupportedError("COPY cannot be used here")  # its results would never end
         results += found

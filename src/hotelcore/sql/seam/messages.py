@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, TypeAlias
 
-__all__ = ["BEGUN", "Message", "note_place", "noted_place"]
+__all__ = ["BEGUN", "Message", "move_place", "note_place", "noted_place"]
 
 Message: TypeAlias = tuple[str, Sequence[Any]]
 """A statement for PostgreSQL with ``$1`` for a parameter, and the parameters, of any type."""
@@ -19,6 +19,12 @@ _PLACE = "hotelcore_place"
 def note_place(error: Exception, place: int) -> None:
     """Note in PostgreSQL's error which message of an exchange it is of, from 0."""
     setattr(error, _PLACE, place)
+
+
+def move_place(error: BaseException, by: int) -> None:
+    """Count the place that is noted in an error from an earlier message on."""
+    if hasattr(error, _PLACE):
+        setattr(error, _PLACE, getattr(error, _PLACE) + by)
 
 
 def noted_place(error: BaseException) -> int:

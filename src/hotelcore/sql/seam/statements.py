@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager, suppress
 from hashlib import blake2b
-from threading import get_ident
+from threading import RLock, get_ident
 from typing import Any, NoReturn, TypeAlias, TypeVar
 from uuid import UUID
 
@@ -21,7 +21,7 @@ from sqlalchemy import (
     NestedTransaction,
     Transaction,
 )
-from sqlalchemy.exc import DBAPIError, SQLAlchemyError, StatementError
+from sqlalchemy.exc import DBAPIError, StatementError
 from sqlalchemy.sql.base import Executable
 from sqlalchemy.sql.dml import UpdateBase
 
@@ -35,7 +35,15 @@ from hotelcore.errors import (
 from hotelcore.ids import HotelId
 from hotelcore.sql.schema import TableNames
 from hotelcore.sql.seam.binding import for_every_hotel
-from hotelcore.sql.seam.driver import begin, can_send, end, is_watched, send
+from hotelcore.sql.seam.driver import (
+    begin,
+    can_begin,
+    can_send,
+    end,
+    is_begun,
+    is_watched,
+    send,
+)
 from hotelcore.sql.seam.forms import AnyRow, Form, Parameters, forms_of
 from hotelcore.sql.seam.judge import ACTING_HOTEL, ActingHotel
 from hotelcore.sql.seam.limits import Deadline
@@ -128,6 +136,8 @@ class Statements:
         # What had waited and the server works on.
         self._begun: list[Waiting] = []
         self._questions: list[Question] = []
+        # Threads may share a unit: what waits is one's to add to or to send at a time.
+        self._lock = RLock()
         # The thread that asks ahead at the moment: what others ask is meant in earnest.
         self._asking = 0
         # Whether writes wait that may be refused.
@@ -264,21 +274,19 @@ class Statements:
         if not rows:
             return
         form = self._form(statement, rows[0])
-        with translated(self._deadline.limits):
+        with self._lock, translated(self._deadline.limits):
             text, parameters = _converted(lambda: self._called(form, rows))
-            if any(each.is_much for each in self._waiting):
+            if any(each.is_much for each in self._waiting) and can_begin(self._connection):
                 self._begin()
-        self._waiting.append(
-            Waiting(form, text, parameters, len(rows), is_much=_is_much(rows), otherwise=otherwise)
-        )
+            much, calls = _is_much(rows), len(rows)
+            more = Waiting(form, text, parameters, calls, is_much=much, otherwise=otherwise)
+            self._waiting.append(more)
 
     def _begin(self) -> None:
         """Let the server begin with what waits, since more comes, which takes us time too."""
-        if self._connection.dialect.is_async:  # there to send takes a turn of the event loop
-            return
         waiting, self._waiting = self._waiting, []
-        waiting[0].queued = [*self._deadline.enforce(self._connection), *waiting[0].queued]
         try:
+            waiting[0].queued = [*self._deadline.enforce(self._connection), *waiting[0].queued]
             begin(self._connection, messages_of(waiting))
         except BaseException:
             self._lost = True
@@ -324,16 +332,21 @@ class Statements:
         """Send what waits for a next statement, where none comes."""
         self._refuse_if_lost()
         self._forget_questions()
-        if self._waiting:
-            *self._waiting, last = self._waiting
-            try:
-                last.rows = self._send(last.form, lambda: last.sent, _row_count, last.calls)
-                last.refuse_missed()
-            except BaseException as error:
-                self._lost = True
-                if isinstance(error, UniqueViolation):
-                    raise last.error_when_taken() from None
-                raise
+        with self._lock:
+            if self._waiting:
+                *self._waiting, last = self._waiting
+                self._send_last(last)
+
+    def _send_last(self, last: Waiting) -> None:
+        """Send the last that waits, with all before it."""
+        try:
+            last.rows = self._send(last.form, lambda: last.sent, _row_count, last.calls)
+            last.refuse_missed()
+        except BaseException as error:
+            self._lost = True
+            if isinstance(error, UniqueViolation):
+                raise last.error_when_taken() from None
+            raise
 
     def flush_if_refusable(self) -> None:
         """Send what waits if a part of it may be refused."""
@@ -374,10 +387,11 @@ class Statements:
 
     def _stop(self) -> None:
         """Wait for what the server has begun with, which is to be undone."""
-        if self._begun:
-            self._begun = []
-            with suppress(SQLAlchemyError):
-                end(self._connection)
+        with self._lock:
+            if self._begun:
+                self._begun = []
+                with suppress(DBAPIError):
+                    end(self._connection)
 
     def refuse_if_read_only(self) -> None:
         """Raise `ReadOnly` in a reading unit, where there is nothing to write or to undo."""
@@ -409,16 +423,17 @@ class Statements:
         def sent() -> tuple[str, Any]:
             return form.sent({**values, **self._acting})
 
-        if self._asking == get_ident():
-            self._ask(form, *self._ready(sent))
-        if self._questions:
-            ready = self._ready(sent)
-            question = self._asked(*ready)
-            if question is not None:
-                return self._answered(question, form, taking)
-            return self._send(form, lambda: ready, taking)
-        # Taken before the deadline is left, since SQLite executes while it is fetched from.
-        return self._send(form, sent, taking)
+        with self._lock:
+            if self._asking == get_ident():
+                self._ask(form, *self._ready(sent))
+            if self._questions:
+                ready = self._ready(sent)
+                question = self._asked(*ready)
+                if question is not None:
+                    return self._answered(question, form, taking)
+                return self._send(form, lambda: ready, taking)
+            # Taken before the deadline is left, since SQLite executes while it is fetched from.
+            return self._send(form, sent, taking)
 
     def _ready(self, sent: Callable[[], tuple[str, Any]]) -> tuple[str, Any]:
         with translated(self._deadline.limits):
@@ -478,9 +493,10 @@ class Statements:
         self._forget_questions()
 
     def _forget_questions(self) -> None:
-        if self._questions:
-            self._questions.clear()
-            self._waiting = [each for each in self._waiting if not each.question]
+        with self._lock:
+            if self._questions:
+                self._questions.clear()
+                self._waiting = [each for each in self._waiting if not each.question]
 
     def _refuse_if_lost(self) -> None:
         if self._lost:
@@ -496,7 +512,7 @@ class Statements:
         behind: Sequence[Waiting] = (),
     ) -> T:
         try:
-            with translated(self._deadline.limits):
+            with self._lock, translated(self._deadline.limits):
                 return self._exchanged(form, sent, taking, calls, commits, behind)
         except UniqueViolation:
             if self._failed_at is None:
@@ -542,6 +558,8 @@ class Statements:
             self._questions.clear()
             self._lost = self._lost or any(not each.question for each in ahead.all)
             self._failed_at = ahead.at(noted_place(error))
+            if ahead.begun and is_begun(self._connection):
+                self._begun = [*ahead.begun]  # nothing was sent
             raise
         if ahead.told:
             self._deadline.heard(self._connection)
