@@ -14,7 +14,7 @@ from hotelcore import repositories as repo
 from hotelcore.access import Permission
 from hotelcore.domain.hotels import Hotel
 from hotelcore.events.catalogue import Event
-from hotelcore.ids import HotelId
+from hotelcore.ids import GuestId, HotelId
 from hotelcore.tenancy import Actor
 
 __all__ = ["UnitOfWork"]
@@ -154,8 +154,16 @@ class UnitOfWork(Protocol):
         resource_id: UUID,
         before: AttrsInstance | None,
         after: AttrsInstance | None,
+        guest_id: GuestId | None = None,
     ) -> None:
-        """Note a change for the audit entry of the running command."""
+        """Note a change for the audit entry of the running command.
+
+        The states are attrs records, or None where there is none. Of a field that is marked
+        personal the entry shows only that it changed. With keys its value is sealed: under the key
+        of ``guest_id``, the guest whom the record tells of, until the guest is anonymised; if that
+        guest has none, it is not kept. Without ``guest_id`` it is sealed under a key of the
+        record's own, for good.
+        """
         ...
 
     def reason(self, text: str) -> None:

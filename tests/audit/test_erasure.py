@@ -7,6 +7,7 @@ import sqlite3
 from collections.abc import Iterator
 from contextlib import closing, suppress
 from pathlib import Path
+from uuid import UUID
 
 import attrs
 import pytest
@@ -14,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sqlalchemy import Engine, create_engine, event, make_url, select, text
 
-from hotelcore import HotelCore, Money
+from hotelcore import HotelCore, Money, Permission, wire
 from hotelcore import operations as op
 from hotelcore.domain.audit import HIDDEN, Change
 from hotelcore.domain.guests import Guest, email_key, name_key, phone_key
@@ -24,6 +25,7 @@ from hotelcore.sql.audit.log import AUDIT_LOG
 from hotelcore.sql.schema import METADATA
 from hotelcore.sql.sealing.subject_keys import SqlSubjectKeys
 from hotelcore.sql.seam.statements import acting_hotel
+from hotelcore.unit_of_work import UnitOfWork
 from hotelcore.vault import KeyRing
 from tests.audit.conftest import KEYS
 from tests.small_hotel import DAY, TODAY, SmallHotel, open_hotel
@@ -201,6 +203,44 @@ def test_who_may_read_the_log_sees_what_a_guest_was_called(hotel: SmallHotel) ->
     assert isinstance(changes[2].before, dict)
     assert (changes[2].before["last_name"], changes[2].sealed) == (HIDDEN, None)
     assert hotel.core.verify_audit(hotel.hotel_id).ok
+
+
+@attrs.frozen
+class Visit:
+    """A record of a host's that tells of a guest."""
+
+    note: str = attrs.field(metadata={"personal": True})
+
+
+@op.operation(Permission.FRONT_DESK)
+def note_visit(uow: UnitOfWork, *, guest_id: GuestId, note: str) -> UUID:
+    """Note a visit in the audit log alone."""
+    visit_id = uow.new_id()
+    uow.changed("spa_visit", visit_id, None, Visit(note), guest_id=guest_id)
+    return visit_id
+
+
+def visits_of(hotel: SmallHotel) -> list[wire.Json]:
+    """Return what the log shows of all visits, the oldest first."""
+    with hotel.desk.reading() as uow:
+        page = uow.audit.page(AuditFilter(resource="spa_visit"))
+    return [entry.changes[0].after for entry in reversed(page.items)]
+
+
+def test_what_a_host_keeps_of_a_guest_is_erased_too(hotel: SmallHotel) -> None:
+    """In the log it opens until the guest is erased; what comes after that is never kept."""
+    guest = known(hotel)
+    hotel.desk.run(note_visit, guest_id=guest.id, note="Massage")
+    assert visits_of(hotel) == [{"note": "Massage"}]
+    hotel.desk.run(op.anonymise_guest, guest_id=guest.id)
+    assert visits_of(hotel) == [{"note": HIDDEN}]
+    hotel.desk.run(note_visit, guest_id=guest.id, note="Sauna")
+    hotel.desk.run(note_visit, guest_id=GuestId(new_id()), note="Nobody")
+    assert visits_of(hotel) == [{"note": HIDDEN}] * 3
+    assert hotel.core.verify_audit(hotel.hotel_id).ok
+    with hotel.core.engine.connect() as connection:
+        keys = connection.scalars(select(METADATA.tables["hc_subject_key"].c.subject_id))
+        assert {*keys} == {hotel.guest_id}
 
 
 def test_without_the_key_nothing_of_a_guest_is_shown(hotel: SmallHotel) -> None:

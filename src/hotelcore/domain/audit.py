@@ -14,7 +14,7 @@ from attrs import frozen
 
 from hotelcore import wire
 from hotelcore.domain import fields
-from hotelcore.ids import AuditEntryId, HotelId
+from hotelcore.ids import AuditEntryId, GuestId, HotelId
 
 __all__ = [
     "HIDDEN",
@@ -49,7 +49,9 @@ class Change:
     """What happened to one record: the fields that differ, before and after, in wire form.
 
     A guest's personal data is in neither: such a field shows only that it changed. Where the core
-    has keys, ``sealed`` holds what it was (base64), which the log opens for who may read it.
+    has keys, ``sealed`` holds what it was (base64), which the log opens for who may read it. It is
+    sealed under the key of the guest whose data they are: that of ``guest_id``, where the record is
+    not the guest's own but holds something about the guest.
     """
 
     resource: str = fields.text(50)
@@ -57,6 +59,7 @@ class Change:
     before: wire.Json
     after: wire.Json
     sealed: str | None = fields.text(_MOST_SEALED, optional=True)
+    guest_id: GuestId | None = fields.identifier(optional=True)
 
     def revealed(self, before: wire.Json, after: wire.Json) -> Change:
         """Return the change with the personal data in its place."""
@@ -101,12 +104,17 @@ _SILENT = frozenset({"id", "hotel_id", "version"})
 
 
 def changes_between(
-    resource: str, resource_id: UUID, before: Entity | None, after: Entity | None
+    resource: str,
+    resource_id: UUID,
+    before: Entity | None,
+    after: Entity | None,
+    guest_id: GuestId | None = None,
 ) -> Change:
     """Return the difference of two states of one record; None stands for not existing."""
     return Change(
         resource=resource,
         resource_id=resource_id,
+        guest_id=guest_id,
         before=None if before is None else _shown(before, other=after),
         after=None if after is None else _shown(after, other=before),
     )

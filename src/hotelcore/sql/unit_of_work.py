@@ -26,7 +26,7 @@ from hotelcore.errors import (
 )
 from hotelcore.events.catalogue import CATALOGUE, Event
 from hotelcore.events.trace import Trace
-from hotelcore.ids import AuditEntryId, EventId, HotelId
+from hotelcore.ids import AuditEntryId, EventId, GuestId, HotelId
 from hotelcore.operations.declaring import permission_of
 from hotelcore.sql.audit.chain import add_entries, lock_head
 from hotelcore.sql.audit.log import SqlAuditLog
@@ -269,10 +269,11 @@ class SqlUnitOfWork:
         resource_id: UUID,
         before: AttrsInstance | None,
         after: AttrsInstance | None,
+        guest_id: GuestId | None = None,
     ) -> None:
         """Note a change for the audit entry of the running command."""
         command = self._running()
-        change = changes_between(resource, resource_id, before, after)
+        change = changes_between(resource, resource_id, before, after, guest_id)
         personal = personal_between(before, after)
         if personal is not None:
             # Now, and not at the end: what is sealed must be so before a guest is forgotten.

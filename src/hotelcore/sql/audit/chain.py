@@ -133,6 +133,8 @@ def _stored(change: Change) -> wire.Json:
     }
     if change.sealed is not None:  # hardly any change has it
         stored["sealed"] = change.sealed
+    if change.guest_id is not None:
+        stored["guest_id"] = str(change.guest_id)
     return stored
 
 

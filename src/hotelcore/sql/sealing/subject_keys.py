@@ -19,7 +19,7 @@ from sqlalchemy import Column, ForeignKeyConstraint, Table, TypedColumns, bindpa
 from hotelcore import wire
 from hotelcore.domain.audit import AuditLogEntry, Change
 from hotelcore.errors import SealBroken
-from hotelcore.ids import AuditEntryId, HotelId
+from hotelcore.ids import AuditEntryId, GuestId, HotelId
 from hotelcore.sql import schema
 from hotelcore.sql.changing import left_as_it_is
 from hotelcore.sql.inserting import rows_into
@@ -100,9 +100,13 @@ class SqlSubjectKeys:
     ) -> Change:
         """Return the change with the personal data sealed for its place in an entry.
 
-        Without keys it is returned as it is, also for a guest whose own key does not open.
+        Without keys it is returned as it is, also for a guest whose own key does not open, and for
+        a record of a guest who has none: an erased one is not to be given another.
         """
-        key = self._key_of(change.resource_id, is_new=change.before is None)
+        if change.guest_id is None:
+            key = self._key_of(change.resource_id, is_new=change.before is None)
+        else:
+            key = self._known_key_of(change.guest_id)
         if key is None:
             return change
         aad = _place(self._run.hotel_id, entry_id, index)
@@ -116,6 +120,7 @@ class SqlSubjectKeys:
         return attrs.evolve(change, sealed=b64encode(envelope).decode())
 
     def _key_of(self, subject_id: UUID, *, is_new: bool) -> Secret | None:
+        """Return the key of a subject, which is made if there is none."""
         if self._sealing.keys is None or subject_id in self._shredded:
             return None
         if subject_id in self._known:
@@ -123,6 +128,14 @@ class SqlSubjectKeys:
         if is_new or not self._there([subject_id]):
             self.add_all([subject_id])
         return self._known.get(subject_id)
+
+    def _known_key_of(self, guest_id: GuestId) -> Secret | None:
+        """Return the key of a guest who has one."""
+        if self._sealing.keys is None or guest_id in self._shredded:
+            return None
+        if guest_id not in self._known:
+            self._there([guest_id])
+        return self._known.get(guest_id)
 
     def _there(self, subject_ids: Sequence[UUID]) -> bool:
         """Read keys, and tell whether there are any; those that do not open stay unknown."""
@@ -139,7 +152,7 @@ class SqlSubjectKeys:
     def opened(self, entries: Sequence[AuditLogEntry]) -> list[AuditLogEntry]:
         """Return the entries with the personal data that can still be opened in its place."""
         subjects = {
-            change.resource_id for entry in entries for change in entry.changes if change.sealed
+            _whose(change) for entry in entries for change in entry.changes if change.sealed
         }
         if not subjects or self._sealing.keys is None:
             return list(entries)
@@ -154,7 +167,7 @@ class SqlSubjectKeys:
 
     def _revealed(self, entry: AuditLogEntry, index: int) -> Change:
         change = entry.changes[index]
-        key = self._known.get(change.resource_id)
+        key = self._known.get(_whose(change))
         if key is None or change.sealed is None:
             return change
         aad = _place(entry.hotel_id, entry.id, index)
@@ -167,6 +180,11 @@ class SqlSubjectKeys:
             return change
         before, after = json.loads(plain)
         return change.revealed(before, after)
+
+
+def _whose(change: Change) -> UUID:
+    """Return under whose key a change is sealed."""
+    return change.guest_id or change.resource_id
 
 
 def _place(hotel_id: HotelId, entry_id: AuditEntryId, index: int) -> bytes:
