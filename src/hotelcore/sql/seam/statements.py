@@ -10,17 +10,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager, suppress
-from hashlib import blake2b
 from threading import RLock, get_ident
 from typing import Any, NoReturn, TypeAlias, TypeVar
 from uuid import UUID
 
-from sqlalchemy import (
-    BindParameter,
-    Connection,
-    NestedTransaction,
-    Transaction,
-)
+from sqlalchemy import BindParameter, Connection, NestedTransaction, Transaction
 from sqlalchemy.exc import DBAPIError, StatementError
 from sqlalchemy.sql.base import Executable
 from sqlalchemy.sql.dml import UpdateBase
@@ -35,19 +29,12 @@ from hotelcore.errors import (
 from hotelcore.ids import HotelId
 from hotelcore.sql.schema import TableNames
 from hotelcore.sql.seam.binding import for_every_hotel
-from hotelcore.sql.seam.driver import (
-    begin,
-    can_begin,
-    can_send,
-    end,
-    is_begun,
-    is_watched,
-    send,
-)
+from hotelcore.sql.seam.driver import begin, can_begin, can_send, end, is_begun, is_watched, send
 from hotelcore.sql.seam.forms import AnyRow, Form, Parameters, forms_of
 from hotelcore.sql.seam.judge import ACTING_HOTEL, ActingHotel
 from hotelcore.sql.seam.limits import Deadline
 from hotelcore.sql.seam.messages import Message, noted_place
+from hotelcore.sql.seam.queueing import asking_to_stand
 from hotelcore.sql.seam.running import MakeError
 from hotelcore.sql.seam.translation import UniqueViolation, translated
 from hotelcore.sql.seam.waiting import (
@@ -82,22 +69,10 @@ def acting_hotel() -> BindParameter[UUID]:
     return ActingHotel(ACTING_HOTEL)
 
 
-# Locks of PostgreSQL's on a number, by whether they are had alone; they queue up in one line:
-# https://www.postgresql.org/docs/current/explicit-locking.html#ADVISORY-LOCKS
-_QUEUE = {
-    False: "SELECT pg_advisory_xact_lock_shared($1)",
-    True: "SELECT pg_advisory_xact_lock($1)",
-}
 _COMMIT: Sequence[Message] = (("COMMIT", ()),)
 # From how many rows on a server is told at once: to make ready what comes next takes time too.
 _MANY = 100
 _MOST_QUESTIONS = 50  # each question is looked for among them
-
-
-def _place_of(hotel_id: HotelId) -> int:
-    """Return the number that a hotel's queue has among all such locks of the database."""
-    digest = blake2b(hotel_id.bytes, digest_size=8, person=b"hotelcore").digest()
-    return int.from_bytes(digest, signed=True)
 
 
 class Statements:
@@ -378,7 +353,7 @@ class Statements:
         PostgreSQL's on a row is no queue: those who share it let others join while somebody waits
         to have it alone, who in a busy hotel would wait for ever. SQLite has one writer anyway.
         """
-        self._queued.append((_QUEUE[alone], (_place_of(self.hotel_id),)))
+        self._queued.append(asking_to_stand(self.hotel_id, alone=alone))
 
     def leave(self) -> None:
         """End the unit, whatever became of it: from here on nothing runs."""
