@@ -154,6 +154,7 @@ class UnitOfWork(Protocol):
         resource_id: UUID,
         before: AttrsInstance | None,
         after: AttrsInstance | None,
+        *,
         guest_id: GuestId | None = None,
     ) -> None:
         """Note a change for the audit entry of the running command.
@@ -161,8 +162,9 @@ class UnitOfWork(Protocol):
         The states are attrs records, or None where there is none. Of a field that is marked
         personal the entry shows only that it changed. With keys its value is sealed: under the key
         of ``guest_id``, the guest whom the record tells of, until the guest is anonymised; if that
-        guest has none, it is not kept. Without ``guest_id`` it is sealed under a key of the
-        record's own, for good.
+        guest has none, it is not kept. Without it the key is the record's own, and only a guest's
+        is ever deleted. ``guest_id`` itself stays in the entry. Raises `InvalidInput` for what is
+        no UUID, `ReadOnly` outside of an operation.
         """
         ...
 

@@ -102,15 +102,15 @@ class Meter:
     def costs(self, call: Callable[[], object]) -> Costs:
         """Count what a call takes."""
         self._sent.clear()
-        answered = self._answers()
+        waited = self._waits()
         call()
         dialect = self.core.engine.dialect.name
         costs = {f"{dialect} statements": len(self._sent)}
         if dialect == "postgresql":
-            costs["postgresql round trips"] = self._answers() - answered
+            costs["postgresql round trips"] = self._waits() - waited
         return costs
 
-    def _answers(self) -> int:
+    def _waits(self) -> int:
         """Count how often the server was waited for: something came from it behind what was sent.
 
         What it has begun with meanwhile is answered with what comes next, and waited for once.

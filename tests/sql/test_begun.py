@@ -30,7 +30,7 @@ from hotelcore.sql.events import outbox
 from hotelcore.sql.events.event_log import SqlEventLog
 from hotelcore.sql.repositories.guests import GUEST
 from hotelcore.sql.schema import TableNames
-from hotelcore.sql.seam import statements
+from hotelcore.sql.seam import waiting
 from hotelcore.sql.seam.limits import Deadline, Limits
 from hotelcore.sql.seam.statements import Statements, acting_hotel
 from hotelcore.sql.seam.translation import UniqueViolation
@@ -76,7 +76,7 @@ pytestmark = pytest.mark.parametrize("schema_url", ["postgresql"], indirect=True
 @pytest.fixture(autouse=True)
 def _many(monkeypatch: pytest.MonkeyPatch) -> None:
     """Take two rows for many."""
-    monkeypatch.setattr(statements, "_MANY", 2)
+    monkeypatch.setattr(waiting, "_MANY", 2)
 
 
 def begin(run: Statements, house: House, name: str = "Begun") -> None:

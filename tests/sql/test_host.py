@@ -283,7 +283,7 @@ def test_a_value_of_another_type_is_not_shown(
     with pytest.raises((DatabaseFailure, InvalidInput)) as caught:
         here.desk.run(in_a_command, lambda uow: statements_of(uow).write(statement, **values))
     assert CANARY not in str(caught.value)
-    assert "cannot store" in str(caught.value) or "text:" in str(caught.value)
+    assert "does not take" in str(caught.value) or "text:" in str(caught.value)
     assert caught.value.__cause__ is None
     behind = caught.value.__context__
     assert behind is None or not (behind.args or behind.__context__)

@@ -6,12 +6,14 @@ from collections.abc import Iterator, Sequence
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from itertools import count
+from math import inf
 from typing import Any
 
 import attrs
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from psycopg.types.json import Jsonb
 from sqlalchemy import (
     BigInteger,
     Boolean,
@@ -39,7 +41,7 @@ from hotelcore.errors import AlreadyExists, DatabaseFailure, InvalidInput, NotFo
 from hotelcore.ids import GuestId, HotelId, PmsConfigId, new_id
 from hotelcore.sql import schema
 from hotelcore.sql.changing import insert_into
-from hotelcore.sql.inserting import rows_into
+from hotelcore.sql.inserting import _as_json, rows_into
 from hotelcore.sql.repositories.bookings import SqlBookings
 from hotelcore.sql.repositories.guests import SqlGuests
 from hotelcore.sql.repositories.pms import SqlPmsConnections
@@ -265,6 +267,11 @@ def test_any_number_of_bookings_is_stored_and_found_by_number(house: House) -> N
         numbers = [booking.confirmation_number for booking in bookings]
         found = SqlBookings(run).by_confirmations([*numbers, "unknown"])
     assert found == {booking.confirmation_number: booking for booking in bookings}
+
+
+def test_json_itself_has_no_infinity() -> None:
+    """In a host's column of JSON it becomes no text: the server refuses it, as of one row."""
+    assert _as_json([Jsonb(inf), Jsonb(1.5)]) == [inf, 1.5]
 
 
 def test_a_taken_number_among_many_is_told(house: House) -> None:

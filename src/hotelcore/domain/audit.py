@@ -50,8 +50,8 @@ class Change:
 
     A guest's personal data is in neither: such a field shows only that it changed. Where the core
     has keys, ``sealed`` holds what it was (base64), which the log opens for who may read it. It is
-    sealed under the key of the guest whose data they are: that of ``guest_id``, where the record is
-    not the guest's own but holds something about the guest.
+    sealed under the key of ``guest_id``, the guest whom a host's record tells of; without that,
+    under the key of ``resource_id``, which for a guest's own record is the guest's.
     """
 
     resource: str = fields.text(50)
@@ -108,6 +108,7 @@ def changes_between(
     resource_id: UUID,
     before: Entity | None,
     after: Entity | None,
+    *,
     guest_id: GuestId | None = None,
 ) -> Change:
     """Return the difference of two states of one record; None stands for not existing."""

@@ -391,9 +391,9 @@ class _Run:
         self.learn(PmsResource.GUEST, (record.guest_external_id for record in records))
         self.learn(PmsResource.ROOM_TYPE, (record.room_type_external_id for record in told.new))
         wanted = {self._guest_of(record) for record in records if self._needs_guest(told, record)}
-        # Those of this run nobody else has seen yet.
-        others = wanted.difference(self.guests)
-        self.guests.update((guest.id, guest) for guest in self.uow.guests.share_all(others))
+        # The others are new in this run, so that nobody else sees them yet.
+        shared = self.uow.guests.share_all(wanted.difference(self.guests))
+        self.guests.update((guest.id, guest) for guest in shared)
 
     def _ours(self, told: _Told[RemoteBooking], record: RemoteBooking) -> Booking | None:
         """Return our booking, locked, of a record that is not new to us."""

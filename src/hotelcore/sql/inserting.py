@@ -174,6 +174,8 @@ def _writer(kind: type) -> Callable[[Any], Any] | None:
 def _unboxed(value: Any) -> Any:
     """Return what stands in one of the boxes that psycopg has for JSON and bytes."""
     plain = getattr(value, "obj", value)
+    if isinstance(plain, float):
+        return plain  # JSON has no infinity: that is for the server to refuse
     write = _writer(type(plain))
     # A box stands in no other. What is of no known class is for JSON to refuse.
     return plain if write in (None, _unboxed) else write(plain)

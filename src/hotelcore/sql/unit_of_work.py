@@ -269,11 +269,12 @@ class SqlUnitOfWork:
         resource_id: UUID,
         before: AttrsInstance | None,
         after: AttrsInstance | None,
+        *,
         guest_id: GuestId | None = None,
     ) -> None:
         """Note a change for the audit entry of the running command."""
         command = self._running()
-        change = changes_between(resource, resource_id, before, after, guest_id)
+        change = changes_between(resource, resource_id, before, after, guest_id=guest_id)
         personal = personal_between(before, after)
         if personal is not None:
             # Now, and not at the end: what is sealed must be so before a guest is forgotten.

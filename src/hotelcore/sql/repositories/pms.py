@@ -120,8 +120,8 @@ _SET_KEY = (
 _DELETE = delete(PMS_CONFIG).where(*as_known(PMS_CONFIG))
 
 
-def _by_key() -> Select[Any]:  # Any: of the columns of a mapping
-    """Build what looks up each wanted id by itself, by the key of the mappings.
+def _looked_up_by_key() -> Select[Any]:  # Any: of the columns of a mapping
+    """Build what looks up each wanted id by itself, by the key of the mappings: once a column.
 
     For all at once a server that does not know the table yet, as in a first synchronisation, reads
     all that the hotel has of the kind, for each part of the list again.
@@ -163,7 +163,7 @@ _MAPPINGS = {
         _m.resource == bindparam("kind"),
         _m.external_id.in_(bindparam("wanted", expanding=True)),
     ),
-    "postgresql": _by_key(),
+    "postgresql": _looked_up_by_key(),
 }
 # One record there is one record here for good: only the fingerprint may change.
 _PUT_MAPPINGS = rows_into(

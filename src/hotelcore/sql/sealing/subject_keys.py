@@ -19,7 +19,7 @@ from sqlalchemy import Column, ForeignKeyConstraint, Table, TypedColumns, bindpa
 from hotelcore import wire
 from hotelcore.domain.audit import AuditLogEntry, Change
 from hotelcore.errors import SealBroken
-from hotelcore.ids import AuditEntryId, GuestId, HotelId
+from hotelcore.ids import AuditEntryId, HotelId
 from hotelcore.sql import schema
 from hotelcore.sql.changing import left_as_it_is
 from hotelcore.sql.inserting import rows_into
@@ -103,10 +103,7 @@ class SqlSubjectKeys:
         Without keys it is returned as it is, also for a guest whose own key does not open, and for
         a record of a guest who has none: an erased one is not to be given another.
         """
-        if change.guest_id is None:
-            key = self._key_of(change.resource_id, is_new=change.before is None)
-        else:
-            key = self._known_key_of(change.guest_id)
+        key = self._key_of(change)
         if key is None:
             return change
         aad = _place(self._run.hotel_id, entry_id, index)
@@ -119,23 +116,16 @@ class SqlSubjectKeys:
         )
         return attrs.evolve(change, sealed=b64encode(envelope).decode())
 
-    def _key_of(self, subject_id: UUID, *, is_new: bool) -> Secret | None:
-        """Return the key of a subject, which is made if there is none."""
+    def _key_of(self, change: Change) -> Secret | None:
+        """Return the key for a change; a record that names no guest is given one of its own."""
+        subject_id, its_own = _whose(change), change.guest_id is None
         if self._sealing.keys is None or subject_id in self._shredded:
             return None
-        if subject_id in self._known:
-            return self._known[subject_id]
-        if is_new or not self._there([subject_id]):
-            self.add_all([subject_id])
+        if subject_id not in self._known:
+            is_new = its_own and change.before is None
+            if (is_new or not self._there([subject_id])) and its_own:
+                self.add_all([subject_id])
         return self._known.get(subject_id)
-
-    def _known_key_of(self, guest_id: GuestId) -> Secret | None:
-        """Return the key of a guest who has one."""
-        if self._sealing.keys is None or guest_id in self._shredded:
-            return None
-        if guest_id not in self._known:
-            self._there([guest_id])
-        return self._known.get(guest_id)
 
     def _there(self, subject_ids: Sequence[UUID]) -> bool:
         """Read keys, and tell whether there are any; those that do not open stay unknown."""

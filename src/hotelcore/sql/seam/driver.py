@@ -40,7 +40,7 @@ def send(
 
     ``many`` says that ``parameters`` are those of many calls. What stands ``before`` and ``after``
     is sent with it, to PostgreSQL alone, and nobody who watches sees that; ``beside`` is called
-    with the answers to both, those to what was begun before the first. ``binary`` says that all
+    with the answers to both; those to what was begun come first. ``binary`` says that all
     columns come as the same values in its binary format. Raises what SQLAlchemy makes of the
     driver's errors.
     """
@@ -95,11 +95,11 @@ def can_begin(connection: Connection) -> bool:
     if connection.dialect.is_async:
         return False
     driver: Any = connection.connection.driver_connection  # psycopg's: SQLAlchemy has no type
-    return bool(driver.pgconn.transaction_status)  # 0 is nothing open
+    return bool(driver.pgconn.transaction_status)  # 0 is nothing open; a lost one fails by itself
 
 
 def begin(connection: Connection, messages: Sequence[Message]) -> None:
-    """Have PostgreSQL begin with statements, and go on; `end` or the next `send` has the answers.
+    """Have PostgreSQL begin with statements, and go on; the next `send` has the answers.
 
     For who has asked `can_begin`, and is sure that nothing else uses the connection until then.
     Raises what SQLAlchemy makes of the driver's errors.
@@ -110,9 +110,9 @@ def begin(connection: Connection, messages: Sequence[Message]) -> None:
     _telling(connection, lambda: exchange.begin(connection, messages))
 
 
-def end(connection: Connection) -> Sequence[Any]:
-    """Wait for what was begun, and return what is read like a cursor of each message."""
-    return _telling(connection, lambda: _exchange()(connection, ()))
+def end(connection: Connection) -> None:
+    """Wait for what was begun, and forget its answers."""
+    _telling(connection, lambda: _exchange()(connection, ()))
 
 
 def is_begun(connection: Connection) -> bool:

@@ -149,8 +149,8 @@ class _Sending:
     _reused: dict[int, _Key] = field(init=False, factory=dict)
     # What is prepared here, so that it is not prepared twice.
     _new: dict[_Key, bytes] = field(init=False, factory=dict)
-    # After how many parts the server was told that it may answer.
-    syncs: int = field(init=False, default=0)
+    # How many parts have not been answered to their end.
+    unanswered: int = field(init=False, default=0)
 
     def put(self, messages: Sequence[_Ready], results_in: Format) -> None:
         """Put messages into the pipeline, as one part of the exchange."""
@@ -160,7 +160,7 @@ class _Sending:
             self._put(message, results_in)
         # Only between two parts the server minds for how long we are idle.
         self.driver.pgconn.pipeline_sync()
-        self.syncs += 1
+        self.unanswered += 1
 
     def _put(self, message: _Ready, results_in: Format) -> None:
         """Put one message, prepared if it can be."""
@@ -258,11 +258,11 @@ def exchange(
         results = await_only(_alone(driver, exchanged))
     else:
         with driver.lock:
-            begun = not _is_idle(driver)
+            in_transaction = not _is_idle(driver)
             try:
                 results = exchanged()
             except InvalidSqlStatementName:
-                if begun or not _is_idle(driver):
+                if in_transaction or not _is_idle(driver):
                     raise
                 results = exchanged()
             finally:
@@ -293,11 +293,11 @@ def begin(connection: Connection, messages: Sequence[Message]) -> None:
 
 async def _alone(driver: Any, exchanged: Callable[[], Any]) -> Any:
     async with driver.lock:
-        begun = not _is_idle(driver)
+        in_transaction = not _is_idle(driver)
         try:
             return await exchanged()
         except InvalidSqlStatementName:
-            if begun or not _is_idle(driver):
+            if in_transaction or not _is_idle(driver):
                 raise
             return await exchanged()
         finally:
@@ -397,13 +397,13 @@ def exchanging(
     sending.put(ready, results_in)
     yield from generators.send(pgconn)
     results: list[Any] = []
-    while sending.syncs:
+    while sending.unanswered:
         found = yield from generators.fetch_many(pgconn)
         if not found:
             raise OperationalError("the connection is lost")
         status = found[-1].status
         if status == ExecStatus.PIPELINE_SYNC:
-            sending.syncs -= 1
+            sending.unanswered -= 1
             continue
         if status in _COPIES:
             raise NotSupportedError("COPY cannot be used here")  # its results would never end

@@ -7,7 +7,7 @@ from hashlib import blake2b
 from hotelcore.ids import HotelId
 from hotelcore.sql.seam.messages import Message
 
-__all__ = ["asking_to_stand"]
+__all__ = ["place_in_queue"]
 
 # Locks of PostgreSQL's on a number, by whether they are had alone; they queue up in one line:
 # https://www.postgresql.org/docs/current/explicit-locking.html#ADVISORY-LOCKS
@@ -17,7 +17,7 @@ _STAND = {
 }
 
 
-def asking_to_stand(hotel_id: HotelId, *, alone: bool) -> Message:
+def place_in_queue(hotel_id: HotelId, *, alone: bool) -> Message:
     """Return what asks for a place in a hotel's queue, shared with others or had ``alone``."""
     return _STAND[alone], (_number_of(hotel_id),)
 

@@ -34,17 +34,18 @@ from hotelcore.sql.seam.forms import AnyRow, Form, Parameters, forms_of
 from hotelcore.sql.seam.judge import ACTING_HOTEL, ActingHotel
 from hotelcore.sql.seam.limits import Deadline
 from hotelcore.sql.seam.messages import Message, noted_place
-from hotelcore.sql.seam.queueing import asking_to_stand
+from hotelcore.sql.seam.queueing import place_in_queue
 from hotelcore.sql.seam.running import MakeError
 from hotelcore.sql.seam.translation import UniqueViolation, translated
 from hotelcore.sql.seam.waiting import (
-    Ahead,
     Asked,
     Otherwise,
     Question,
     Waiting,
     messages_of,
     note_answers,
+    takes_long,
+    waiting_at,
 )
 
 __all__ = [
@@ -70,8 +71,6 @@ def acting_hotel() -> BindParameter[UUID]:
 
 
 _COMMIT: Sequence[Message] = (("COMMIT", ()),)
-# From how many rows on a server is told at once: to make ready what comes next takes time too.
-_MANY = 100
 _MOST_QUESTIONS = 50  # each question is looked for among them
 
 
@@ -251,22 +250,32 @@ class Statements:
         form = self._form(statement, rows[0])
         with self._lock, translated(self._deadline.limits):
             text, parameters = _converted(lambda: self._called(form, rows))
-            if any(each.is_much for each in self._waiting) and can_begin(self._connection):
+            if any(each.takes_long for each in self._waiting) and can_begin(self._connection):
                 self._begin()
-            much, calls = _is_much(rows), len(rows)
-            more = Waiting(form, text, parameters, calls, is_much=much, otherwise=otherwise)
+            long, calls = takes_long(rows), len(rows)
+            more = Waiting(form, text, parameters, calls, takes_long=long, otherwise=otherwise)
             self._waiting.append(more)
 
     def _begin(self) -> None:
         """Let the server begin with what waits, since more comes, which takes us time too."""
-        waiting, self._waiting = self._waiting, []
         try:
-            waiting[0].queued = [*self._deadline.enforce(self._connection), *waiting[0].queued]
+            self._tell_first()
+            waiting, self._waiting = self._waiting, []
             begin(self._connection, messages_of(waiting))
         except BaseException:
             self._lost = True
             raise
         self._begun += waiting
+
+    def _tell_first(self) -> bool:
+        """Put what PostgreSQL is to be told before all that goes to it, and say if that is news."""
+        news = self._deadline.enforce(self._connection)
+        if self._waiting:
+            first = self._waiting[0]
+            first.queued = [*news, *first.queued]
+        else:
+            self._queued = [*news, *self._queued]
+        return bool(news)
 
     @contextmanager
     def together(self, *, last: bool = False) -> Generator[None]:
@@ -353,7 +362,7 @@ class Statements:
         PostgreSQL's on a row is no queue: those who share it let others join while somebody waits
         to have it alone, who in a busy hotel would wait for ever. SQLite has one writer anyway.
         """
-        self._queued.append(asking_to_stand(self.hotel_id, alone=alone))
+        self._queued.append(place_in_queue(self.hotel_id, alone=alone))
 
     def leave(self) -> None:
         """End the unit, whatever became of it: from here on nothing runs."""
@@ -509,12 +518,13 @@ class Statements:
     ) -> T:
         self._failed_at = None
         text, parameters = _converted(sent)
-        ahead = Ahead(self._begun, self._deadline.enforce(self._connection), self._waiting)
-        queued, self._queued = self._queued, []
-        self._begun, self._waiting = [], []
+        is_news = self._tell_first()
+        begun, waiting, queued = self._begun, self._waiting, self._queued
+        self._begun, self._waiting, self._queued = [], [], []
+        ahead = [*begun, *waiting]
 
         def beside(first: Sequence[Any], last: Sequence[Any]) -> None:
-            ahead.answered(first)
+            note_answers(ahead, first)
             note_answers(behind, last)
 
         try:
@@ -524,21 +534,21 @@ class Statements:
                 parameters,
                 lambda cursor: taking(cursor, form),
                 many=calls > 1,
-                before=[*ahead.messages, *queued],
+                before=[*messages_of(waiting), *queued],
                 after=_COMMIT if commits else messages_of(behind),
                 binary=form.binary,
-                beside=beside if ahead.all or behind else None,
+                beside=beside if ahead or behind else None,
             )
         except BaseException as error:
             self._questions.clear()
-            self._lost = self._lost or any(not each.question for each in ahead.all)
-            self._failed_at = ahead.at(noted_place(error))
-            if ahead.begun and is_begun(self._connection):
-                self._begun = [*ahead.begun]  # nothing was sent
+            self._lost = self._lost or any(not each.question for each in ahead)
+            self._failed_at = waiting_at(noted_place(error), ahead)
+            if begun and is_begun(self._connection):
+                self._begun = begun  # nothing was sent
             raise
-        if ahead.told:
+        if is_news:
             self._deadline.heard(self._connection)
-        self._refuse_missed(ahead.all)
+        self._refuse_missed(ahead)
         return taken
 
     def _refuse_missed(self, sent: Sequence[Waiting]) -> None:
@@ -554,12 +564,6 @@ class Statements:
         if len(rows) == 1:
             return form.sent({**rows[0], **self._acting})
         return form.text, form.parameters_of_many(rows, self._acting)
-
-
-def _is_much(rows: Sequence[Parameters]) -> bool:
-    """Tell whether many rows are sent, or one with a long list."""
-    lists = (value for value in rows[0].values() if isinstance(value, list))
-    return len(rows) >= _MANY or any(len(each) >= _MANY for each in lists)
 
 
 def _converted(sent: Callable[[], T]) -> T:

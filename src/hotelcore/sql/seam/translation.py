@@ -42,7 +42,7 @@ class Failure(Enum):
     REFERENCE = "reference"
     CHECK = "check"
     BAD_TEXT = "bad_text"
-    VALUE = "a value that the database cannot store"
+    VALUE = "a value that the database does not take"
     SCHEMA = "schema"
     READ_ONLY = "read only"
     UNREADABLE = "unreadable file"
@@ -129,7 +129,7 @@ def failure_of(error: exc.DBAPIError) -> Failure:
     if error.connection_invalidated or (isinstance(error, exc.OperationalError) and not answered):
         return Failure.DISCONNECTED
     if isinstance(error, exc.ProgrammingError) and state is None:
-        return Failure.VALUE  # the driver's own: it knows no way to send what it was given
+        return Failure.VALUE  # the driver's own: mostly it knows no way to send it
     return Failure.OTHER
 
 

@@ -9,19 +9,23 @@ from typing import Any
 from attrs import define, field, frozen
 
 from hotelcore.errors import DatabaseFailure, HotelcoreError
-from hotelcore.sql.seam.forms import Form
+from hotelcore.sql.seam.forms import Form, Parameters
 from hotelcore.sql.seam.messages import Message
 from hotelcore.sql.seam.translation import NOBODYS_KEY
 
 __all__ = [
-    "Ahead",
     "Asked",
     "Otherwise",
     "Question",
     "Waiting",
     "messages_of",
     "note_answers",
+    "takes_long",
+    "waiting_at",
 ]
+
+# To make ready as many rows takes us so long that a server does well to begin with those before.
+_MANY = 100
 
 
 @define(eq=False)
@@ -61,7 +65,7 @@ class Waiting:
     queued: Sequence[Message] = ()
     question: Question | None = None
     # Whether the server is at it for longer than it takes to tell it.
-    is_much: bool = False
+    takes_long: bool = False
     otherwise: Otherwise | None = None
     # How many rows it changed or found, once it was sent.
     rows: int = field(init=False, default=0)
@@ -110,39 +114,13 @@ def note_answers(waiting: Sequence[Waiting], answers: Sequence[Any]) -> None:
         each.answered(list(islice(coming, len(each.messages))))
 
 
-def _at(place: int, waiting: Sequence[Waiting]) -> Waiting | None:
+def waiting_at(place: int, waiting: Sequence[Waiting]) -> Waiting | None:
     """Return what the message at a place belongs to, counted from the first that waited."""
     of_each_message = [each for each in waiting for _ in each.messages]
     return of_each_message[place] if 0 <= place < len(of_each_message) else None
 
 
-@frozen
-class Ahead:
-    """What goes ahead of a statement: what was begun, what is told now, and what has waited."""
-
-    begun: Sequence[Waiting]
-    told: Sequence[Message]
-    waiting: Sequence[Waiting]
-
-    @property
-    def messages(self) -> list[Message]:
-        """What is still to be sent."""
-        return [*self.told, *messages_of(self.waiting)]
-
-    @property
-    def all(self) -> Sequence[Waiting]:
-        """All that waited, in the order in which it was sent."""
-        return [*self.begun, *self.waiting]
-
-    def answered(self, answers: Sequence[Any]) -> None:
-        """Note the answers, which come first of those of an exchange."""
-        note_answers(self.begun, answers)
-        note_answers(self.waiting, answers[self._first_that_waits :])
-
-    def at(self, place: int) -> Waiting | None:
-        """Return what the message at a place of the exchange belongs to."""
-        return _at(place, self.begun) or _at(place - self._first_that_waits, self.waiting)
-
-    @property
-    def _first_that_waits(self) -> int:
-        return len(messages_of(self.begun)) + len(self.told)
+def takes_long(rows: Sequence[Parameters]) -> bool:
+    """Tell whether many rows are sent, or one with a long list."""
+    lists = (value for value in rows[0].values() if isinstance(value, list))
+    return len(rows) >= _MANY or any(len(each) >= _MANY for each in lists)

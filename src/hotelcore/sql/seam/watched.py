@@ -56,6 +56,18 @@ class WatchedStatements(Statements):
         commits: bool = False,
         behind: Sequence[Waiting] = (),
     ) -> T:
+        with self._lock:  # what goes along is told as it went
+            return self._told(form, sent, taking, calls, commits, behind)
+
+    def _told(
+        self,
+        form: Form,
+        sent: Callable[[], tuple[str, Any]],
+        taking: Callable[[Any, Form], T],
+        calls: int,
+        commits: bool,
+        behind: Sequence[Waiting],
+    ) -> T:
         cursor, error, clock = _Counting(), None, self.watch.clock
         ahead = [*self._begun, *self._waiting]
         at, began = clock.now(), clock.monotonic()
