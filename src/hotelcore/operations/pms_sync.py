@@ -17,8 +17,8 @@ from hotelcore.domain.bookings import Booking, BookingNight, BookingStatus
 from hotelcore.domain.guests import Guest
 from hotelcore.domain.money import Money
 from hotelcore.domain.pms import ExternalMapping, ExternalPMSConfig, PmsResource
-from hotelcore.domain.rooms import Room, RoomCondition
-from hotelcore.errors import AlreadyExists, InvalidInput, PmsFailure, Refused
+from hotelcore.domain.rooms import Room, RoomCondition, RoomType
+from hotelcore.errors import InvalidInput, PmsFailure, Refused
 from hotelcore.events.catalogue import (
     PmsBookingSynced,
     PmsGuestSynced,
@@ -108,9 +108,10 @@ def sync_pms_data(uow: UnitOfWork, *, snapshot: PmsSnapshot) -> SyncReport:
     taken_types = run.take(types, run.new_room_types, run.keep_room_type)
     if snapshot.rooms:
         run.add_missing_rooms(snapshot.rooms)
+    run.learn_types(bookings)
     guests = run.told(PmsResource.GUEST, snapshot.guests)
     taken_guests = run.take(guests, run.new_guests, run.change_guest)
-    run.learn_what_they_name(bookings)
+    run.learn_guests(bookings)
     run.lock_counters(bookings)
     taken_bookings = run.take(bookings, run.new_bookings, run.change_booking)
     # Last, because everybody locks rooms after bookings.
@@ -123,7 +124,8 @@ def sync_pms_data(uow: UnitOfWork, *, snapshot: PmsSnapshot) -> SyncReport:
         bookings=taken_bookings,
     )
     if not snapshot.more_follow:
-        uow.pms.update(attrs.evolve(config, last_synced_at=uow.now()))
+        with uow.together(last=True):
+            uow.pms.update(attrs.evolve(config, last_synced_at=uow.now()))
     return report
 
 
@@ -157,6 +159,7 @@ class _Run:
 
     uow: UnitOfWork
     config: ExternalPMSConfig
+    types: dict[RoomTypeId, RoomType] = field(factory=dict)
     rooms: dict[RoomId, Room] = field(factory=dict)
     numbers: dict[str, RoomId] = field(factory=dict)
     adopted: dict[str, BookingId] = field(factory=dict)
@@ -224,10 +227,9 @@ class _Run:
             )
             for record in (*told.new, *told.changed)
         ]
-        try:
-            self.uow.pms.put_mappings(renewed)
-        except AlreadyExists as twice:
-            raise self.failure(f"two records there are one {told.resource} here") from twice
+        reason = f"two records there are one {told.resource} here"
+        with self.uow.together(last=True):
+            self.uow.pms.put_mappings(renewed, twice=lambda: self.failure(reason))
 
     def learn(self, resource: PmsResource, external_ids: Iterable[str]) -> None:
         """Look up the records that are named and that no one has told in this run."""
@@ -328,7 +330,7 @@ class _Run:
         guests = self.each(
             told, told.new, lambda record: new_guest(self.uow, **_guest_details(record))
         )
-        with self.uow.together():
+        with self.uow.together(last=True):
             add_guests(self.uow, guests)
         self.guests.update((guest.id, guest) for guest in guests)
         for record, guest in zip(told.new, guests, strict=True):
@@ -382,14 +384,23 @@ class _Run:
             self.locked[booking_id], _ = lock_booking(self.uow, booking_id)
             self.nights[booking_id] = self.uow.bookings.nights(booking_id)
 
-    def learn_what_they_name(self, told: _Told[RemoteBooking]) -> None:
-        """Look up what is named by the bookings that are about to be taken over; share the guests.
+    def learn_types(self, told: _Told[RemoteBooking]) -> None:
+        """Look up the room types of the new bookings.
+
+        That comes before the guests: behind writes of many rows an answer waits for all of them,
+        and else the bookings can be made ready meanwhile.
+        """
+        if told.new:
+            self.learn(PmsResource.ROOM_TYPE, (record.room_type_external_id for record in told.new))
+            self.types.update((known.id, known) for known in self.uow.room_types.all())
+
+    def learn_guests(self, told: _Told[RemoteBooking]) -> None:
+        """Look up the guests of the bookings that are about to be taken over, and share them.
 
         That comes before the counters are locked, as everybody does it who books for a guest.
         """
         records = (*told.new, *told.changed)
         self.learn(PmsResource.GUEST, (record.guest_external_id for record in records))
-        self.learn(PmsResource.ROOM_TYPE, (record.room_type_external_id for record in told.new))
         wanted = {self._guest_of(record) for record in records if self._needs_guest(told, record)}
         # The others are new in this run, so that nobody else sees them yet.
         shared = self.uow.guests.share_all(wanted.difference(self.guests))
@@ -462,13 +473,12 @@ class _Run:
             return {}
         self.uow.require(Permission.BOOKINGS_CREATE, "create_booking_with_folio")
         overrides(self.uow, _REASON, "create_booking_with_folio with force_reason")
-        types = {room_type.id: room_type for room_type in self.uow.room_types.all()}
 
         def built(record: RemoteBooking) -> NewBooking:
             return new_booking(
                 self.uow,
                 guest=self.guests[self._guest_of(record)],
-                room_type=types[self._type_of(record)],
+                room_type=self.types[self._type_of(record)],
                 stay=record.stay,
                 nightly_prices=record.nightly_prices,
                 adults=record.adults,
@@ -478,7 +488,9 @@ class _Run:
                 force=True,
             )
 
-        sold = sell_bookings(self.uow, self.each(told, records, built), force=True)
+        new = self.each(told, records, built)
+        with self.uow.together(last=True):
+            sold = sell_bookings(self.uow, new, force=True)
         return {booking.confirmation_number: booking.id for booking, _ in sold}
 
     def _guest_of(self, record: RemoteBooking) -> GuestId:

@@ -108,16 +108,18 @@ class HostStatements:
         *,
         taken: MakeError | None = None,
         missed: MakeError | None = None,
+        wanted: int | None = None,
     ) -> None:
         """Run a statement, without RETURNING, once for each of ``rows``.
 
         ``taken`` gives the error for a unique key that is taken. ``missed`` gives the error if
-        fewer rows were changed than there are ``rows``; without it none need be. It is raised here,
-        or inside of ``uow.together()`` at the latest by the end of that, and with ``last`` by the
-        end of the unit. A taken key without ``taken`` is a `UniqueViolation` if it is raised here,
-        and a `DatabaseFailure` if it comes later.
+        fewer rows were changed than are ``wanted``, one for each of ``rows`` if that is not said;
+        without it none need be. It is raised here, or inside of ``uow.together()`` at the latest by
+        the end of that, and with ``last`` by the end of the unit. A taken key without ``taken`` is
+        a `UniqueViolation` if it is raised here, and a `DatabaseFailure` if it comes later.
         """
-        self._permitted(statement).must_write(statement, rows, taken=taken, missed=missed)
+        run = self._permitted(statement)
+        run.must_write(statement, rows, taken=taken, missed=missed, wanted=wanted)
 
     def _permitted(self, statement: Executable) -> Statements:
         """Return the unit's statements, if this one changes no table of the library."""

@@ -61,28 +61,34 @@ class RowsInto:
 
     def calls(self, dialect: str, rows: Sequence[Parameters]) -> Iterator[Calls]:
         """Give what to send for ``rows``, which have their values by the names of the columns."""
+        return (self._call(dialect, chunk) for chunk in _chunks_of(rows))
+
+    def _call(self, dialect: str, rows: Sequence[Parameters]) -> Calls:
         # A default in Python, of a column of the host's, is made once a call and not once a row.
         as_one = dialect in self._all and not any(each.default for each in self._table.columns)
-        for begin in range(0, len(rows), _CHUNK):
-            chunk = rows[begin : begin + _CHUNK]
-            if as_one and len(chunk) > _FEW:
-                yield self._all[dialect], [{"rows": chunk}]
-            else:
-                yield self._each[dialect], chunk
+        if as_one and len(rows) > _FEW:
+            return self._all[dialect], [{"rows": rows}]
+        return self._each[dialect], rows
 
     def must_write(
         self,
         run: Runner,
         rows: Sequence[Parameters],
         taken: MakeError | None = None,
+        missed: MakeError | None = None,
     ) -> None:
-        """Insert the rows; ``taken`` gives the error for a unique key, if one can be taken."""
-        for statement, calls in self.calls(run.dialect, rows):
-            run.must_write(statement, calls, taken=taken)
+        """Insert the rows; see `Statements.must_write` for the errors of those that are not."""
+        for chunk in _chunks_of(rows):
+            statement, calls = self._call(run.dialect, chunk)
+            run.must_write(statement, calls, taken=taken, missed=missed, wanted=len(chunk))
 
     def write(self, run: Runner, rows: Sequence[Parameters]) -> int:
         """Insert the rows, and return how many were inserted, or changed where one was there."""
         return sum(run.write_many(*call) for call in self.calls(run.dialect, rows))
+
+
+def _chunks_of(rows: Sequence[Parameters]) -> Iterator[Sequence[Parameters]]:
+    return (rows[begin : begin + _CHUNK] for begin in range(0, len(rows), _CHUNK))
 
 
 def rows_into(table: Table, on_conflict: Conflict = refused) -> RowsInto:

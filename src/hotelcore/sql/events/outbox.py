@@ -133,7 +133,7 @@ INSERT_ALL = {
 """What inserts many events, as one JSON array, where a database takes that."""
 # So that no statement grows with the number of events, and the server is at the first of them while
 # we write the next.
-_CHUNK = 1_000
+_CHUNK = 250
 
 
 def write_events(

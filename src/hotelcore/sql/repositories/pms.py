@@ -40,8 +40,8 @@ from hotelcore.sql.changing import (
 )
 from hotelcore.sql.inserting import rows_into
 from hotelcore.sql.sealing.sealed import Sealing
+from hotelcore.sql.seam.running import MakeError
 from hotelcore.sql.seam.statements import Statements, acting_hotel
-from hotelcore.sql.seam.translation import UniqueViolation
 from hotelcore.vault import Secret
 
 __all__ = ["EXTERNAL_MAPPING", "PMS_CONFIG", "SqlPmsConnections"]
@@ -262,21 +262,16 @@ class SqlPmsConnections:
         found = self._run.all_of(statement, _mapping, wanted, kind=resource.value)
         return {mapping.external_id: mapping for mapping in found}
 
-    def put_mappings(self, mappings: Sequence[ExternalMapping]) -> None:
+    def put_mappings(self, mappings: Sequence[ExternalMapping], *, twice: MakeError) -> None:
         """Store mappings, new ones or with a new fingerprint.
 
-        `AlreadyExists` names the side, external or internal, that is mapped otherwise.
+        ``twice`` makes the error for an id, external or internal, that is mapped otherwise.
         """
         latest = {(each.resource, each.external_id, each.internal_id): each for each in mappings}
         if len({key[:2] for key in latest}) < len(latest):
-            raise AlreadyExists("external mapping", "external id")
+            raise twice()
         rows = [_mapping_values(mapping) for mapping in latest.values()]
-        try:
-            stored = _PUT_MAPPINGS.write(self._run, rows)
-        except UniqueViolation:
-            raise AlreadyExists("external mapping", "internal id") from None
-        if stored != len(rows):
-            raise AlreadyExists("external mapping", "external id")
+        _PUT_MAPPINGS.must_write(self._run, rows, taken=twice, missed=twice)
 
 
 def _found(config: ExternalPMSConfig | None) -> ExternalPMSConfig:

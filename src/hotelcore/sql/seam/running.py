@@ -59,6 +59,7 @@ class Runner(Protocol):
         *,
         taken: MakeError | None = None,
         missed: MakeError | None = None,
+        wanted: int | None = None,
     ) -> None:
         """Run a statement once for each of ``rows``, which may be refused; see `Statements`."""
         ...

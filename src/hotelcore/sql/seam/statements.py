@@ -220,14 +220,16 @@ class Statements:
         *,
         taken: MakeError | None = None,
         missed: MakeError | None = None,
+        wanted: int | None = None,
     ) -> None:
         """Run a statement, without RETURNING, once for each of ``rows``.
 
         ``taken`` gives the error for a unique key that is taken. ``missed`` gives the error if
-        fewer rows were changed than there are ``rows``; without it none need be. It is raised here,
-        or while writes go `together` by a later statement.
+        fewer rows were changed than are ``wanted``, one for each of ``rows`` if that is not said;
+        without it none need be. It is raised here, or while writes go `together` by a later
+        statement.
         """
-        otherwise = Otherwise(taken, missed)
+        otherwise = Otherwise(len(rows) if wanted is None else wanted, taken, missed)
         if self._together and self._exchanges:
             self._let_wait(statement, rows, otherwise)
             return
@@ -237,7 +239,7 @@ class Statements:
             if taken is None:
                 raise
             raise taken() from None
-        otherwise.refuse_missed(changed, len(rows))
+        otherwise.refuse_missed(changed)
 
     def _let_wait(
         self,

@@ -43,14 +43,15 @@ class Asked(BaseException):  # no error, which a question might catch
 
 @frozen
 class Otherwise:
-    """The errors of a write that does not do what it should; see `Statements.must_write`."""
+    """The errors of a write that fails to change ``wanted`` rows; see `Statements.must_write`."""
 
+    wanted: int
     taken: Callable[[], HotelcoreError] | None = None
     missed: Callable[[], HotelcoreError] | None = None
 
-    def refuse_missed(self, changed: int, wanted: int) -> None:
-        """Raise its error if fewer rows were ``changed`` than ``wanted``."""
-        if self.missed is not None and changed < wanted:
+    def refuse_missed(self, changed: int) -> None:
+        """Raise its error if fewer rows were ``changed``."""
+        if self.missed is not None and changed < self.wanted:
             raise self.missed()
 
 
@@ -78,7 +79,7 @@ class Waiting:
     def refuse_missed(self) -> None:
         """Raise what is to be raised for rows that it did not change, once it was sent."""
         if self.otherwise is not None:
-            self.otherwise.refuse_missed(self.rows, self.calls)
+            self.otherwise.refuse_missed(self.rows)
 
     def error_when_taken(self) -> HotelcoreError:
         """Return what is to be raised for a unique key that it found taken."""
