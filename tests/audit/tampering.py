@@ -20,7 +20,7 @@ from sqlalchemy import Connection, Row, Uuid, bindparam, delete, insert, select,
 from hotelcore import new_id, wire
 from hotelcore.domain.audit import AuditHead, AuditLogEntry, Change
 from hotelcore.ids import HotelId
-from hotelcore.sql.audit.chain import AUDIT_HEAD, BEGINNING, _content, mac_of
+from hotelcore.sql.audit.chain import AUDIT_HEAD, BEGINNING, _rest, _text_of, _whole, mac_of
 from hotelcore.sql.audit.log import AUDIT_LOG
 from hotelcore.vault import Key
 from tests.audit.conftest import KEYS
@@ -114,7 +114,7 @@ class Tampering:
         return LOG.hotel_id == self.scene.hotel_id, LOG.sequence == sequence
 
 
-def content_of(row: AnyRow, key: Key | None) -> dict[str, wire.Json]:
+def content_of(row: AnyRow, key: Key | None) -> bytes:
     """Build what a mac covers, as whoever knows the library would."""
     entry = AuditLogEntry(
         **{
@@ -124,7 +124,7 @@ def content_of(row: AnyRow, key: Key | None) -> dict[str, wire.Json]:
         },
         changes=wire.decode(row.changes, tuple[Change, ...]),
     )
-    return _content(entry, key)
+    return _whole(_rest(entry, entry.sequence, key), _text_of(entry.changes))
 
 
 # -- the ways -----------------------------------------------------------------------------------

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import date
 from typing import Generic, Protocol, TypedDict, TypeVar
 from uuid import UUID
@@ -18,7 +19,7 @@ from hotelcore.domain.guests import Guest
 from hotelcore.domain.money import Money
 from hotelcore.domain.pms import ExternalMapping, ExternalPMSConfig, PmsResource
 from hotelcore.domain.rooms import Room, RoomCondition, RoomType
-from hotelcore.errors import InvalidInput, PmsFailure, Refused
+from hotelcore.errors import AlreadyExists, InvalidInput, PmsFailure, Refused
 from hotelcore.events.catalogue import (
     PmsBookingSynced,
     PmsGuestSynced,
@@ -102,30 +103,11 @@ def sync_pms_data(uow: UnitOfWork, *, snapshot: PmsSnapshot) -> SyncReport:
     config = uow.pms.lock()
     uow.changed("pms_config", config.id, config, config)
     run = _Run(uow, config)
-    bookings = run.told(PmsResource.BOOKING, map(run.as_of_today, snapshot.bookings))
-    run.lock_bookings(bookings)
-    types = run.told(PmsResource.ROOM_TYPE, snapshot.room_types)
-    taken_types = run.take(types, run.new_room_types, run.keep_room_type)
-    if snapshot.rooms:
-        run.add_missing_rooms(snapshot.rooms)
-    run.learn_types(bookings)
-    guests = run.told(PmsResource.GUEST, snapshot.guests)
-    taken_guests = run.take(guests, run.new_guests, run.change_guest)
-    run.learn_guests(bookings)
-    run.lock_counters(bookings)
-    taken_bookings = run.take(bookings, run.new_bookings, run.change_booking)
-    # Last, because everybody locks rooms after bookings.
-    rooms = run.told(PmsResource.ROOM, run.in_our_order(snapshot.rooms))
-    run.follow_conditions(rooms)
-    report = SyncReport(
-        room_types=taken_types,
-        rooms=run.take(rooms, run.new_rooms, run.report_room),
-        guests=taken_guests,
-        bookings=taken_bookings,
-    )
-    if not snapshot.more_follow:
-        with uow.together(last=True):
-            uow.pms.update(attrs.evolve(config, last_synced_at=uow.now()))
+    with run.naming_twins():
+        report = run.take_over(snapshot)
+        with uow.together():  # at its end all is told that was written before
+            if not snapshot.more_follow:
+                uow.pms.update(attrs.evolve(config, last_synced_at=uow.now()))
     return report
 
 
@@ -167,6 +149,39 @@ class _Run:
     nights: dict[BookingId, tuple[BookingNight, ...]] = field(factory=dict)
     guests: dict[GuestId, Guest] = field(factory=dict)
     found: dict[PmsResource, dict[str, UUID]] = field(factory=lambda: defaultdict(dict))
+
+    def take_over(self, snapshot: PmsSnapshot) -> SyncReport:
+        """Take over all records, kind by kind, in the order in which everybody locks them."""
+        bookings = self.told(PmsResource.BOOKING, map(self.as_of_today, snapshot.bookings))
+        self.lock_bookings(bookings)
+        types = self.told(PmsResource.ROOM_TYPE, snapshot.room_types)
+        taken_types = self.take(types, self.new_room_types, self.keep_room_type)
+        if snapshot.rooms:
+            self.add_missing_rooms(snapshot.rooms)
+        self.learn_types(bookings)
+        guests = self.told(PmsResource.GUEST, snapshot.guests)
+        taken_guests = self.take(guests, self.new_guests, self.change_guest)
+        self.learn_guests(bookings)
+        self.lock_counters(bookings)
+        taken_bookings = self.take(bookings, self.new_bookings, self.change_booking)
+        rooms = self.told(PmsResource.ROOM, self.in_our_order(snapshot.rooms))
+        self.follow_conditions(rooms)
+        return SyncReport(
+            room_types=taken_types,
+            rooms=self.take(rooms, self.new_rooms, self.report_room),
+            guests=taken_guests,
+            bookings=taken_bookings,
+        )
+
+    @contextmanager
+    def naming_twins(self) -> Generator[None]:
+        """Say of which kind they are if two records there are one here."""
+        try:
+            yield
+        except AlreadyExists as taken:
+            if taken.field not in ("external id", "internal id"):
+                raise
+            raise self.failure(f"two records there are one {taken.kind} here") from taken
 
     # -- every kind of record -----------------------------------------------------------------
 
@@ -227,9 +242,8 @@ class _Run:
             )
             for record in (*told.new, *told.changed)
         ]
-        reason = f"two records there are one {told.resource} here"
         with self.uow.together(last=True):
-            self.uow.pms.put_mappings(renewed, twice=lambda: self.failure(reason))
+            self.uow.pms.put_mappings(renewed)
 
     def learn(self, resource: PmsResource, external_ids: Iterable[str]) -> None:
         """Look up the records that are named and that no one has told in this run."""

@@ -20,6 +20,7 @@ from sqlalchemy import (
     LargeBinary,
     Table,
     TypedColumns,
+    bindparam,
     select,
 )
 
@@ -60,7 +61,8 @@ schema.chained(AUDIT_LOG, AUDIT_HEAD)
 _c = AUDIT_HEAD.c
 _ADD_HEAD = insert_into(AUDIT_HEAD)
 _LOCK_HEAD = select(_c.sequence, _c.mac).where(_c.hotel_id == acting_hotel()).with_for_update()
-_INSERT = insert_into(AUDIT_LOG)
+# The mac needs the text of the changes, which for a sync is megabytes long; it is written once.
+_INSERT = insert_into(AUDIT_LOG).values(changes=bindparam("changes", type_=schema.JsonText))
 
 
 @frozen
@@ -76,9 +78,9 @@ def add_head(run: Statements) -> None:
     run.write(_ADD_HEAD, sequence=0, mac=BEGINNING)
 
 
-def mac_of(key: Key | None, previous: bytes, content: dict[str, wire.Json]) -> bytes:
-    """Return the mac of an entry behind one whose mac is ``previous``."""
-    message = previous + wire.text_of(content)
+def mac_of(key: Key | None, previous: bytes, entry: bytes) -> bytes:
+    """Return the mac of an entry, of which that is the text, behind one of the mac ``previous``."""
+    message = previous + entry
     if key is None:
         return sha256(message).digest()
     return hmac.digest(key.derived(_PURPOSE), message, "sha256")
@@ -103,19 +105,32 @@ def add_entries(
     key, mac = None if keys is None else keys.current(), head.mac
     rows: list[dict[str, object]] = []
     for number, entry in enumerate(entries, start=head.sequence + 1):
-        content = _content(attrs.evolve(entry, sequence=number), key)
-        mac = mac_of(key, mac, content)
-        rows.append(_row(entry, content, mac))
+        rest, changes = _rest(entry, number, key), _text_of(entry.changes)
+        mac = mac_of(key, mac, _whole(rest, changes))
+        rows.append(_row(entry, rest, changes, mac))
     run.write_last(_INSERT, rows)
 
 
-def _content(entry: AuditLogEntry, key: Key | None) -> dict[str, wire.Json]:
-    """Return all that the mac covers beside the mac before it: the entry and whose key it is."""
+def _rest(entry: AuditLogEntry, sequence: int, key: Key | None) -> dict[str, wire.Json]:
+    """Return what the mac covers beside the changes: the entry, its number and whose key it is."""
     return {
         **{field.name: wire.encode(getattr(entry, field.name)) for field in _FIELDS},
-        "changes": [_stored(change) for change in entry.changes],
+        "sequence": sequence,
         "key_number": None if key is None else key.number,
     }
+
+
+def _text_of(changes: Sequence[Change]) -> bytes:
+    return wire.text_of([_stored(change) for change in changes])
+
+
+def _whole(rest: Mapping[str, wire.Json], changes: bytes) -> bytes:
+    """Return the text of an entry, with its keys in order, around that of its ``changes``."""
+    before, behind = (
+        wire.text_of({name: rest[name] for name in rest if (name < "changes") is comes_first})
+        for comes_first in (True, False)
+    )
+    return b'%b,"changes":%b,%b' % (before[:-1], changes, behind[1:])
 
 
 _FIELDS = [field for field in attrs.fields(AuditLogEntry) if field.name != "changes"]
@@ -138,11 +153,13 @@ def _stored(change: Change) -> wire.Json:
     return stored
 
 
-def _row(entry: AuditLogEntry, content: Mapping[str, wire.Json], mac: bytes) -> dict[str, object]:
+def _row(
+    entry: AuditLogEntry, rest: Mapping[str, wire.Json], changes: bytes, mac: bytes
+) -> dict[str, object]:
     return {
         **{name: getattr(entry, name) for name in _STORED_AS_THEY_ARE},
-        "sequence": content["sequence"],
-        "changes": content["changes"],
-        "key_number": content["key_number"],
+        "sequence": rest["sequence"],
+        "changes": changes.decode(),
+        "key_number": rest["key_number"],
         "mac": mac,
     }

@@ -170,10 +170,10 @@ class _Walk:
 
     def _mac_of(self, key_number: Raw, content: dict[str, wire.Json]) -> bytes:
         if key_number is None:
-            return mac_of(None, self.mac, content)
+            return mac_of(None, self.mac, wire.text_of(content))
         if self.keys is None:
             raise UnknownKey(key_number)
-        return mac_of(self.keys.numbered(key_number), self.mac, content)
+        return mac_of(self.keys.numbered(key_number), self.mac, wire.text_of(content))
 
 
 # -- the rows as they are ---------------------------------------------------------------------
@@ -241,7 +241,7 @@ def _entry(row: AnyRow) -> StoredEntry:
 
 
 def _content(row: AnyRow) -> dict[str, wire.Json]:
-    """Return what the mac covers, as `audit_chain` wrote it; an error for what it never writes."""
+    """Return what the mac covers, as it was when written; an error for what is never written."""
     content: dict[str, wire.Json] = {
         "id": _uuid(row.id),
         "hotel_id": _uuid(row.hotel_id),
