@@ -22,7 +22,6 @@ from hotelcore.domain.money import Money
 from hotelcore.domain.stays import Stay
 from hotelcore.errors import DatabaseFailure, HotelcoreError, PermissionDenied, ReadOnly
 from hotelcore.events.trace import Trace
-from hotelcore.ids import EventId
 from hotelcore.lists import Page
 from hotelcore.sql.events.outbox import write_events
 from hotelcore.sql.transactions import Once, perform
@@ -375,8 +374,7 @@ class Prober:
                 outcome.value = self._made(uow, call)
                 outcome.told += uow.tell_inline()
                 with uow.own_writing() as run:
-                    events = [(EventId(uow.new_id()), event) for event in outcome.told]
-                    write_events(run, events, at=uow.now(), trace=Trace())
+                    write_events(run, outcome.told, new_id=uow.new_id, at=uow.now(), trace=Trace())
                 # How an event was numbered is in no value that was sent.
                 keys = {event.key for event in outcome.told}
                 outcome.written += [uow.events.of_record(key) for key in sorted(keys)]

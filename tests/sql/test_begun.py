@@ -37,7 +37,7 @@ from hotelcore.sql.seam.translation import UniqueViolation
 from hotelcore.testing.hotels import NOON, SampleHotel, open_sample_hotel
 from hotelcore.unit_of_work import UnitOfWork
 from tests.sql.house import House, new_house
-from tests.sql.test_outbox import TRACE, reported
+from tests.sql.test_outbox import reported, write
 
 _g = GUEST.c
 _RENAME = (
@@ -319,7 +319,7 @@ def test_events_in_parts_are_in_one_order(
         for events in written:
             with here.writing() as run:
                 run.first(_NAME, tuple)
-                outbox.write_events(run, events, at=NOON, trace=TRACE)
+                write(run, events)
     told = [each for events in written for each in events]
     with here.reading() as run:
         for room_id in here.room_ids[:2]:

@@ -58,6 +58,8 @@ __all__ = [
 # Until the guest is in house, a booking follows the one there.
 _FOLLOWING = (BookingStatus.TENTATIVE, BookingStatus.CONFIRMED)
 _REASON = "taken over from the property management system"
+# How many guests are made ready while those before are stored.
+_AT_ONCE = 500
 
 
 @frozen(kw_only=True)
@@ -126,7 +128,6 @@ class _Told(Generic[R]):
 
     resource: PmsResource
     latest: Mapping[str, R]
-    fingerprints: Mapping[str, str]
     new: Sequence[R]
     changed: Sequence[R]
 
@@ -190,14 +191,13 @@ class _Run:
         latest = {record.external_id: record for record in records}
         known = self.uow.pms.mappings(resource, latest)
         self.found[resource].update((key, known[key].internal_id) for key in known)
-        prints = {key: wire.fingerprint(record) for key, record in latest.items()}
         new = [record for key, record in latest.items() if key not in known]
         changed = [
             record
             for key, record in latest.items()
-            if key in known and known[key].fingerprint != prints[key]
+            if key in known and known[key].fingerprint != wire.fingerprint(record)
         ]
-        return _Told(resource, latest, prints, new, changed)
+        return _Told(resource, latest, new, changed)
 
     def take(
         self,
@@ -238,7 +238,7 @@ class _Run:
                 resource=told.resource,
                 external_id=record.external_id,
                 internal_id=self.found[told.resource][record.external_id],
-                fingerprint=told.fingerprints[record.external_id],
+                fingerprint=wire.fingerprint(record),
             )
             for record in (*told.new, *told.changed)
         ]
@@ -339,13 +339,17 @@ class _Run:
     # -- guests -------------------------------------------------------------------------------
 
     def new_guests(self, told: _Told[RemoteGuest]) -> list[UUID]:
-        """Register the guests, all at once."""
+        """Register the guests, some hundreds at once, so that those are stored meanwhile."""
         self.uow.require(Permission.GUESTS_EDIT, "register_guest")
-        guests = self.each(
-            told, told.new, lambda record: new_guest(self.uow, **_guest_details(record))
-        )
-        with self.uow.together(last=True):
-            add_guests(self.uow, guests)
+        guests: list[Guest] = []
+        for begin in range(0, len(told.new), _AT_ONCE):
+            records = told.new[begin : begin + _AT_ONCE]
+            some = self.each(
+                told, records, lambda record: new_guest(self.uow, **_guest_details(record))
+            )
+            with self.uow.together(last=True):
+                add_guests(self.uow, some)
+            guests += some
         self.guests.update((guest.id, guest) for guest in guests)
         for record, guest in zip(told.new, guests, strict=True):
             self._report_guest(record, guest.id)

@@ -26,7 +26,7 @@ from hotelcore.errors import (
 )
 from hotelcore.events.catalogue import CATALOGUE, Event
 from hotelcore.events.trace import Trace
-from hotelcore.ids import AuditEntryId, EventId, GuestId, HotelId
+from hotelcore.ids import AuditEntryId, GuestId, HotelId
 from hotelcore.operations.declaring import permission_of
 from hotelcore.sql.audit.chain import add_entries, lock_head
 from hotelcore.sql.audit.log import SqlAuditLog
@@ -397,10 +397,15 @@ class SqlUnitOfWork:
         if not entries:  # nor an event then, as each is a command's
             self._run.flush()
             return False
-        events = [(EventId(self.new_id()), event) for event in self._events]
         with self.own_writing() as run:
             head = lock_head(run)  # with it the last writes go, which may be refused
             self._refusals.entries.clear()
-            write_events(run, events, at=self._now, trace=self._commission.trace)
+            write_events(
+                run,
+                self._events,
+                new_id=self.new_id,
+                at=self._now,
+                trace=self._commission.trace,
+            )
             add_entries(run, self._commission.keys, head, entries)
         return run.committed

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from uuid import UUID
 
@@ -137,7 +137,12 @@ _CHUNK = 250
 
 
 def write_events(
-    run: Statements, events: Sequence[tuple[EventId, Event]], *, at: datetime, trace: Trace
+    run: Statements,
+    events: Sequence[Event],
+    *,
+    new_id: Callable[[], UUID],
+    at: datetime,
+    trace: Trace,
 ) -> None:
     """Store the events of a unit of work, in the order in which they were emitted.
 
@@ -146,25 +151,25 @@ def write_events(
     """
     if len(events) > 1 and run.dialect in INSERT_ALL:
         for begin in range(0, len(events), _CHUNK):
-            chunk = _all_of(events[begin : begin + _CHUNK], at, trace)
+            chunk = _all_of(events[begin : begin + _CHUNK], new_id, at, trace)
             run.write_with_next(INSERT_ALL[run.dialect], [chunk])
     elif events:
-        rows = [_row(id, event, at, trace) for id, event in events]
+        rows = [_row(new_id(), event, at, trace) for event in events]
         run.write_with_next(_INSERT, rows)
 
 
 def _all_of(
-    events: Sequence[tuple[EventId, Event]], at: datetime, trace: Trace
+    events: Sequence[Event], new_id: Callable[[], UUID], at: datetime, trace: Trace
 ) -> dict[str, object]:
     of_key = Counter[UUID]()
     rows = list[dict[str, object]]()
-    for order, (id, event) in enumerate(events):
+    for order, event in enumerate(events):
         of_key[event.key] += 1
         rows.append(
             {
                 "order": order,
                 "nth": of_key[event.key],
-                "id": id.hex,
+                "id": new_id().hex,
                 "name": event.wire_name,
                 "version": event.version,
                 "key": event.key.hex,
@@ -180,7 +185,7 @@ def _all_of(
     }
 
 
-def _row(id: EventId, event: Event, at: datetime, trace: Trace) -> dict[str, object]:
+def _row(id: UUID, event: Event, at: datetime, trace: Trace) -> dict[str, object]:
     return {
         "id": id,
         "name": event.wire_name,
