@@ -37,6 +37,7 @@ def test_an_example_runs_as_it_is_and_leaves_nothing_behind(example: Path, tmp_p
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("example", EXAMPLES, ids=lambda example: example.stem)
 def test_an_example_runs_again_on_a_database_that_was_given(
     example: Path, tmp_path: Path, database_url: str

@@ -71,6 +71,7 @@ class TestCareless(PolicyContract):
 """
 
 
+@pytest.mark.long
 def test_a_host_needs_one_import_and_one_fixture(tmp_path: Path) -> None:
     """In a run of its own a subclass is found, and its failure begins with the promise."""
     (tmp_path / "test_host.py").write_text(_A_HOSTS_TEST)

@@ -184,6 +184,7 @@ def fail(witness: Witness) -> None:
     raise RuntimeError
 
 
+@pytest.mark.long
 def test_what_was_said_before_the_kill_is_heard() -> None:
     """In order, and whole: what was begun, and what was acknowledged."""
     ending = kill_during(tell_three_things, seconds=2.0)

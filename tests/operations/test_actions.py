@@ -284,6 +284,7 @@ happenings = st.lists(
 )
 
 
+@pytest.mark.long
 @lives
 @given(happenings=happenings)
 def test_whatever_happens_the_counters_and_the_rooms_agree_with_the_bookings(

@@ -146,6 +146,7 @@ COMMANDS = st.tuples(
 )
 
 
+@pytest.mark.long
 @settings(max_examples=40)
 @given(commands=st.lists(COMMANDS, max_size=16))
 @example([("charge", 0, 0, 100), ("move", 1, 0, 1), ("allow", 0, 0, 50), ("void", 0, 2, 1)])

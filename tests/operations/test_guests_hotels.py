@@ -130,6 +130,7 @@ def test_bad_details_of_a_guest_are_refused_by_name(
 SECRETS = st.text("QXZJ", min_size=12, max_size=12)
 
 
+@pytest.mark.long
 @settings(max_examples=15)
 @given(secret=SECRETS)
 @example(secret="QXZJQXZJQXZJ")

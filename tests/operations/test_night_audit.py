@@ -374,6 +374,7 @@ def _die_in_the_audit(url: str, hotel_id: UUID, day: date, now: datetime, nth: i
     core.acting_as(actor).run(op.close_business_day, business_date=day)
 
 
+@pytest.mark.long
 def test_a_killed_audit_leaves_the_day_open(
     core: HotelCore, clock: FixedClock, prepared_url: str
 ) -> None:
@@ -409,6 +410,7 @@ def test_many_auditors_at_once_close_the_day_once(core: HotelCore, clock: FixedC
 STAYS = st.lists(st.tuples(st.integers(0, 3), st.integers(0, 20_000)), max_size=6)
 
 
+@pytest.mark.long
 @settings(max_examples=25)
 @given(evenings=st.lists(STAYS, min_size=1, max_size=3), off=st.integers(0, 2))
 @example(evenings=[[(1, 10_000), (1, 10_000), (1, 10_001)]], off=1)

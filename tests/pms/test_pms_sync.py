@@ -322,6 +322,7 @@ def test_a_booking_of_ours_is_adopted_by_its_number(hotel: SmallHotel) -> None:
     assert len(bookings_of(hotel)) == 3
 
 
+@pytest.mark.long
 @settings(max_examples=20)
 @given(seed=st.integers(0, 10_000))
 def test_loss_repetition_and_disorder_are_mended_by_one_reconciliation(

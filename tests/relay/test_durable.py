@@ -6,6 +6,7 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from typing import TypeAlias
 
+import pytest
 from attrs import define, field, frozen
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -199,6 +200,7 @@ WRITE = st.tuples(st.integers(0, HOUSES - 1), FACTS)
 STEPS = st.lists(WRITE | WRITE | st.sampled_from(["work", "work little", "purge"]), max_size=7)
 
 
+@pytest.mark.long
 @settings(max_examples=40)
 @given(plans=st.lists(PLANS, min_size=1, max_size=2), failures=FAILURES, steps=STEPS)
 def test_each_event_is_handled_once_and_in_order(

@@ -242,6 +242,7 @@ def only_ours(
 MANY = settings(max_examples=10 * settings.default.max_examples)  # type: ignore[union-attr]  # set
 
 
+@pytest.mark.long
 @MANY
 @given(statement=statements | changes(), rows=contents)
 def test_the_other_hotel_makes_no_difference(

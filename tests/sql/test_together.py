@@ -216,6 +216,7 @@ def counted(hotel: SampleHotel) -> tuple[int, int]:
     return first, second
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("state", "told"),
     [

@@ -115,6 +115,7 @@ def test_bad_arguments_are_refused(make: Callable[[], Transport], field: str) ->
 # -- brokers that do not answer -----------------------------------------------------------------
 
 
+@pytest.mark.long
 @left_to_the_collector
 @pytest.mark.parametrize("scheme", SCHEMES)
 def test_an_unreachable_broker_fails_soon(scheme: str) -> None:
@@ -134,6 +135,7 @@ def test_an_unreachable_broker_fails_soon(scheme: str) -> None:
     gc.collect()
 
 
+@pytest.mark.long
 @left_to_the_collector
 @pytest.mark.parametrize("scheme", SCHEMES)
 def test_a_silent_broker_is_given_up(scheme: str) -> None:

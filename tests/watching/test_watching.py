@@ -209,6 +209,7 @@ def test_attempts_are_counted(hotel: SmallHotel, times: int) -> None:
     assert unit.seconds > sum(each.seconds for each in told.statements)
 
 
+@pytest.mark.long
 def test_a_unit_that_is_always_busy_failed(hotel: SmallHotel) -> None:
     """A unit that never came through is told with the attempts that it had."""
     with watched(hotel.core) as told, pytest.raises(TransactionTimeout):
