@@ -10,7 +10,7 @@ stores all of it or nothing, and an empty list is nothing to do.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import date, datetime
 from typing import Protocol
 from uuid import UUID
@@ -29,6 +29,7 @@ from hotelcore.domain.pms import ExternalMapping, ExternalPMSConfig, PmsResource
 from hotelcore.domain.rooms import MaintenancePeriod, Room, RoomCondition, RoomType
 from hotelcore.domain.sealed import Resealed
 from hotelcore.domain.stays import Stay
+from hotelcore.errors import HotelcoreError
 from hotelcore.events.dead_letter import DeadLetter
 from hotelcore.events.envelope import Envelope
 from hotelcore.ids import (
@@ -543,11 +544,10 @@ class PmsConnections(Protocol):
         """Return the known mappings of some external ids, by external id."""
         ...
 
-    def put_mappings(self, mappings: Sequence[ExternalMapping]) -> None:
-        """Store mappings, new ones or with a new fingerprint.
-
-        `AlreadyExists` names the kind of record, and which id, external or internal, has another.
-        """
+    def put_mappings(
+        self, mappings: Sequence[ExternalMapping], *, twice: Callable[[], HotelcoreError]
+    ) -> None:
+        """Store new mappings or fingerprints; ``twice`` makes the error for an id that has one."""
         ...
 
 

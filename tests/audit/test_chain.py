@@ -12,7 +12,7 @@ from random import Random
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from sqlalchemy import Uuid, bindparam, text
+from sqlalchemy import Uuid, bindparam, create_engine, text
 from sqlalchemy.exc import DBAPIError
 
 from hotelcore import Actor, AsyncHotelCore, HotelCore, Role, new_id, wire
@@ -53,6 +53,16 @@ def test_an_untouched_log_verifies(shared: HotelCore, names: list[str]) -> None:
     assert report.entries == report.head.sequence == sum(before.values()) + done + denied
     assert report.head.key_number == KEYS.current().number
     assert shared.verify_audit(hotel.hotel_id, since=report.head) == report
+
+
+@pytest.mark.parametrize("schema_url", ["postgresql"], indirect=True)
+def test_a_session_may_have_another_encoding(hotel: SmallHotel, schema_url: str) -> None:
+    """What hides a guest's data is a character that Latin-1 lacks, and the mac is over UTF-8."""
+    engine = create_engine(schema_url, connect_args={"client_encoding": "latin1"})
+    elsewhere = HotelCore(engine, keys=KEYS).acting_as(hotel.desk.actor)
+    elsewhere.run(op.register_guest, last_name="Núñez", attributes={"club": "日本"})
+    engine.dispose()
+    assert hotel.core.verify_audit(hotel.hotel_id).ok
 
 
 @pytest.mark.race

@@ -18,7 +18,7 @@ from attrs import define, field
 from hotelcore.domain.fields import Attributes
 from hotelcore.domain.money import Money
 from hotelcore.domain.stays import Stay
-from hotelcore.errors import HotelcoreError
+from hotelcore.errors import HotelcoreError, InvalidInput
 from hotelcore.events.catalogue import CATALOGUE, Event
 from hotelcore.ids import new_id
 from hotelcore.pms import RemoteBooking
@@ -70,8 +70,8 @@ def may_be_foreign(hint: object) -> bool:
     """Tell whether a value of a type can carry a word or an id of a hotel."""
     if isinstance(hint, NewType) or hint in (UUID, str, attrs.AttrsInstance, Event, Attributes):
         return True
-    if get_origin(hint) is Mapping:
-        return True
+    if get_origin(hint) in (Callable, Mapping):
+        return get_origin(hint) is Mapping
     if options := get_args(hint):
         return any(may_be_foreign(option) for option in options)
     if isclass(hint) and attrs.has(hint) and hint not in (Money, Stay):
@@ -141,6 +141,8 @@ class Values:
             return self._attributes()
         if origin in (Sequence, Collection, tuple, frozenset):
             return self._several(name, hint)
+        if origin is Callable:  # what makes an error
+            return lambda: InvalidInput(name, "is refused")
         if isclass(hint) and issubclass(hint, Enum):
             return self.random.choice(list(hint))
         its_name = getattr(hint, "__qualname__", getattr(hint, "__name__", ""))

@@ -450,6 +450,18 @@ def test_two_records_there_that_are_one_here_are_refused(
     assert hotel.rows() == before
 
 
+def test_two_that_are_one_are_named_in_what_goes_together(hotel: SmallHotel) -> None:
+    """The end of a host's body, where they may first be noticed, tells the same of them."""
+    pms = filled()
+    pms.put(attrs.evolve(room(0), external_id="other"))
+    with (
+        pytest.raises(PmsFailure, match="two records there are one room here"),
+        hotel.desk().transaction() as uow,
+        uow.together(),
+    ):
+        op.sync_pms_data(uow, snapshot=fetch(pms))
+
+
 def test_what_is_cancelled_there_before_it_is_known_is_cancelled_here(hotel: SmallHotel) -> None:
     """It is made and cancelled in one run, beside others that are sold, and takes no unit."""
     heard, pms = hearing(hotel.core), filled()

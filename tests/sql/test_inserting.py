@@ -52,7 +52,7 @@ from hotelcore.sql.seam.statements import Statements, acting_hotel
 from hotelcore.vault import Place, Secret, seal
 from tests.small_hotel import KEYS
 from tests.sql.house import NOON, House, amounts, attributes, days, instants, policies, texts
-from tests.sql.test_business_day_pms import a_mapping
+from tests.sql.test_business_day_pms import a_mapping, mapped_otherwise
 from tests.sql.test_forms import statements_on
 
 MANY = 1_050  # more than one statement takes
@@ -309,12 +309,12 @@ def test_mappings_that_contradict_each_other_are_told(house: House) -> None:
         store.add(config)
         mappings = [a_mapping(config, f"{n}") for n in range(20)]
         later = attrs.evolve(mappings[0], fingerprint="later")
-        store.put_mappings([*mappings, later])
+        store.put_mappings([*mappings, later], twice=mapped_otherwise)
         assert store.mappings(PmsResource.ROOM, ["0"]) == {"0": later}
         more = [a_mapping(config, f"{n}") for n in range(20, 40)]
         more.append(attrs.evolve(more[0], internal_id=new_id()))
-        with pytest.raises(AlreadyExists, match="external id"):
-            store.put_mappings(more)
+        with pytest.raises(AlreadyExists, match="mapping"):
+            store.put_mappings(more, twice=mapped_otherwise)
 
 
 @given(drawn=st.lists(st.tuples(prices, spans), min_size=9, max_size=12))

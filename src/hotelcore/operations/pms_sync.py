@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import date
 from typing import Generic, Protocol, TypedDict, TypeVar
 from uuid import UUID
@@ -19,7 +18,7 @@ from hotelcore.domain.guests import Guest
 from hotelcore.domain.money import Money
 from hotelcore.domain.pms import ExternalMapping, ExternalPMSConfig, PmsResource
 from hotelcore.domain.rooms import Room, RoomCondition, RoomType
-from hotelcore.errors import AlreadyExists, InvalidInput, PmsFailure, Refused
+from hotelcore.errors import InvalidInput, PmsFailure, Refused
 from hotelcore.events.catalogue import (
     PmsBookingSynced,
     PmsGuestSynced,
@@ -105,11 +104,10 @@ def sync_pms_data(uow: UnitOfWork, *, snapshot: PmsSnapshot) -> SyncReport:
     config = uow.pms.lock()
     uow.changed("pms_config", config.id, config, config)
     run = _Run(uow, config)
-    with run.naming_twins():
-        report = run.take_over(snapshot)
-        with uow.together():  # at its end all is told that was written before
-            if not snapshot.more_follow:
-                uow.pms.update(attrs.evolve(config, last_synced_at=uow.now()))
+    report = run.take_over(snapshot)
+    if not snapshot.more_follow:
+        with uow.together(last=True):
+            uow.pms.update(attrs.evolve(config, last_synced_at=uow.now()))
     return report
 
 
@@ -174,16 +172,6 @@ class _Run:
             bookings=taken_bookings,
         )
 
-    @contextmanager
-    def naming_twins(self) -> Generator[None]:
-        """Say of which kind they are if two records there are one here."""
-        try:
-            yield
-        except AlreadyExists as taken:
-            if taken.field not in ("external id", "internal id"):
-                raise
-            raise self.failure(f"two records there are one {taken.kind} here") from taken
-
     # -- every kind of record -----------------------------------------------------------------
 
     def told(self, resource: PmsResource, records: Iterable[R]) -> _Told[R]:
@@ -242,8 +230,9 @@ class _Run:
             )
             for record in (*told.new, *told.changed)
         ]
+        reason = f"two records there are one {told.resource} here"
         with self.uow.together(last=True):
-            self.uow.pms.put_mappings(renewed)
+            self.uow.pms.put_mappings(renewed, twice=lambda: self.failure(reason))
 
     def learn(self, resource: PmsResource, external_ids: Iterable[str]) -> None:
         """Look up the records that are named and that no one has told in this run."""

@@ -54,7 +54,6 @@ __all__ = [
     "Id",
     "Instant",
     "Json",
-    "JsonText",
     "Sealed",
     "TableNames",
     "ValueText",
@@ -248,20 +247,6 @@ class Sealed(TypeDecorator[bytes]):
 
 Json = JSON(none_as_null=True).with_variant(JSONB(none_as_null=True), "postgresql")
 """JSON text on SQLite, ``jsonb`` on PostgreSQL."""
-
-
-class JsonText(TypeDecorator[str]):
-    """What is stored as JSON and is its text already."""
-
-    impl = Text
-    cache_ok = True
-
-    def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
-        """Take the database's JSON type, which PostgreSQL is to make of the text."""
-        return dialect.type_descriptor(JSONB() if dialect.name == "postgresql" else Text())
-
-    def bind_processor(self, dialect: Dialect) -> None:
-        """Leave the text as it is."""
 
 
 class AttributesJson(TypeDecorator[Attributes]):

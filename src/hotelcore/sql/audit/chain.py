@@ -19,10 +19,14 @@ from sqlalchemy import (
     ForeignKeyConstraint,
     LargeBinary,
     Table,
+    Text,
     TypedColumns,
     bindparam,
+    cast,
+    func,
     select,
 )
+from sqlalchemy.dialects.postgresql import JSONB
 
 from hotelcore import wire
 from hotelcore.domain.audit import AuditLogEntry, Change
@@ -61,8 +65,15 @@ schema.chained(AUDIT_LOG, AUDIT_HEAD)
 _c = AUDIT_HEAD.c
 _ADD_HEAD = insert_into(AUDIT_HEAD)
 _LOCK_HEAD = select(_c.sequence, _c.mac).where(_c.hotel_id == acting_hotel()).with_for_update()
-# The mac needs the text of the changes, which for a sync is megabytes long; it is written once.
-_INSERT = insert_into(AUDIT_LOG).values(changes=bindparam("changes", type_=schema.JsonText))
+# The mac needs the text of the changes, which for a sync is megabytes long; it is written once. As
+# bytes, or a connection of another encoding than UTF-8 would write it in that.
+_changes = bindparam("changes", type_=LargeBinary)
+_INSERT = {
+    "sqlite": insert_into(AUDIT_LOG).values(changes=cast(_changes, Text)),
+    "postgresql": insert_into(AUDIT_LOG).values(
+        changes=cast(func.convert_from(_changes, "UTF8"), JSONB)
+    ),
+}
 
 
 @frozen
@@ -108,7 +119,7 @@ def add_entries(
         rest, changes = _rest(entry, number, key), _text_of(entry.changes)
         mac = mac_of(key, mac, _whole(rest, changes))
         rows.append(_row(entry, rest, changes, mac))
-    run.write_last(_INSERT, rows)
+    run.write_last(_INSERT[run.dialect], rows)
 
 
 def _rest(entry: AuditLogEntry, sequence: int, key: Key | None) -> dict[str, wire.Json]:
@@ -159,7 +170,7 @@ def _row(
     return {
         **{name: getattr(entry, name) for name in _STORED_AS_THEY_ARE},
         "sequence": rest["sequence"],
-        "changes": changes.decode(),
+        "changes": changes,
         "key_number": rest["key_number"],
         "mac": mac,
     }

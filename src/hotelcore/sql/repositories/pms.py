@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
-from functools import partial
 from typing import Any
 from uuid import UUID
 
@@ -41,6 +40,7 @@ from hotelcore.sql.changing import (
 )
 from hotelcore.sql.inserting import rows_into
 from hotelcore.sql.sealing.sealed import Sealing
+from hotelcore.sql.seam.running import MakeError
 from hotelcore.sql.seam.statements import Statements, acting_hotel
 from hotelcore.vault import Secret
 
@@ -262,24 +262,16 @@ class SqlPmsConnections:
         found = self._run.all_of(statement, _mapping, wanted, kind=resource.value)
         return {mapping.external_id: mapping for mapping in found}
 
-    def put_mappings(self, mappings: Sequence[ExternalMapping]) -> None:
+    def put_mappings(self, mappings: Sequence[ExternalMapping], *, twice: MakeError) -> None:
         """Store mappings, new ones or with a new fingerprint.
 
-        `AlreadyExists` names the kind of record, and the side that is mapped otherwise.
+        ``twice`` makes the error for an id, external or internal, that is mapped otherwise.
         """
-        for resource in PmsResource:
-            self._put_mappings(resource, [each for each in mappings if each.resource is resource])
-
-    def _put_mappings(self, resource: PmsResource, mappings: Sequence[ExternalMapping]) -> None:
-        latest = {(each.external_id, each.internal_id): each for each in mappings}
+        latest = {(each.resource, each.external_id, each.internal_id): each for each in mappings}
+        if len({key[:2] for key in latest}) < len(latest):
+            raise twice()
         rows = [_mapping_values(mapping) for mapping in latest.values()]
-        external, internal = (
-            partial(AlreadyExists, resource.value, f"{side} id")
-            for side in ("external", "internal")
-        )
-        if len({external_id for external_id, _ in latest}) < len(latest):
-            raise external()
-        _PUT_MAPPINGS.must_write(self._run, rows, taken=internal, missed=external)
+        _PUT_MAPPINGS.must_write(self._run, rows, taken=twice, missed=twice)
 
 
 def _found(config: ExternalPMSConfig | None) -> ExternalPMSConfig:

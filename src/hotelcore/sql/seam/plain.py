@@ -62,17 +62,17 @@ _SIMPLE: frozenset[type] = frozenset(
 # fmt: off
 _FUNCTIONS = frozenset({
     "abs", "array_agg", "array_length", "avg", "cardinality", "ceil", "ceiling", "char_length",
-    "coalesce", "concat", "concat_ws", "count", "cume_dist", "date", "date_part", "date_trunc",
-    "dense_rank", "exp", "first_value", "floor", "greatest", "group_concat", "ifnull", "instr",
-    "json_array_length", "json_each", "json_extract", "json_group_array", "json_group_object",
-    "json_object", "json_type", "jsonb_agg", "jsonb_array_elements", "jsonb_array_elements_text",
-    "jsonb_array_length", "jsonb_build_object", "jsonb_each", "jsonb_each_text",
-    "jsonb_object_agg", "lag", "last_value", "lead", "least", "left", "length", "lower", "lpad",
-    "ltrim", "max", "md5", "min", "mod", "mode", "nth_value", "ntile", "nullif", "percent_rank",
-    "percentile_cont", "percentile_disc", "power", "rank", "regexp_replace", "replace", "right",
-    "round", "row_number", "rpad", "rtrim", "sign", "split_part", "sqrt", "strftime",
-    "string_agg", "strpos", "substr", "substring", "sum", "total", "trim", "trunc", "unnest",
-    "upper", "width_bucket",
+    "coalesce", "concat", "concat_ws", "convert_from", "count", "cume_dist", "date", "date_part",
+    "date_trunc", "dense_rank", "exp", "first_value", "floor", "greatest", "group_concat", "ifnull",
+    "instr", "json_array_length", "json_each", "json_extract", "json_group_array",
+    "json_group_object", "json_object", "json_type", "jsonb_agg", "jsonb_array_elements",
+    "jsonb_array_elements_text", "jsonb_array_length", "jsonb_build_object", "jsonb_each",
+    "jsonb_each_text", "jsonb_object_agg", "lag", "last_value", "lead", "least", "left", "length",
+    "lower", "lpad", "ltrim", "max", "md5", "min", "mod", "mode", "nth_value", "ntile", "nullif",
+    "percent_rank", "percentile_cont", "percentile_disc", "power", "rank", "regexp_replace",
+    "replace", "right", "round", "row_number", "rpad", "rtrim", "sign", "split_part", "sqrt",
+    "strftime", "string_agg", "strpos", "substr", "substring", "sum", "total", "trim", "trunc",
+    "unnest", "upper", "width_bucket",
 })
 # fmt: on
 _CONSTANT = re.compile(r"\*|\d+|'[^'\\]*'")

@@ -229,6 +229,8 @@ class Statements:
         without it none need be. It is raised here, or while writes go `together` by a later
         statement.
         """
+        if not rows:
+            return
         otherwise = Otherwise(len(rows) if wanted is None else wanted, taken, missed)
         if self._together and self._exchanges:
             self._let_wait(statement, rows, otherwise)
