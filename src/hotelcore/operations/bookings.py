@@ -34,6 +34,7 @@ from hotelcore.operations.arguments import checked
 from hotelcore.operations.declaring import check_unit, operation, permission_of
 from hotelcore.operations.front_desk import check_in_guest, check_out_guest, move_room
 from hotelcore.operations.judging import (
+    booking_ahead,
     judge,
     lock_booking,
     overrides,
@@ -49,6 +50,7 @@ from hotelcore.operations.nights import (
     note_room,
     note_update,
     release_nights,
+    room_ahead,
     sell_again,
     total_of,
 )
@@ -211,6 +213,9 @@ def assign_room(
     free, `SoldOut` with the nights on which the other type is full, `NotFound`.
     """
     force = overrides(uow, force_reason, "assign_room with force_reason")
+    booking_ahead(uow, booking_id)
+    if room_id is not None:
+        room_ahead(uow, room_id)
     before, _ = lock_booking(uow, booking_id)
     nights = uow.bookings.nights(before.id)
     room = claim_room(uow, Action.ASSIGN_ROOM, before, nights, room_id, force=force)
@@ -237,6 +242,8 @@ def assign_rooms(
     Raises `InvalidInput` for a date that is none, `NotFound` for the type, and `RoomTaken` if
     somebody else takes a planned room meanwhile; then run it again.
     """
+    uow.ahead(uow.hotels.current)
+    uow.ahead(uow.room_types.get, room_type_id)
     business_date = uow.hotel.business_date
     room_type = uow.room_types.get(room_type_id)
     until = check_day("arriving_until", arriving_until)

@@ -53,6 +53,10 @@ def open_folio(uow: UnitOfWork, *, booking_id: BookingId, guest_id: GuestId | No
     A booking may have several, for instance one for its company, and may get one after check-out
     for a late charge. Raises `NotFound` for an unknown booking or guest.
     """
+    uow.ahead(uow.bookings.get, booking_id)
+    if guest_id is not None:
+        uow.ahead(uow.guests.get, guest_id)
+    uow.ahead(uow.hotels.current)
     booking = uow.bookings.get(booking_id)
     guest = uow.guests.get(booking.guest_id if guest_id is None else guest_id)
     with uow.together(last=True):

@@ -34,6 +34,7 @@ from hotelcore.operations.nights import (
     note_room,
     refuse_unless_empty,
     release_nights,
+    room_ahead,
     total_of,
 )
 from hotelcore.operations.posting import close_settled_folios, post_nights
@@ -70,8 +71,7 @@ def check_in_guest(
         raise InvalidInput("keys", f"must be a whole number from 0 to {MOST_KEYS}")
     booking_ahead(uow, booking_id)
     if room_id is not None:
-        uow.ahead(uow.rooms.get, room_id)
-        uow.ahead(uow.rooms.is_occupied, room_id)
+        room_ahead(uow, room_id)
     before, business_date = lock_booking(uow, booking_id)
     nights = uow.bookings.nights(before.id)
     room = claim_room(uow, Action.CHECK_IN, before, nights, room_id)
@@ -126,6 +126,8 @@ def move_room(uow: UnitOfWork, *, booking_id: BookingId, room_id: RoomId, reason
     guest is in already, `NotFound`.
     """
     uow.reason(reason)
+    booking_ahead(uow, booking_id)
+    room_ahead(uow, room_id)
     before, business_date = lock_booking(uow, booking_id)
     judge(uow, Action.MOVE_ROOM, before)
     left = room_in_use(before)

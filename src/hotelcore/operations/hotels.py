@@ -106,7 +106,8 @@ def add_room_type(
     )
     if room_type.base_rate.currency != hotel.currency:
         raise CurrencyMismatch(hotel.currency, room_type.base_rate.currency)
-    uow.room_types.add(room_type)
+    with uow.together(last=True):
+        uow.room_types.add(room_type)
     uow.changed("room_type", room_type.id, None, room_type)
     return room_type
 

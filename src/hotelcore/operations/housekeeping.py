@@ -42,6 +42,8 @@ def create_housekeeping_task(
     characters, ``note`` up to 500. Raises `NotFound` for an unknown room and `InvalidInput`, also
     for a date already past.
     """
+    uow.ahead(uow.hotels.current)
+    uow.ahead(uow.rooms.get, room_id)
     business_date = uow.hotel.business_date
     task = HousekeepingTask(
         id=TaskId(uow.new_id()),

@@ -46,6 +46,7 @@ __all__ = [
     "prices_of",
     "refuse_unless_empty",
     "release_nights",
+    "room_ahead",
     "sell_again",
     "total_of",
     "type_in_use",
@@ -237,6 +238,12 @@ def give_room(
         if has_room:
             uow.room_nights.release(booking.id, from_night=coming[0].night)
         uow.room_nights.hold(room.id, booking.id, [night.night for night in coming])
+
+
+def room_ahead(uow: UnitOfWork, room_id: RoomId) -> None:
+    """Have a room, and whether somebody is in it, asked for with the next question."""
+    uow.ahead(uow.rooms.get, room_id)
+    uow.ahead(uow.rooms.is_occupied, room_id)
 
 
 def claim_room(

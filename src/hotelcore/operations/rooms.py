@@ -86,6 +86,8 @@ def block_room(
     assigned or blocked on one of the nights. Both reasons have 1 to 500 characters. Raises
     `InvalidInput` and `NotFound`.
     """
+    uow.ahead(uow.hotels.current)
+    uow.ahead(uow.rooms.get, room_id)
     business_date = uow.hotel.business_date
     room = uow.rooms.get(room_id)
     blocked = MaintenancePeriod(
@@ -127,6 +129,8 @@ def release_room(uow: UnitOfWork, *, maintenance_id: MaintenanceId) -> Maintenan
     Nights already past stay blocked. Raises `ActionRefused` when it was released before
     (``already_released``) or ended by itself (``period_is_over``), and `NotFound`.
     """
+    uow.ahead(uow.hotels.current)
+    uow.ahead(uow.maintenance.get, maintenance_id)
     business_date = uow.hotel.business_date
     blocked = uow.maintenance.get(maintenance_id)
     if blocked.released_at is not None:

@@ -148,7 +148,7 @@ class SqlGuests:
         """Store new guests, each with a key of its own if the core has any."""
         rows = [{"id": guest.id, "version": guest.version, **_values(guest)} for guest in guests]
         _INSERT.must_write(self._run, rows, lambda: AlreadyExists("guest", "id"))
-        self._subjects.add_all([guest.id for guest in guests])
+        self._subjects.add_new([guest.id for guest in guests])
 
     def get(self, guest_id: GuestId) -> Guest:
         """Return one guest."""

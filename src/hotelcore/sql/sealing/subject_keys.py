@@ -10,7 +10,7 @@ import json
 import os
 from base64 import b64decode, b64encode
 from binascii import Error as NotBase64
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from uuid import UUID
 
 import attrs
@@ -24,6 +24,7 @@ from hotelcore.sql import schema
 from hotelcore.sql.changing import left_as_it_is
 from hotelcore.sql.inserting import rows_into
 from hotelcore.sql.sealing.sealed import Sealing
+from hotelcore.sql.seam.forms import Parameters
 from hotelcore.sql.seam.statements import Statements, acting_hotel
 from hotelcore.vault import KEY_BYTES, Place, Secret, opened_with, sealed_with
 
@@ -50,6 +51,7 @@ _c = SUBJECT_KEY.c
 _FIND = select(_c.subject_id, _c.sealed).where(
     _c.hotel_id == acting_hotel(), _c.subject_id.in_(bindparam("wanted", expanding=True))
 )
+_ADD_NEW = rows_into(SUBJECT_KEY)
 _ADD = rows_into(SUBJECT_KEY, left_as_it_is)
 _SHRED = delete(SUBJECT_KEY).where(
     _c.hotel_id == acting_hotel(), _c.subject_id == bindparam("subject")
@@ -72,22 +74,33 @@ class SqlSubjectKeys:
         # What was shredded stays so: at worst, a change after that is kept without its values.
         self._known.clear()
 
-    def add_all(self, subject_ids: Sequence[UUID]) -> None:
-        """Make a key for each guest who has none; nothing is made if the core itself has none."""
+    def add_new(self, subject_ids: Sequence[UUID]) -> None:
+        """Make a key for each new guest; nothing is made if the core itself has none."""
+        keys = self._made(subject_ids)
+        _ADD_NEW.must_write(self._run, self._sealed(keys))
+        self._known.update(keys)
+
+    def _add(self, subject_id: UUID) -> None:
+        """Make a key for a guest who has none."""
+        keys = self._made([subject_id])
+        if _ADD.write(self._run, self._sealed(keys)) == len(keys):
+            self._known.update(keys)
+        else:  # somebody has made it meanwhile
+            self._there([subject_id])
+
+    def _made(self, subject_ids: Sequence[UUID]) -> Mapping[UUID, Secret]:
         if self._sealing.keys is None:
-            return
-        keys = {
+            return {}
+        return {
             subject_id: Secret(b64encode(os.urandom(KEY_BYTES)).decode())
             for subject_id in subject_ids
         }
-        rows = [
+
+    def _sealed(self, keys: Mapping[UUID, Secret]) -> list[Parameters]:
+        return [
             {"subject_id": subject_id, "sealed": self._sealing.seal(_c.sealed, subject_id, key)}
             for subject_id, key in keys.items()
         ]
-        if _ADD.write(self._run, rows) == len(rows):
-            self._known.update(keys)
-        else:  # somebody has made some of them meanwhile
-            self._there(list(keys))
 
     def shred(self, subject_id: UUID) -> None:
         """Delete a guest's key, so that nothing that was sealed under it opens again."""
@@ -124,7 +137,7 @@ class SqlSubjectKeys:
         if subject_id not in self._known:
             is_new = its_own and change.before is None
             if (is_new or not self._there([subject_id])) and its_own:
-                self.add_all([subject_id])
+                self._add(subject_id)
         return self._known.get(subject_id)
 
     def _there(self, subject_ids: Sequence[UUID]) -> bool:
