@@ -46,6 +46,7 @@ from hotelcore.operations.nights import (
     commit_nights,
     give_room,
     lock_counters,
+    nights_of_each,
     no_show,
     note_room,
     note_update,
@@ -257,8 +258,9 @@ def assign_rooms(
     listed = every(lambda after: uow.rooms.page(which, after=after, limit=1_000))
     rooms = {room.id: room for room in listed}
     plan = plan_rooms(stays.items(), list(rooms), _nights_taken(uow, stays.values(), rooms))
+    nights = nights_of_each(uow, list(plan))
     for key, room_id in plan.items():
-        give_room(uow, waiting[key], uow.bookings.nights(key), rooms[room_id])
+        give_room(uow, waiting[key], nights[key], rooms[room_id])
     with uow.together(last=True):
         return tuple(_assigned(uow, waiting[key], room_id) for key, room_id in plan.items())
 

@@ -24,7 +24,7 @@ from hotelcore.domain.rooms import Room, RoomType
 from hotelcore.domain.stays import Stay
 from hotelcore.errors import ActionRefused, InvalidInput, RoomTaken
 from hotelcore.events.catalogue import BookingNoShow, BookingRoomAssigned, BookingUpdated
-from hotelcore.ids import RoomId, RoomTypeId
+from hotelcore.ids import BookingId, RoomId, RoomTypeId
 from hotelcore.operations.judging import free_rooms, is_blocked, judge
 from hotelcore.operations.keys import reissue_keys
 from hotelcore.operations.posting import charge_booking
@@ -39,6 +39,7 @@ __all__ = [
     "give_room",
     "lock_counters",
     "lock_each",
+    "nights_of_each",
     "nights_to_come",
     "no_show",
     "note_room",
@@ -53,6 +54,9 @@ __all__ = [
 ]
 
 
+# So that no more questions wait than are kept track of.
+_ASKED_AT_ONCE = 25
+
 NO_SHOW_FEE = "no_show_fee"
 """The code of the charge that a no-show's policy asks for."""
 
@@ -63,6 +67,19 @@ NO_SHOW_FEE = "no_show_fee"
 def nights_to_come(nights: Iterable[BookingNight], business_date: date) -> tuple[BookingNight, ...]:
     """Return those of a booking's nights that it still has from ``business_date`` on, in order."""
     return tuple(n for n in nights if n.night >= business_date and not n.released)
+
+
+def nights_of_each(
+    uow: UnitOfWork, booking_ids: Sequence[BookingId]
+) -> dict[BookingId, tuple[BookingNight, ...]]:
+    """Return all nights of some bookings, which the caller has locked, by booking."""
+    nights: dict[BookingId, tuple[BookingNight, ...]] = {}
+    for begin in range(0, len(booking_ids), _ASKED_AT_ONCE):
+        some = booking_ids[begin : begin + _ASKED_AT_ONCE]
+        for booking_id in some:
+            uow.ahead(uow.bookings.nights, booking_id)
+        nights.update((booking_id, uow.bookings.nights(booking_id)) for booking_id in some)
+    return nights
 
 
 def total_of(nights: Iterable[BookingNight], currency: str) -> Money:

@@ -47,7 +47,7 @@ _NAMED = re.compile(
     rf"(?P<id>[0-9a-f]{{8}}-?[0-9a-f]{{4}}-?7[0-9a-f]{{3}}-?[0-9a-f]{{4}}-?[0-9a-f]{{12}})|{NUMBER}"
 )
 # What an audit entry keeps of a guest where the core has keys: sealed under a random nonce.
-_SEALED = re.compile(r'(?<="sealed": ")[A-Za-z0-9+/=]+')
+_SEALED = re.compile(r'(?<="sealed":) ?"[A-Za-z0-9+/=]+"')
 
 
 def world_of(read: Read, hotel_id: HotelId) -> World:
