@@ -25,7 +25,7 @@ from hotelcore.domain.rooms import RoomCondition
 from hotelcore.events.catalogue import BookingCreated, RoomStatusChanged
 from hotelcore.events.envelope import Envelope
 from hotelcore.events.trace import Trace
-from hotelcore.ids import EventId, GuestId, RoomId, RoomTypeId
+from hotelcore.ids import GuestId, RoomId, RoomTypeId
 from hotelcore.relay import Relay
 from hotelcore.relay.feeding import Feeder
 from hotelcore.sql import unit_of_work
@@ -73,19 +73,16 @@ def filled(core: HotelCore, desk: Desk, records: int, events: int = EVENTS) -> N
     hotel_id = desk.actor.hotel_id
     for _ in range(events // 1_000):
         written = [
-            (
-                EventId(new_id()),
-                RoomStatusChanged(
-                    hotel_id=hotel_id,
-                    room_id=rooms[number % records],
-                    previous=RoomCondition.CLEAN,
-                    condition=RoomCondition.DIRTY,
-                ),
+            RoomStatusChanged(
+                hotel_id=hotel_id,
+                room_id=rooms[number % records],
+                previous=RoomCondition.CLEAN,
+                condition=RoomCondition.DIRTY,
             )
             for number in range(1_000)
         ]
         with core._serving(hotel_id) as run:
-            write_events(run, written, at=datetime.now(UTC), trace=Trace())
+            write_events(run, written, new_id=new_id, at=datetime.now(UTC), trace=Trace())
 
 
 def fed(feeder: Feeder) -> float:

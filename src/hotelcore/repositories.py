@@ -547,7 +547,7 @@ class PmsConnections(Protocol):
     def put_mappings(
         self, mappings: Sequence[ExternalMapping], *, twice: Callable[[], HotelcoreError]
     ) -> None:
-        """Store new mappings or fingerprints; ``twice`` makes the error for an id that has one."""
+        """Store mappings, also anew; ``twice`` makes the error for an id mapped otherwise."""
         ...
 
 

@@ -188,8 +188,8 @@ class UnitOfWork(Protocol):
         Over a network this spares their round trips. An error of a write may come from a later
         line, at the latest from the end of the body: catch it around the body and not inside. If
         several writes are refused, one of their errors is raised. A body inside another is part of
-        it. ``last`` says that the operation does not mind to get their errors from a later line: if
-        it is all that the unit does, the writes go with what comes next, at the latest with what
+        it. ``last`` says that the operation does not mind getting their errors from a later line:
+        if it is all that the unit does, the writes go with what comes next, at the latest with what
         ends the unit. An implementation may also send each write at once.
         """
         ...

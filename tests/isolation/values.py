@@ -70,8 +70,10 @@ def may_be_foreign(hint: object) -> bool:
     """Tell whether a value of a type can carry a word or an id of a hotel."""
     if isinstance(hint, NewType) or hint in (UUID, str, attrs.AttrsInstance, Event, Attributes):
         return True
-    if get_origin(hint) in (Callable, Mapping):
-        return get_origin(hint) is Mapping
+    if get_origin(hint) is Mapping:
+        return True
+    if get_origin(hint) is Callable:
+        return False
     if options := get_args(hint):
         return any(may_be_foreign(option) for option in options)
     if isclass(hint) and attrs.has(hint) and hint not in (Money, Stay):

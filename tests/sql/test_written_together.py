@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import closing, nullcontext, suppress
+from contextlib import closing, suppress
 from typing import TypeAlias
 
 import attrs
@@ -199,12 +199,10 @@ def test_the_first_refusal_is_raised(
         assert {row[0] for row in run.all(_ALL, tuple)} == set(ids[:2])
 
 
-@pytest.mark.parametrize("together", [False, True])
-def test_nothing_is_wanted_of_no_rows(house: House, ids: list[GuestId], together: bool) -> None:
+def test_nothing_is_wanted_of_no_rows(house: House) -> None:
     """What is not written is not missed, however many rows it should have changed."""
-    with house.writing() as run, run.together() if together else nullcontext():
+    with house.writing() as run:
         run.must_write(_MOVE, [], missed=lambda: Refused(0, "missed"), wanted=1)
-        run.must_write(_MOVE, [{"key": ids[0], "new_key": ids[3]}], wanted=1)
 
 
 def test_the_first_exchange_of_a_unit_knows_whose_it_was(house: House, ids: list[GuestId]) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from datetime import date, datetime
 from enum import StrEnum
 from functools import cache
@@ -112,57 +112,51 @@ def changes_between(
     guest_id: GuestId | None = None,
 ) -> Change:
     """Return the difference of two states of one record; None stands for not existing."""
-    of_before = _differing(before, after)
-    of_after = of_before if type(before) is type(after) else _differing(after, before)
     return Change(
         resource=resource,
         resource_id=resource_id,
         guest_id=guest_id,
-        before=None if before is None else _shown(before, of_before),
-        after=None if after is None else _shown(after, of_after),
+        before=None if before is None else _shown(before, other=after),
+        after=None if after is None else _shown(after, other=before),
     )
 
 
 def personal_between(before: Entity | None, after: Entity | None) -> list[wire.Json] | None:
     """Return the personal data that differs, before and after; None if there is none of it."""
-    parts: list[wire.Json] = [_personal(before, other=after), _personal(after, other=before)]
-    return parts if any(parts) else None
+    parts = (_personal(before, other=after), _personal(after, other=before))
+    return list(parts) if any(parts) else None
 
 
-def _differing(entity: Entity | None, other: Entity | None) -> list[str]:
-    """Name the fields in which ``entity`` differs from ``other``; from nothing, those not None."""
-    if entity is None:
-        return []
-    names = _told_of(type(entity))
-    if other is None:
-        return [name for name in names if getattr(entity, name) is not None]
-    # Most fields of a record that changed are the same objects as before.
-    return [
-        name
-        for name in names
-        if (value := getattr(entity, name)) is not (others := getattr(other, name, None))
-        and value != others
-    ]
-
-
-def _shown(entity: Entity, names: Iterable[str]) -> dict[str, wire.Json]:
+def _shown(entity: Entity, *, other: Entity | None) -> dict[str, wire.Json]:
+    """Show the fields in which ``entity`` differs from ``other``; from nothing, those not None."""
     hidden = _personal_of(type(entity))
     return {
-        name: (_redacted if name in hidden else wire.encode)(getattr(entity, name))
-        for name in names
+        name: _redacted(value) if name in hidden else wire.encode(value)
+        for name, value in _different(entity, other, _told_of(type(entity)))
     }
 
 
 def _personal(entity: Entity | None, *, other: Entity | None) -> dict[str, wire.Json]:
-    hidden = () if entity is None else _personal_of(type(entity))
-    if not hidden:
+    if entity is None:
         return {}
-    different = ((name, getattr(entity, name)) for name in _differing(entity, other))
-    return {
-        name: wire.encode(value)
-        for name, value in different
-        if name in hidden and value is not None
-    }
+    different = _different(entity, other, _personal_of(type(entity)))
+    return {name: wire.encode(value) for name, value in different if value is not None}
+
+
+def _different(
+    entity: Entity, other: Entity | None, names: Iterable[str]
+) -> Iterator[tuple[str, object]]:
+    """Give those of the named fields that differ, with their values."""
+    if other is None:
+        for name in names:
+            if (value := getattr(entity, name)) is not None:
+                yield name, value
+        return
+    for name in names:
+        value, others = getattr(entity, name), getattr(other, name, None)
+        # Most fields of a record that changed are the same objects as before.
+        if value is not others and value != others:
+            yield name, value
 
 
 @cache

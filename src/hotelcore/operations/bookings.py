@@ -357,15 +357,14 @@ def expire_holds(uow: UnitOfWork, *, limit: int = 100) -> tuple[Booking, ...]:
     if not 1 <= limit <= _MOST_HOLDS:
         raise InvalidInput("limit", f"must be from 1 to {_MOST_HOLDS:,}")
     nothing = Money.zero(uow.hotel.currency)
-    held = [
-        (hold, uow.bookings.nights(hold.id))
-        for hold in uow.bookings.expired_holds(uow.now(), limit=limit)
-    ]
-    lock_counters(uow, (night for _, nights in held for night in nights if not night.released))
+    holds = uow.bookings.expired_holds(uow.now(), limit=limit)
+    nights = nights_of_each(uow, [hold.id for hold in holds])
+    lock_counters(uow, (night for each in nights.values() for night in each if not night.released))
+    cause = CancellationCause.HOLD_EXPIRED
     with uow.together(last=True):
         return tuple(
-            _cancelled(uow, hold, nights, nothing, CancellationCause.HOLD_EXPIRED, _EXPIRED).booking
-            for hold, nights in held
+            _cancelled(uow, hold, nights[hold.id], nothing, cause, _EXPIRED).booking
+            for hold in holds
         )
 
 

@@ -53,14 +53,15 @@ def open_folio(uow: UnitOfWork, *, booking_id: BookingId, guest_id: GuestId | No
     A booking may have several, for instance one for its company, and may get one after check-out
     for a late charge. Raises `NotFound` for an unknown booking or guest.
     """
+    uow.ahead(uow.hotels.current)
     uow.ahead(uow.bookings.get, booking_id)
     if guest_id is not None:
         uow.ahead(uow.guests.get, guest_id)
-    uow.ahead(uow.hotels.current)
+    _ = uow.hotel  # as everybody locks it first
     booking = uow.bookings.get(booking_id)
-    guest = uow.guests.get(booking.guest_id if guest_id is None else guest_id)
+    owner = booking.guest_id if guest_id is None else uow.guests.get(guest_id).id
     with uow.together(last=True):
-        return add_folio(uow, booking, guest.id)
+        return add_folio(uow, booking, owner)
 
 
 @operation(Permission.FOLIOS_CHARGE)

@@ -129,13 +129,13 @@ def move_room(uow: UnitOfWork, *, booking_id: BookingId, room_id: RoomId, reason
     booking_ahead(uow, booking_id)
     room_ahead(uow, room_id)
     before, business_date = lock_booking(uow, booking_id)
+    nights = uow.bookings.nights(before.id)
     judge(uow, Action.MOVE_ROOM, before)
     left = room_in_use(before)
     if room_id == left:
         raise InvalidInput("room_id", "must be another room than the guest is in")
     room = uow.rooms.get(room_id)
     _refuse_unfit(uow, room)
-    nights = uow.bookings.nights(before.id)
     give_room(uow, before, nights, room)
     rooms = {room.id: room for room in uow.rooms.lock([left, room_id])}
     if rooms[room_id] != room:  # housekeeping was there meanwhile

@@ -54,11 +54,11 @@ __all__ = [
 ]
 
 
-# So that no more questions wait than are kept track of.
-_ASKED_AT_ONCE = 25
-
 NO_SHOW_FEE = "no_show_fee"
 """The code of the charge that a no-show's policy asks for."""
+
+# Fewer than the questions that a unit keeps track of, as others may wait beside these.
+_ASKED_AT_ONCE = 25
 
 
 # -- reading nights ---------------------------------------------------------------------------

@@ -306,7 +306,7 @@ class SqlUnitOfWork:
     @contextmanager
     def together(self, *, last: bool = False) -> Generator[None]:
         """Have the writes of the body sent in one exchange."""
-        # Where the unit's end comes next, nobody is in between to catch an error.
+        # Of a unit that is this one operation, nobody but the operation could catch an error.
         ends = last and self.is_one_operation and self._depth == 1
         with self._run.together(last=ends):
             yield

@@ -1,4 +1,4 @@
-"""The audit log: table, row mapping and the reading repository. `audit_chain` adds to it."""
+"""The audit log: table, rows and reading repository; `hotelcore.sql.audit.chain` adds to it."""
 
 from __future__ import annotations
 

@@ -21,7 +21,7 @@ from hotelcore.domain.audit import AuditLogEntry, Change
 from hotelcore.errors import SealBroken
 from hotelcore.ids import AuditEntryId, HotelId
 from hotelcore.sql import schema
-from hotelcore.sql.changing import left_as_it_is
+from hotelcore.sql.changing import inserts_into, left_as_it_is
 from hotelcore.sql.inserting import rows_into
 from hotelcore.sql.sealing.sealed import Sealing
 from hotelcore.sql.seam.forms import Parameters
@@ -52,7 +52,7 @@ _FIND = select(_c.subject_id, _c.sealed).where(
     _c.hotel_id == acting_hotel(), _c.subject_id.in_(bindparam("wanted", expanding=True))
 )
 _ADD_NEW = rows_into(SUBJECT_KEY)
-_ADD = rows_into(SUBJECT_KEY, left_as_it_is)
+_ADD = inserts_into(SUBJECT_KEY, left_as_it_is)
 _SHRED = delete(SUBJECT_KEY).where(
     _c.hotel_id == acting_hotel(), _c.subject_id == bindparam("subject")
 )
@@ -76,19 +76,19 @@ class SqlSubjectKeys:
 
     def add_new(self, subject_ids: Sequence[UUID]) -> None:
         """Make a key for each new guest; nothing is made if the core itself has none."""
-        keys = self._made(subject_ids)
-        _ADD_NEW.must_write(self._run, self._sealed(keys))
+        keys = self._new_keys(subject_ids)
+        _ADD_NEW.must_write(self._run, self._rows_of(keys))
         self._known.update(keys)
 
     def _add(self, subject_id: UUID) -> None:
         """Make a key for a guest who has none."""
-        keys = self._made([subject_id])
-        if _ADD.write(self._run, self._sealed(keys)) == len(keys):
+        keys = self._new_keys([subject_id])
+        if self._run.write_many(_ADD[self._run.dialect], self._rows_of(keys)):
             self._known.update(keys)
         else:  # somebody has made it meanwhile
             self._there([subject_id])
 
-    def _made(self, subject_ids: Sequence[UUID]) -> Mapping[UUID, Secret]:
+    def _new_keys(self, subject_ids: Sequence[UUID]) -> Mapping[UUID, Secret]:
         if self._sealing.keys is None:
             return {}
         return {
@@ -96,7 +96,7 @@ class SqlSubjectKeys:
             for subject_id in subject_ids
         }
 
-    def _sealed(self, keys: Mapping[UUID, Secret]) -> list[Parameters]:
+    def _rows_of(self, keys: Mapping[UUID, Secret]) -> list[Parameters]:
         return [
             {"subject_id": subject_id, "sealed": self._sealing.seal(_c.sealed, subject_id, key)}
             for subject_id, key in keys.items()
