@@ -83,6 +83,21 @@ def test_a_sync_of_many_costs_what_one_of_few_does(meter: Meter) -> None:
     assert all(more[name] <= few[name] + 30 for name in few)
 
 
+@pytest.mark.parametrize("meter", ["postgresql"], indirect=True)
+def test_each_booking_that_gets_a_room_costs_one_round_trip(meter: Meter) -> None:
+    """Its nights are read with those of others, so only to hold the room is waited for."""
+
+    def assigning(number: int) -> Callable[[], object]:
+        hotel = open_hotel(meter.core, rooms=number)
+        for _ in range(number):
+            hotel.booked()
+        type_id = hotel.room_type_id
+        return lambda: hotel.desk.run(op.assign_rooms, room_type_id=type_id, arriving_until=TODAY)
+
+    few, many = (meter.costs(assigning(n))["postgresql round trips"] for n in (1, 21))
+    assert many - few == 20
+
+
 def test_a_call_costs_the_same_each_time(meter: Meter) -> None:
     """No count depends on what was called before, so the order of the tests does not matter."""
     first, *others = (meter.costs_of("create_booking_with_folio") for _ in range(8))
