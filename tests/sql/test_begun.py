@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections import UserDict
+from collections.abc import Iterator, KeysView, Sequence
+from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import closing, suppress
 from datetime import timedelta
+from threading import Event
 from typing import Any
 
 import attrs
@@ -276,6 +278,25 @@ def test_an_error_behind_such_a_listener_is_its_own(house: House) -> None:
 
 
 @pytest.mark.race
+def test_threads_take_turns_in_one_unit(house: House) -> None:
+    """While one makes its rows ready, what another writes waits."""
+    reading, go_on = Event(), Event()
+
+    class Slow(UserDict[str, object]):
+        def keys(self) -> KeysView[str]:
+            reading.set()
+            assert go_on.wait(20)
+            return super().keys()
+
+    with house.writing() as run, run.together(), ThreadPoolExecutor(2) as pool:
+        first = pool.submit(run.must_write, _COUNT, [Slow(key=house.guest_id)])
+        assert reading.wait(20)
+        second = pool.submit(run.must_write, _COUNT, [{"key": house.guest_id}])
+        overtook, _ = wait([second], timeout=0.3)
+        go_on.set()
+        assert (first.result(), second.result(), overtook) == (None, None, set())
+
+
 def test_threads_may_write_in_one_unit(house: House) -> None:
     """None of what several write together at once is lost, and none is sent twice."""
     threads, times = 4, 200
