@@ -41,7 +41,7 @@ VENDOR = "bench"
 _BOOKED = Stay(TODAY + 20 * DAY, TODAY + 23 * DAY)
 _ARRIVING = Stay(TODAY, TODAY + 2 * DAY)
 _CHANGED = ("status", "room_id", "checked_in_at", "checked_in_on", "version")
-_DAYS_SYNCED = 60
+_DAYS_SYNCED = 120
 _PRICE = Money(10_000, "EUR")
 _LONG = timedelta(hours=1)
 

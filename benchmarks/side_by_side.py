@@ -31,7 +31,7 @@ _COMMANDS = 3
 # Each check-in takes a room, and there are some 300 free ones for four contestants.
 _MOST_ARRIVALS = 20
 # A night can be sold 10,000 times beyond its rooms, and four contestants sell it in each round.
-_SYNCS, _MOST_SYNCED = 6, 40_000
+_SYNCS, _MOST_SYNCED = 6, 60_000
 
 
 @frozen

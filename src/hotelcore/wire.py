@@ -50,6 +50,7 @@ __all__ = [
     "fingerprint",
     "keep_out",
     "text_of",
+    "written",
 ]
 
 Json = TypeAliasType("Json", "str | int | bool | list[Json] | dict[str, Json] | None")
@@ -98,20 +99,25 @@ def fields_encoder(fields: Mapping[str, str]) -> Callable[[object], dict[str, Js
     return encode_fields
 
 
-def canonical(value: object) -> bytes:
-    """Return the one UTF-8 JSON text of `value`: keys sorted, no spaces.
+def written(value: object) -> str:
+    """Return the one JSON text of `value`: keys sorted, no spaces.
 
     Raises `InvalidInput` as `encode` does, and for a value that nests without end.
     """
     try:
-        return _text_form(value).encode()
+        return _text_form(value)
     except RecursionError as error:
         raise InvalidInput("value", "nests too deep") from error
 
 
-def text_of(encoded: Json) -> bytes:
-    """Return the one UTF-8 JSON text of what `encode` gave."""
-    return _dump(encoded).encode()
+def canonical(value: object) -> bytes:
+    """Return what `written` does, in UTF-8."""
+    return written(value).encode()
+
+
+def text_of(encoded: Json) -> str:
+    """Return the one JSON text of what `encode` gave."""
+    return _dump(encoded)
 
 
 def fingerprint(value: object) -> str:
@@ -261,9 +267,19 @@ def _text_form(value: object) -> str:
 
 
 def _writer(kind: type[Any]) -> _Writer:  # Any: of whatever it holds.
-    if attrs.has(kind) and not issubclass(kind, Enum):
+    if issubclass(kind, Enum):
+        return _member_writer(kind)
+    if attrs.has(kind):
         return _record_writer(kind)
+    if issubclass(kind, Mapping):  # most records of a host's own fields are empty
+        return lambda value: _dump(encode(value)) if value else "{}"
     return lambda value: _dump(encode(value))
+
+
+def _member_writer(kind: type[Enum]) -> _Writer:
+    texts = {member: _dump(encode(member)) for member in kind}
+    # Members of a `Flag` that are made of others are not among them.
+    return lambda member: texts.get(member) or _dump(encode(member))
 
 
 def _record_writer(kind: type[Any]) -> _Writer:  # Any: as above.
@@ -272,10 +288,15 @@ def _record_writer(kind: type[Any]) -> _Writer:  # Any: as above.
 
     def write(record: object) -> str:
         try:
-            written = [place + _text_form(getattr(record, name)) for name, place in places]
-        except InvalidInput:
-            return _dump(encode(record))  # which names the field
-        return "{" + ",".join(written) + "}"
+            texts = [
+                place + _WRITERS[type(value := getattr(record, name))](value)
+                for name, place in places
+            ]
+        except (KeyError, InvalidInput):  # as in `fields_encoder`
+            texts = [
+                place + _nested(name, _text_form, getattr(record, name)) for name, place in places
+            ]
+        return f"{{{','.join(texts)}}}"
 
     return write
 
@@ -287,7 +308,10 @@ def _written_list(items: Iterable[object]) -> str:
 # Begins with these and remembers the writer of every other class it meets.
 _WRITERS: dict[type, _Writer] = {
     NoneType: lambda _: "null",
+    bool: lambda flag: "true" if flag else "false",
     date: lambda day: f'"{day.isoformat()}"',
+    datetime: lambda instant: f'"{_instant(instant)}"',
+    UUID: lambda id: f'"{id}"',
     str: lambda text: encode_basestring(_text(text)),
     int: lambda number: str(_integer(number)),
     tuple: _written_list,

@@ -18,9 +18,9 @@ from attrs import frozen
 from sqlalchemy import Connection, Row, Uuid, bindparam, delete, insert, select, text, update
 
 from hotelcore import new_id, wire
-from hotelcore.domain.audit import AuditHead, AuditLogEntry, Change
+from hotelcore.domain.audit import AuditHead, AuditLogEntry
 from hotelcore.ids import HotelId
-from hotelcore.sql.audit.chain import AUDIT_HEAD, BEGINNING, _rest, _text_of, _whole, mac_of
+from hotelcore.sql.audit.chain import AUDIT_HEAD, BEGINNING, _rest, _whole, mac_of
 from hotelcore.sql.audit.log import AUDIT_LOG
 from hotelcore.vault import Key
 from tests.audit.conftest import KEYS
@@ -122,9 +122,9 @@ def content_of(row: AnyRow, key: Key | None) -> bytes:
             for name, value in row._mapping.items()
             if name not in ("changes", "key_number", "mac")
         },
-        changes=wire.decode(row.changes, tuple[Change, ...]),
+        changes=(),
     )
-    return _whole(_rest(entry, entry.sequence, key), _text_of(entry.changes))
+    return _whole(_rest(entry, entry.sequence, key), wire.text_of(row.changes).encode())
 
 
 # -- the ways -----------------------------------------------------------------------------------

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import UTC, datetime
 from typing import Any
 
@@ -10,8 +11,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hotelcore.domain.audit import HIDDEN, Change, changes_between, personal_between
+from hotelcore import wire
+from hotelcore.domain.audit import HIDDEN, Change, personal_between, text_of_change
+from hotelcore.domain.fields import Attributes
 from hotelcore.domain.guests import Guest
+from hotelcore.errors import InvalidInput
 from hotelcore.ids import GuestId, HotelId, new_id
 
 NOON = datetime(2026, 6, 1, 12, tzinfo=UTC)
@@ -26,8 +30,8 @@ ADA = Guest(
 
 
 def change(before: Guest | None, after: Guest | None) -> Change:
-    """Return the change as it is noted."""
-    return changes_between("guest", ADA.id, before, after)
+    """Return the change as it is read from the log."""
+    return wire.decode(json.loads(text_of_change("guest", ADA.id, before, after)), Change)
 
 
 def test_a_new_record_shows_what_it_has() -> None:
@@ -90,6 +94,26 @@ def test_what_was_hidden_can_be_put_back(first: str, vip: bool, email: str | Non
             for name in ("first_name", "email", "vip")
             if getattr(ADA, name) != getattr(after, name)
         }
+
+
+@given(st.booleans(), st.sampled_from(["a", 'é"\\\n', "\x7f"]), st.none() | st.just(ADA.id))
+def test_the_text_of_a_change_is_the_canonical_one(new: bool, value: str, whose: GuestId) -> None:
+    """It is the text that a verification makes of what the database gives back."""
+    after = attrs.evolve(ADA, attributes=Attributes({"k": value}), country=value[:1] * 2, vip=True)
+    written = text_of_change(
+        value, ADA.id, None if new else ADA, after, guest_id=whose, sealed="c2VhbGVk"
+    )
+    assert written == wire.text_of(json.loads(written))
+
+
+@pytest.mark.parametrize(
+    ("resource", "record", "whose"),
+    [("", ADA.id, None), ("x" * 51, ADA.id, None), ("guest", "1", None), ("guest", ADA.id, "1")],
+)
+def test_a_change_of_no_record_is_refused(resource: Any, record: Any, whose: Any) -> None:
+    """What it is of has a name of at most 50 characters, and an id; a text is none."""
+    with pytest.raises(InvalidInput):
+        text_of_change(resource, record, None, ADA, guest_id=whose)
 
 
 @pytest.mark.parametrize("nothing", [None, []])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 from uuid import UUID
@@ -11,7 +12,7 @@ from sqlalchemy import Row, TextClause, Uuid, bindparam, text
 
 from hotelcore import wire
 from hotelcore.core import HotelCore
-from hotelcore.domain.audit import AuditLogEntry, Change, changes_between
+from hotelcore.domain.audit import AuditLogEntry, Change, text_of_change
 from hotelcore.errors import NotFound
 from hotelcore.events.catalogue import CATALOGUE, Event
 from hotelcore.ids import (
@@ -153,8 +154,8 @@ def untold(hotel: SmallHotel) -> list[str]:
             for change in entry.changes:
                 wrong += _told(told, change)
         for (resource, key), shown in told.items():
-            stored = changes_between(resource, key, None, _stored(uow, resource, key, shown))
-            wrong += _differing(resource, shown, stored.after)
+            stored = text_of_change(resource, key, None, _stored(uow, resource, key, shown))
+            wrong += _differing(resource, shown, json.loads(stored)["after"])
     return wrong
 
 

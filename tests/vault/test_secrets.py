@@ -21,7 +21,7 @@ from hypothesis import strategies as st
 
 from hotelcore import HotelcoreError, KeyRing, Secret, wire
 from hotelcore.domain import fields
-from hotelcore.domain.audit import changes_between
+from hotelcore.domain.audit import text_of_change
 from hotelcore.errors import InvalidInput, SealBroken, SecretWithheld, UnknownKey
 from hotelcore.ids import HotelId
 from hotelcore.operations.arguments import checked
@@ -68,8 +68,8 @@ SINKS: Mapping[str, Callable[[], object]] = {
     "JSON through repr": lambda: json.dumps({"key": SECRET}, default=repr),
     "dir": lambda: repr([dir(SECRET), dir(Secret)]),
     "an error's arguments": lambda: repr(ValueError(SECRET, HOLDER)),
-    "audit changes": lambda: repr(
-        changes_between("x", HERE.row, None, Place(*attrs.astuple(HERE)))
+    "audit changes": lambda: text_of_change(
+        "x", HERE.row, None, Place(*attrs.astuple(HERE)), sealed=repr(HOLDER)
     ),
 }
 
@@ -95,7 +95,7 @@ REFUSING: Mapping[str, Callable[[], object]] = {
     "canonical": lambda: wire.canonical({"key": [SECRET]}),
     "fingerprint": lambda: wire.fingerprint((SECRET,)),
     "decode": lambda: wire.decode(CANARY[:0], Secret),
-    "audit change": lambda: changes_between("x", HERE.row, None, HOLDER),
+    "audit change": lambda: text_of_change("x", HERE.row, None, HOLDER),
     "iterate": lambda: list(any_value(SECRET)),
     "length": lambda: len(any_value(SECRET)),
     "join": lambda: ",".join([any_value(SECRET)]),

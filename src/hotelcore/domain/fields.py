@@ -26,6 +26,7 @@ __all__ = [
     "JsonValue",
     "attributes",
     "check_day",
+    "check_id",
     "check_plain",
     "choice",
     "choices",
@@ -246,6 +247,13 @@ def check_day(name: str, value: object) -> date:
         raise InvalidInput(name, "must be a date without a time")
     if not EARLIEST <= value <= LATEST:
         raise InvalidInput(name, f"must lie between {EARLIEST} and {LATEST}")
+    return value
+
+
+def check_id(name: str, value: object) -> UUID:
+    """Return ``value`` if it is a record's id; the text of a UUID is none."""
+    if not isinstance(value, UUID):
+        raise InvalidInput(name, "must be a UUID")
     return value
 
 

@@ -15,7 +15,7 @@ from attrs import AttrsInstance, define, field, frozen
 
 from hotelcore.access import Permission, Policy
 from hotelcore.clock import Clock
-from hotelcore.domain.audit import AuditLogEntry, Change, Outcome, changes_between, personal_between
+from hotelcore.domain.audit import AuditLogEntry, Outcome, personal_between, text_of_change
 from hotelcore.domain.hotels import Hotel
 from hotelcore.errors import (
     DatabaseFailure,
@@ -28,7 +28,7 @@ from hotelcore.events.catalogue import CATALOGUE, Event
 from hotelcore.events.trace import Trace
 from hotelcore.ids import AuditEntryId, GuestId, HotelId
 from hotelcore.operations.declaring import permission_of
-from hotelcore.sql.audit.chain import add_entries, lock_head
+from hotelcore.sql.audit.chain import NewEntry, add_entries, lock_head
 from hotelcore.sql.audit.log import SqlAuditLog
 from hotelcore.sql.events.event_log import SqlEventLog
 from hotelcore.sql.events.outbox import write_events
@@ -81,14 +81,14 @@ class Refusals:
     """What the actor of a unit of work was not allowed to do, until it is in the audit log."""
 
     commission: Commission
-    entries: list[AuditLogEntry] = field(factory=list)
+    entries: list[NewEntry] = field(factory=list)
 
     def require(self, permission: Permission, what: str) -> None:
         """Raise `PermissionDenied` unless the actor has ``permission``, and note that."""
         try:
             self.commission.policy.authorize(self.commission.actor.role, permission, what)
         except PermissionDenied as denied:
-            self.entries.append(self._entry_of(denied))
+            self.entries.append(NewEntry(self._entry_of(denied)))
             raise
 
     def _entry_of(self, denied: PermissionDenied) -> AuditLogEntry:
@@ -111,12 +111,16 @@ class Refusals:
 
 @define
 class _Command:
-    """The command that is running, and what it has noted so far."""
+    """The command that is running, and what it has noted so far.
+
+    ``about`` is the record that changed first, ``changes`` are the texts of all changes.
+    """
 
     id: AuditEntryId
     name: str
     business_date: date | None = None
-    changes: list[Change] = field(factory=list)
+    about: tuple[str, UUID] | None = None
+    changes: list[str] = field(factory=list)
     reason: str | None = None
 
 
@@ -160,7 +164,7 @@ class SqlUnitOfWork:
         # Whether the unit is there for one operation alone, until inline handlers work in it.
         self.is_one_operation = False
         self._aborted = False
-        self._entries: list[AuditLogEntry] = []
+        self._entries: list[NewEntry] = []
         self._events: list[Event] = []
         run.may_write = False
 
@@ -259,7 +263,7 @@ class SqlUnitOfWork:
         self._run.may_write = True
         try:
             yield
-            self._entries.append(self._entry_of(self._running()))
+            self._entries.append(NewEntry(self._entry_of(self._command), self._command.changes))
         finally:
             self._command, self._run.may_write = None, False
 
@@ -274,13 +278,21 @@ class SqlUnitOfWork:
     ) -> None:
         """Note a change for the audit entry of the running command."""
         command = self._running()
-        change = changes_between(resource, resource_id, before, after, guest_id=guest_id)
-        personal = personal_between(before, after)
+        personal, sealed = personal_between(before, after), None
         if personal is not None:
             # Now, and not at the end: what is sealed must be so before a guest is forgotten.
-            index = len(command.changes)
-            change = self._subjects.sealed(change, personal, entry_id=command.id, index=index)
-        command.changes.append(change)
+            sealed = self._subjects.sealed(
+                personal,
+                guest_id or resource_id,
+                its_own=guest_id is None,
+                is_new=before is None,
+                entry_id=command.id,
+                index=len(command.changes),
+            )
+        command.changes.append(
+            text_of_change(resource, resource_id, before, after, guest_id=guest_id, sealed=sealed)
+        )
+        command.about = command.about or (resource, resource_id)
 
     def reason(self, text: str) -> None:
         """Note why the running command does what it does."""
@@ -339,7 +351,7 @@ class SqlUnitOfWork:
             raise UnitAborted
 
     def _entry_of(self, command: _Command) -> AuditLogEntry:
-        first = command.changes[0] if command.changes else None
+        resource, resource_id = command.about or ("hotel", self.hotel_id)
         return AuditLogEntry(
             id=command.id,
             hotel_id=self.hotel_id,
@@ -348,9 +360,9 @@ class SqlUnitOfWork:
             subject=self.actor.subject,
             role=self.actor.role,
             operation=command.name,
-            resource=first.resource if first else "hotel",
-            resource_id=first.resource_id if first else self.hotel_id,
-            changes=tuple(command.changes),
+            resource=resource,
+            resource_id=resource_id,
+            changes=(),
             reason=command.reason,
             correlation_id=self._commission.trace.correlation_id,
         )
@@ -393,7 +405,7 @@ class SqlUnitOfWork:
         The hotel's log is locked from here on, so nothing that waits for anybody may come after.
         Returns whether the transaction was committed with that already.
         """
-        entries = sorted([*self._entries, *self._refusals.entries], key=attrgetter("id"))
+        entries = sorted([*self._entries, *self._refusals.entries], key=attrgetter("entry.id"))
         if not entries:  # nor an event then, as each is a command's
             self._run.flush()
             return False

@@ -29,7 +29,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import JSONB
 
 from hotelcore import wire
-from hotelcore.domain.audit import AuditLogEntry, Change
+from hotelcore.domain.audit import AuditLogEntry
 from hotelcore.errors import NotFound
 from hotelcore.sql import schema
 from hotelcore.sql.audit.log import AUDIT_LOG
@@ -37,7 +37,16 @@ from hotelcore.sql.changing import insert_into
 from hotelcore.sql.seam.statements import Statements, acting_hotel
 from hotelcore.vault import Key, KeyProvider
 
-__all__ = ["AUDIT_HEAD", "BEGINNING", "Head", "add_entries", "add_head", "lock_head", "mac_of"]
+__all__ = [
+    "AUDIT_HEAD",
+    "BEGINNING",
+    "Head",
+    "NewEntry",
+    "add_entries",
+    "add_head",
+    "lock_head",
+    "mac_of",
+]
 
 BEGINNING = bytes(32)
 """What stands where the first entry's predecessor would have its mac."""
@@ -83,6 +92,14 @@ class Head:
     mac: bytes
 
 
+@frozen
+class NewEntry:
+    """An entry that is to be added, and beside it the text of each of its changes."""
+
+    entry: AuditLogEntry
+    changes: Sequence[str] = ()
+
+
 def add_head(run: Statements) -> None:
     """Begin the audit log of the acting hotel."""
     run.write(_ADD_HEAD, sequence=0, mac=BEGINNING)
@@ -109,16 +126,16 @@ def lock_head(run: Statements) -> Head:
 
 
 def add_entries(
-    run: Statements, keys: KeyProvider | None, head: Head, entries: Sequence[AuditLogEntry]
+    run: Statements, keys: KeyProvider | None, head: Head, entries: Sequence[NewEntry]
 ) -> None:
     """Add entries behind the locked ``head`` of the acting hotel's log, as the unit's last."""
     key, mac = None if keys is None else keys.current(), head.mac
     rows: list[dict[str, object]] = []
-    for number, entry in enumerate(entries, start=head.sequence + 1):
-        rest, changes = _rest(entry, number, key), _text_of(entry.changes)
+    for number, new in enumerate(entries, start=head.sequence + 1):
+        rest, changes = _rest(new.entry, number, key), f"[{','.join(new.changes)}]".encode()
         mac = mac_of(key, mac, _whole(rest, changes))
         stored = changes.decode() if run.dialect == "sqlite" else changes
-        rows.append(_row(entry, rest, stored, mac))
+        rows.append(_row(new.entry, rest, stored, mac))
     run.write_last(_INSERT[run.dialect], rows)
 
 
@@ -131,34 +148,16 @@ def _rest(entry: AuditLogEntry, sequence: int, key: Key | None) -> dict[str, wir
     }
 
 
-def _text_of(changes: Sequence[Change]) -> bytes:
-    return wire.text_of([_stored(change) for change in changes])
-
-
 def _whole(rest: Mapping[str, wire.Json], changes: bytes) -> bytes:
     """Return the text of an entry, with its keys in order, around that of its ``changes``."""
     # In a text of the actor's a quote is escaped, so this stands there once.
-    return wire.text_of({**rest, "changes": 0}).replace(b'"changes":0', b'"changes":' + changes, 1)
+    before, after = wire.text_of({**rest, "changes": 0}).split('"changes":0', 1)
+    return b"".join((before.encode(), b'"changes":', changes, after.encode()))
 
 
 _FIELDS = [field for field in attrs.fields(AuditLogEntry) if field.name != "changes"]
 # The seam gives the hotel, and the chain the sequence.
 _STORED_AS_THEY_ARE = {field.name for field in _FIELDS} - {"hotel_id", "sequence"}
-
-
-def _stored(change: Change) -> wire.Json:
-    """Return a change as the log keeps it; its states are in wire form already."""
-    stored: dict[str, wire.Json] = {
-        "resource": change.resource,
-        "resource_id": str(change.resource_id),
-        "before": change.before,
-        "after": change.after,
-    }
-    if change.sealed is not None:  # hardly any change has it
-        stored["sealed"] = change.sealed
-    if change.guest_id is not None:
-        stored["guest_id"] = str(change.guest_id)
-    return stored
 
 
 def _row(

@@ -109,16 +109,24 @@ class SqlSubjectKeys:
         self._run.write(_SHRED, subject=subject_id)
 
     def sealed(
-        self, change: Change, personal: wire.Json, *, entry_id: AuditEntryId, index: int
-    ) -> Change:
-        """Return the change with the personal data sealed for its place in an entry.
+        self,
+        personal: wire.Json,
+        subject_id: UUID,
+        *,
+        its_own: bool,
+        is_new: bool,
+        entry_id: AuditEntryId,
+        index: int,
+    ) -> str | None:
+        """Return what a change shows of personal data, sealed for its place in an entry (base64).
 
-        Without keys it is returned as it is, also for a guest whose own key does not open, and for
-        a record of a guest who has none: an erased one is not to be given another.
+        ``its_own`` says that the changed record is the subject, which may be given a key, and not a
+        record that names a guest: an erased one is not to be given another. ``is_new`` says that
+        the record was not there before. None without keys, and for a key that does not open.
         """
-        key = self._key_of(change)
+        key = self._key_of(subject_id, its_own=its_own, is_new=is_new)
         if key is None:
-            return change
+            return None
         aad = _place(self._run.hotel_id, entry_id, index)
         envelope = sealed_with(
             b64decode(key.reveal()),
@@ -127,16 +135,15 @@ class SqlSubjectKeys:
             aad=aad,
             number=_ONLY,
         )
-        return attrs.evolve(change, sealed=b64encode(envelope).decode())
+        return b64encode(envelope).decode()
 
-    def _key_of(self, change: Change) -> Secret | None:
-        """Return the key for a change; a record that names no guest is given one of its own."""
-        subject_id, its_own = _whose(change), change.guest_id is None
+    def _key_of(self, subject_id: UUID, *, its_own: bool, is_new: bool) -> Secret | None:
+        """Return the key of a subject, which is given one if it may."""
         if self._sealing.keys is None or subject_id in self._shredded:
             return None
         if subject_id not in self._known:
-            is_new = its_own and change.before is None
-            if (is_new or not self._there([subject_id])) and its_own:
+            is_there = not (its_own and is_new) and self._there([subject_id])
+            if its_own and not is_there:
                 self._add(subject_id)
         return self._known.get(subject_id)
 

@@ -170,10 +170,10 @@ class _Walk:
 
     def _mac_of(self, key_number: Raw, content: dict[str, wire.Json]) -> bytes:
         if key_number is None:
-            return mac_of(None, self.mac, wire.text_of(content))
+            return mac_of(None, self.mac, wire.text_of(content).encode())
         if self.keys is None:
             raise UnknownKey(key_number)
-        return mac_of(self.keys.numbered(key_number), self.mac, wire.text_of(content))
+        return mac_of(self.keys.numbered(key_number), self.mac, wire.text_of(content).encode())
 
 
 # -- the rows as they are ---------------------------------------------------------------------
