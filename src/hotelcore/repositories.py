@@ -15,8 +15,6 @@ from datetime import date, datetime
 from typing import Protocol
 from uuid import UUID
 
-from attrs import frozen
-
 from hotelcore.domain.audit import AuditLogEntry
 from hotelcore.domain.availability import RoomAvailability
 from hotelcore.domain.bookings import Booking, BookingNight, RoomKey
@@ -26,7 +24,7 @@ from hotelcore.domain.guests import Guest
 from hotelcore.domain.hotels import Hotel
 from hotelcore.domain.housekeeping import HousekeepingTask
 from hotelcore.domain.pms import ExternalMapping, ExternalPMSConfig, PmsResource
-from hotelcore.domain.rooms import MaintenancePeriod, Room, RoomCondition, RoomType
+from hotelcore.domain.rooms import MaintenancePeriod, Room, RoomCondition, RoomNight, RoomType
 from hotelcore.domain.sealed import Resealed
 from hotelcore.domain.stays import Stay
 from hotelcore.errors import HotelcoreError
@@ -67,7 +65,6 @@ __all__ = [
     "Maintenance",
     "PmsConnections",
     "RoomKeys",
-    "RoomNight",
     "RoomNights",
     "RoomTypes",
     "Rooms",
@@ -229,21 +226,21 @@ class Inventory(Protocol):
         ...
 
 
-@frozen(kw_only=True)
-class RoomNight:
-    """Who has a room on a night: a booking, or a maintenance period."""
-
-    room_id: RoomId
-    night: date
-    booking_id: BookingId | None
-    maintenance_id: MaintenanceId | None
-
-
 class RoomNights(Protocol):
     """Which room is taken on which night, by whom: at most once each, the database sees to it."""
 
-    def hold(self, room_id: RoomId, booking_id: BookingId, nights: Collection[date]) -> None:
-        """Give the room's nights to a booking; `RoomTaken` names the nights that are not free."""
+    def hold(
+        self,
+        room_id: RoomId,
+        booking_id: BookingId,
+        nights: Collection[date],
+        *,
+        at_once: bool = False,
+    ) -> None:
+        """Give the room's nights to a booking; `RoomTaken` names the nights that are not free.
+
+        ``at_once`` has it raised here, also where writes go together, and the unit goes on.
+        """
         ...
 
     def block(self, room_id: RoomId, maintenance_id: MaintenanceId, period: Stay) -> None:

@@ -7,9 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor, wait
-from contextlib import closing
+from contextlib import AbstractContextManager, closing, nullcontext
 from datetime import timedelta
 from functools import partial
+from operator import methodcaller
 
 import attrs
 import pytest
@@ -144,6 +145,47 @@ def test_a_room_that_becomes_dirty_meanwhile_takes_nobody_in(hotel: SmallHotel) 
     refused = overtaken(hotel, soiling, entering)
     assert isinstance(refused, ActionRefused)
     assert refused.reasons == ("room_not_ready",)
+
+
+# -- a room that somebody else is just getting ------------------------------------------------
+
+
+@pytest.mark.parametrize("going", [nullcontext, methodcaller("together")])
+def test_who_gets_any_room_gets_the_next_one(
+    hotel: SmallHotel, going: Callable[..., AbstractContextManager[None]]
+) -> None:
+    """Where the first free room is lost to somebody else the next is tried, wherever that is."""
+    (early, _), (late, _) = book(hotel, stay(0, 2)), book(hotel, stay(0, 2))
+    first, second, *_ = hotel.room_ids
+
+    def entering(uow: UnitOfWork) -> None:
+        with going(uow):
+            op.check_in_guest(uow, booking_id=late.id)
+
+    taking = partial(op.check_in_guest, booking_id=early.id, room_id=first)
+    assert overtaken(hotel, taking, entering) is None
+    assert hotel.booking(late.id).room_id == second
+    assert hotel.core.prove(hotel.hotel_id).ok
+
+
+@pytest.mark.parametrize("operation", [op.check_in_guest, op.assign_room])
+@pytest.mark.parametrize("alone", [True, False])
+def test_a_room_that_is_just_being_taken_is_refused_with_its_nights(
+    hotel: SmallHotel, operation: Callable[..., object], alone: bool
+) -> None:
+    """The nights are told also where the room is held together with what comes next."""
+    (early, _), (late, _) = book(hotel, stay(1, 2)), book(hotel, stay(0, 4))
+    room_id, *_ = hotel.room_ids
+    taking = partial(operation, booking_id=late.id, room_id=room_id)
+
+    def running(_: UnitOfWork) -> object:
+        return hotel.desk().run(operation, booking_id=late.id, room_id=room_id)
+
+    holding = partial(op.assign_room, booking_id=early.id, room_id=room_id)
+    refused = overtaken(hotel, holding, running if alone else taking)
+    assert isinstance(refused, RoomTaken)
+    assert refused.nights == stay(1, 2).nights
+    assert hotel.core.prove(hotel.hotel_id).ok
 
 
 # -- counters are locked in one order ---------------------------------------------------------

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import date, datetime
 from enum import StrEnum
 
 from attrs import frozen
@@ -11,9 +11,9 @@ from hotelcore.domain import fields
 from hotelcore.domain.money import Money
 from hotelcore.domain.stays import Stay
 from hotelcore.errors import InvalidInput
-from hotelcore.ids import HotelId, MaintenanceId, RoomId, RoomTypeId
+from hotelcore.ids import BookingId, HotelId, MaintenanceId, RoomId, RoomTypeId
 
-__all__ = ["MaintenanceKind", "MaintenancePeriod", "Room", "RoomCondition", "RoomType"]
+__all__ = ["MaintenanceKind", "MaintenancePeriod", "Room", "RoomCondition", "RoomNight", "RoomType"]
 
 
 class RoomCondition(StrEnum):
@@ -100,3 +100,13 @@ class MaintenancePeriod:
     def __attrs_post_init__(self) -> None:
         if self.period.is_day_use:
             raise InvalidInput("period", "must cover at least one night")
+
+
+@frozen(kw_only=True)
+class RoomNight:
+    """Who has a room on a night: a booking, or a maintenance period."""
+
+    room_id: RoomId
+    night: date
+    booking_id: BookingId | None
+    maintenance_id: MaintenanceId | None

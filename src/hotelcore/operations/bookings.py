@@ -259,9 +259,9 @@ def assign_rooms(
     rooms = {room.id: room for room in listed}
     plan = plan_rooms(stays.items(), list(rooms), _nights_taken(uow, stays.values(), rooms))
     nights = nights_of_each(uow, list(plan))
-    for key, room_id in plan.items():
-        give_room(uow, waiting[key], nights[key], rooms[room_id])
     with uow.together(last=True):
+        for key, room_id in plan.items():
+            give_room(uow, waiting[key], nights[key], rooms[room_id])
         return tuple(_assigned(uow, waiting[key], room_id) for key, room_id in plan.items())
 
 

@@ -136,7 +136,8 @@ def move_room(uow: UnitOfWork, *, booking_id: BookingId, room_id: RoomId, reason
         raise InvalidInput("room_id", "must be another room than the guest is in")
     room = uow.rooms.get(room_id)
     _refuse_unfit(uow, room)
-    give_room(uow, before, nights, room)
+    with uow.together(last=True):
+        give_room(uow, before, nights, room)
     rooms = {room.id: room for room in uow.rooms.lock([left, room_id])}
     if rooms[room_id] != room:  # housekeeping was there meanwhile
         _refuse_unfit(uow, rooms[room_id])

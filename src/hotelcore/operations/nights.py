@@ -229,6 +229,7 @@ def give_room(
     room: Room,
     *,
     force: bool = False,
+    at_once: bool = False,
 ) -> None:
     """Give the booking ``room`` for all its nights to come, and free the room it had for them.
 
@@ -237,6 +238,7 @@ def give_room(
     `RoomTaken` with the nights on which the room is not free, and `SoldOut` where the other type
     has no unit left, unless ``force``. Without nights to come (a day use, or a guest who leaves
     today) the room must be empty and not off sale on the business date or the later arrival.
+    ``at_once`` is that of `hotelcore.repositories.RoomNights.hold`.
     """
     coming = nights_to_come(nights, uow.hotel.business_date)
     if not coming:
@@ -254,7 +256,8 @@ def give_room(
         uow.bookings.put_nights(changed)
         if has_room:
             uow.room_nights.release(booking.id, from_night=coming[0].night)
-        uow.room_nights.hold(room.id, booking.id, [night.night for night in coming])
+        wanted = [night.night for night in coming]
+        uow.room_nights.hold(room.id, booking.id, wanted, at_once=at_once)
 
 
 def room_ahead(uow: UnitOfWork, room_id: RoomId) -> None:
@@ -275,7 +278,8 @@ def claim_room(
     """Judge an action that is about a room, see that the booking has that room, and return it.
 
     It is the room named by ``room_id``, else the one that the booking has, else the first free
-    one. Raises `ActionRefused` by the table, and whatever `give_room` raises for a named room.
+    one. Raises `ActionRefused` by the table, and whatever `give_room` raises for a named room, at
+    the latest with what is written or asked next.
     """
     known = booking.room_id if room_id is None else room_id
     if known is None:
@@ -283,7 +287,8 @@ def claim_room(
     room = uow.rooms.get(known)
     judge(uow, action, booking, room)
     if room_id is not None:
-        give_room(uow, booking, nights, room, force=force)
+        with uow.together(last=True):
+            give_room(uow, booking, nights, room, force=force)
     return room
 
 
@@ -294,7 +299,7 @@ def _give_first_free_room(
         # Somebody may be quicker, and then the next room may still be free and empty.
         try:
             judge(uow, action, booking, room)
-            give_room(uow, booking, nights, room)
+            give_room(uow, booking, nights, room, at_once=True)
         except RoomTaken:
             # Some nights may have been held before one was found taken.
             uow.room_nights.release(booking.id, from_night=uow.hotel.business_date)

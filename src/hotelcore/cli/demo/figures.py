@@ -10,12 +10,11 @@ from attrs import frozen
 from hotelcore.cli.shifts import Tally
 from hotelcore.domain.business_day import BusinessDay
 from hotelcore.domain.money import Money, sum_money
-from hotelcore.domain.rooms import Room
+from hotelcore.domain.rooms import Room, RoomNight
 from hotelcore.domain.stays import Stay
 from hotelcore.ids import RoomId
 from hotelcore.lists import FolioFilter, RoomFilter, every
 from hotelcore.operations import cancel_booking_with_refund, create_booking_with_folio
-from hotelcore.repositories import RoomNight
 from hotelcore.unit_of_work import UnitOfWork
 
 __all__ = ["Cell", "ChartRow", "DayFigures", "TapeChart", "day_figures", "tape_chart"]

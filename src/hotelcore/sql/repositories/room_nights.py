@@ -5,7 +5,7 @@ A room's night is one row, taken by one booking or by maintenance; the primary k
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from datetime import date
 from typing import Literal, TypeAlias
 from uuid import UUID
@@ -21,10 +21,10 @@ from sqlalchemy import (
     select,
 )
 
+from hotelcore.domain.rooms import RoomNight
 from hotelcore.domain.stays import Stay
 from hotelcore.errors import RoomTaken
 from hotelcore.ids import BookingId, MaintenanceId, RoomId
-from hotelcore.repositories import RoomNight
 from hotelcore.sql import schema
 from hotelcore.sql.building import entity
 from hotelcore.sql.changing import upsert_into
@@ -108,19 +108,26 @@ class SqlRoomNights:
     """The `hotelcore.repositories.RoomNights` of one unit of work.
 
     After `RoomTaken` the nights that were free stay taken until the unit, or the savepoint around
-    the call, is undone.
+    the call, is undone; or until they are released, where it was raised ``at_once``.
     """
 
     def __init__(self, run: Statements) -> None:
         self._run = run
 
-    def hold(self, room_id: RoomId, booking_id: BookingId, nights: Collection[date]) -> None:
+    def hold(
+        self,
+        room_id: RoomId,
+        booking_id: BookingId,
+        nights: Collection[date],
+        *,
+        at_once: bool = False,
+    ) -> None:
         """Give the room's nights to a booking; those that it holds already stay its own."""
-        self._take(room_id, nights, "booking_id", booking_id)
+        self._take(room_id, nights, "booking_id", booking_id, at_once=at_once)
 
     def block(self, room_id: RoomId, maintenance_id: MaintenanceId, period: Stay) -> None:
         """Give the room's nights to maintenance."""
-        self._take(room_id, period.nights, "maintenance_id", maintenance_id)
+        self._take(room_id, period.nights, "maintenance_id", maintenance_id, at_once=False)
 
     def release(self, booking_id: BookingId, *, from_night: date) -> None:
         """Free the nights of a booking from ``from_night`` on."""
@@ -145,17 +152,25 @@ class SqlRoomNights:
         nights: Collection[date],
         holder: _Holder,
         holder_id: UUID,
+        *,
+        at_once: bool,
     ) -> None:
         # In order of the nights, so that two who want the same ones wait and do not deadlock.
         wanted = sorted(set(nights))
         nobody = {"room_id": room_id, "booking_id": None, "maintenance_id": None}
         rows = [{**nobody, holder: holder_id, "night": night} for night in wanted]
-        if self._run.write_many(_TAKE[holder][self._run.dialect], rows) < len(rows):
-            taken = self._run.all(
-                _HELD_BY_OTHERS[holder],
-                lambda row: row.night,
-                room=room_id,
-                nights=wanted,
-                holder=holder_id,
-            )
-            raise RoomTaken(room_id, tuple(taken))
+        statement = _TAKE[holder][self._run.dialect]
+
+        def taken() -> RoomTaken:
+            return RoomTaken(room_id, self._held_by_others(room_id, wanted, holder, holder_id))
+
+        if not at_once:
+            self._run.must_write(statement, rows, missed=taken)
+        elif self._run.write_many(statement, rows) < len(rows):
+            raise taken()
+
+    def _held_by_others(
+        self, room_id: RoomId, nights: Sequence[date], holder: _Holder, holder_id: UUID
+    ) -> tuple[date, ...]:
+        asked = {"room": room_id, "nights": nights, "holder": holder_id}
+        return tuple(self._run.all(_HELD_BY_OTHERS[holder], lambda row: row.night, **asked))
