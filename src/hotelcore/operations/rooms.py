@@ -102,9 +102,10 @@ def block_room(
     if period.arrival < business_date:
         raise InvalidInput("period", f"must not begin before the business date, {business_date}")
     force = overrides(uow, force_reason, "blocking a room that is sold")
-    uow.maintenance.add(blocked)
-    if blocked.kind.off_sale:
-        _take_off_sale(uow, room, blocked, force=force)
+    with uow.together(last=True):
+        uow.maintenance.add(blocked)
+        if blocked.kind.off_sale:
+            _take_off_sale(uow, room, blocked, force=force)
     uow.changed("maintenance", blocked.id, None, blocked)
     return blocked
 
@@ -115,10 +116,15 @@ def _take_off_sale(uow: UnitOfWork, room: Room, blocked: MaintenancePeriod, *, f
         room.room_type_id, period.nights, off_count=_off_count(blocked), force=force
     )
     uow.room_nights.block(room.id, blocked.id, period)
+    if business_date not in period:
+        uow.rooms.lock([room.id])
+        return
     # A guest who should leave today has no night to come, and is in the room all the same. Only
     # the room's lock keeps such a guest from entering it meanwhile.
+    uow.ahead(uow.rooms.lock, [room.id])
+    uow.ahead(uow.rooms.is_occupied, room.id)
     uow.rooms.lock([room.id])
-    if business_date in period and uow.rooms.is_occupied(room.id):
+    if uow.rooms.is_occupied(room.id):
         raise RoomTaken(room.id, (business_date,))
 
 
