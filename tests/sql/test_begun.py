@@ -337,6 +337,7 @@ def test_events_in_parts_are_in_one_order(
     ]
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(outbox, "_CHUNK", 2)
+        patch.setattr(outbox, "_FEW", 1)
         for events in written:
             with here.writing() as run:
                 run.first(_NAME, tuple)

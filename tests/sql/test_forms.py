@@ -32,6 +32,7 @@ from sqlalchemy import (
     insert,
     literal,
     select,
+    text,
     tuple_,
     type_coerce,
     update,
@@ -48,7 +49,12 @@ from hotelcore.domain.stays import Stay
 from hotelcore.errors import UnboundStatement
 from hotelcore.ids import HotelId, new_id
 from hotelcore.lists import BookingFilter, FolioFilter, GuestFilter, RoomFilter, TaskFilter
-from hotelcore.operations import check_in_guest, close_business_day, create_housekeeping_task
+from hotelcore.operations import (
+    add_rooms,
+    check_in_guest,
+    close_business_day,
+    create_housekeeping_task,
+)
 from hotelcore.sql.repositories.bookings import BOOKING
 from hotelcore.sql.repositories.rooms import ROOM
 from hotelcore.sql.schema import METADATA, TableNames
@@ -280,16 +286,36 @@ def test_values_of_a_list_are_not_remembered(sqlite_url: str, paramstyle: Any) -
 
 
 def test_a_list_is_one_parameter_of_postgresql() -> None:
-    """Whatever its length the text stays the same, so a server prepares it once at most."""
+    """Unless it is short the text stays the same, so a server prepares it once at most."""
     dialect: Dialect = psycopg.dialect()  # type: ignore[no-untyped-call]  # SQLAlchemy's own
     query = select(_r.id).where(
         _r.hotel_id == acting_hotel(), _r.number.in_(_SOME_WORDS), _r.id.not_in([new_id()])
     )
     form = forms_of(dialect, TableNames()).of(query, acting=True)
-    values = [{"acting_hotel": new_id(), "wanted": ["101"] * number} for number in (0, 1, 100)]
+    values = [{"acting_hotel": new_id(), "wanted": ["101"] * number} for number in (0, 9, 100)]
     texts = {form.sent(each)[0] for each in values}
     assert len(texts) == 1
     assert "number = ANY ($2::VARCHAR[])" in texts.pop()
+
+
+def test_a_short_list_is_planned_once(postgresql_url: str) -> None:
+    """PostgreSQL, which plans an array of few values each time, does not for the values alone."""
+    query = select(_r.number).where(_r.hotel_id == acting_hotel(), _r.number.in_(_SOME_WORDS))
+    plans = text(
+        "SELECT generic_plans, custom_plans FROM pg_prepared_statements"
+        " WHERE statement LIKE '%hc_room.number %'"
+    )
+    with opened(postgresql_url) as house, house.core.engine.connect() as connection:
+        numbers = [f"n{number}" for number in range(1_000)]
+        house.desk.run(add_rooms, room_type_id=house.room_type_id, numbers=numbers)
+        with connection.begin():
+            connection.execute(text("ANALYZE hc_room"))
+            run = statements_on(connection, house.hotel_id)
+            for _ in range(20):
+                for number in (1, 8, 9):
+                    run.all(query, tuple, wanted=numbers[:number])
+        found = connection.execute(plans).all()
+    assert sorted(found) == [(0, 20), (15, 5), (15, 5)]
 
 
 def test_a_column_of_a_host_has_its_default(database_url: str) -> None:

@@ -43,7 +43,7 @@ def write(run: Statements, events: Sequence[tuple[EventId, Event]]) -> None:
 
 @given(
     units=st.lists(
-        st.lists(st.tuples(st.integers(0, 1), st.sampled_from(RoomCondition)), max_size=3),
+        st.lists(st.tuples(st.integers(0, 1), st.sampled_from(RoomCondition)), max_size=12),
         max_size=3,
     )
 )

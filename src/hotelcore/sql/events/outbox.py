@@ -134,6 +134,8 @@ INSERT_ALL = {
 # So that no statement grows with the number of events, and the server is at the first of them while
 # we write the next.
 _CHUNK = 250
+# PostgreSQL plans the statement for many anew each time, which takes as long as to insert so many.
+_FEW = 8
 
 
 def write_events(
@@ -149,7 +151,7 @@ def write_events(
     They go with the next statement. Before that the end of the hotel's audit log is locked, or two
     units that report on one record at the same time would draw the same number.
     """
-    if len(events) > 1 and run.dialect in INSERT_ALL:
+    if len(events) > _FEW and run.dialect in INSERT_ALL:
         for begin in range(0, len(events), _CHUNK):
             chunk = _all_of(events[begin : begin + _CHUNK], new_id, at, trace)
             run.write_with_next(INSERT_ALL[run.dialect], [chunk])

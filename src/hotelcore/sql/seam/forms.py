@@ -82,6 +82,8 @@ class Described(Protocol):
 _MOST_SHAPES = 2_000
 # For how many lengths of its lists, and of how many values, a statement's text is remembered.
 _MOST_LENGTHS, _LONGEST_KNOWN = 20, 500
+# Up to how many values PostgreSQL is given one by one: each number of them is another statement.
+_SHORT = 8
 # What comes as the same value in PostgreSQL's binary format, which costs less to read. Of any other
 # type (an enum, citext, money) psycopg would give the bytes.
 _IN_BINARY = {
@@ -229,7 +231,7 @@ class Form:
 class _ListForm(Form):
     """A statement with a list among its parameters: each value of it has a place in the text.
 
-    On PostgreSQL only where a list cannot be an array; see `_Arrays`.
+    On PostgreSQL only where a list is short, or cannot be an array; see `_ArrayForm`.
     """
 
     _named: Callable[[str], str]
@@ -254,7 +256,7 @@ class _ListForm(Form):
             known = self._learnt(lengths, self._state(given))
         return known.sent(given)
 
-    @property
+    @cached_property
     def _lists(self) -> Sequence[str] | None:
         """The names of the lists; None if a text depends on more than how long they are."""
         compiled = self._shape.compiled
@@ -319,6 +321,26 @@ class _Expanded:
         return self.text, dict(zip(self.keys, ready, strict=True))
 
 
+@define(eq=False)
+class _ArrayForm(Form):
+    """A statement of PostgreSQL's that takes a list as one array, so that its text stays the same.
+
+    For a short list it is that of ``short``. How many are in an array the server does not know when
+    it makes a plan for any; for one or two it takes such a plan to be worse than one of their own,
+    which it makes every time, in longer than it then needs to find them.
+    """
+
+    _lists: Collection[str]
+    _short: _ListForm
+
+    def sent(self, values: Parameters) -> tuple[str, Any]:
+        """Return the text for lists of these lengths, and the parameters."""
+        lists = {key: [*values[key]] for key in self._lists if key in values}
+        if all(map(_is_short, lists.values())):
+            return self._short.sent({**values, **lists})
+        return super().sent({**values, **lists})
+
+
 class Forms:
     """The forms of all statements in one database, under the names that the host gave the tables.
 
@@ -358,19 +380,16 @@ class Forms:
         named = partial(self._named, compiled)
         text = named(compiled.string)
         made = _defaults(compiled)
+        if not (compiled.post_compile_params or compiled.literal_execute_params):
+            return Form(every_hotel, writes, text, shape, *_places(compiled, fixed), made)
+        given = [(name, bind.key, None) for bind, name in _given(compiled)]
+        form = _ListForm(every_hotel, writes, text, shape, fixed, given, made, named)
         if self._numbers and (arrays := _with_arrays(compiled)):
-            return Form(
-                every_hotel,
-                writes,
-                named(arrays.text),
-                shape,
-                *_places(compiled, fixed, arrays),
-                made,
-            )
-        if compiled.post_compile_params or compiled.literal_execute_params:
-            given = [(name, bind.key, None) for bind, name in _given(compiled)]
-            return _ListForm(every_hotel, writes, text, shape, fixed, given, made, named)
-        return Form(every_hotel, writes, text, shape, *_places(compiled, fixed), made)
+            places = _places(compiled, fixed, arrays)
+            keys = [key for name, key, _ in given if name in arrays.lists]
+            text = named(arrays.text)
+            return _ArrayForm(every_hotel, writes, text, shape, *places, made, keys, form)
+        return form
 
     def _shape(self, statement: Executable, key: CacheKey | None) -> _Shape:
         known = None if key is None else self._shapes.get(key.key)
@@ -522,6 +541,10 @@ def _any_of(found: re.Match[str]) -> str:
     negated, place, cast = found.groups()
     array = f"{place}{cast}[]" if cast else place
     return f"<> ALL ({array})" if negated else f"= ANY ({array})"
+
+
+def _is_short(values: Sequence[object]) -> bool:
+    return 0 < len(values) <= _SHORT
 
 
 def _each(process: Processor | None) -> Processor:
