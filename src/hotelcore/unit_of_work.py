@@ -182,13 +182,13 @@ class UnitOfWork(Protocol):
         """
         ...
 
-    def together(self, *, last: bool = False) -> AbstractContextManager[None]:
+    def together(self, *, later: bool = False) -> AbstractContextManager[None]:
         """Have the writes of the body sent in one exchange, at its end or with a read inside it.
 
         Over a network this spares their round trips. An error of a write may come from a later
         line, at the latest from the end of the body: catch it around the body and not inside. If
         several writes are refused, one of their errors is raised. A body inside another is part of
-        it. ``last`` says that the operation does not mind getting their errors from a later line:
+        it. ``later`` says that the operation does not mind getting their errors from a later line:
         if it is all that the unit does, the writes go with what comes next, at the latest with what
         ends the unit. An implementation may also send each write at once.
         """

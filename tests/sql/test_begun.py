@@ -85,7 +85,7 @@ def begin(run: Statements, house: House, name: str = "Begun") -> None:
     """Write twice, so that the server begins with the first, and has no answer asked of it."""
     run.first(_NAME, tuple)  # the transaction is open
     rows = [{"key": house.guest_id, "name": name}] * 2
-    with run.together(last=True):
+    with run.together(later=True):
         run.must_write(_RENAME, rows)
         run.must_write(_RENAME, rows)
     assert run._begun
@@ -196,7 +196,7 @@ def test_what_cannot_be_sent_is_not_forgotten(house: House) -> None:
     def go_on() -> None:
         with house.writing() as run:
             run.first(_NAME, tuple)
-            with run.together(last=True):
+            with run.together(later=True):
                 run.must_write(_RENAME, [{"key": house.guest_id, "name": "First"}])
                 # psycopg makes no JSON of it; that shows as it is sent.
                 run.must_write(_DESCRIBE, [{"more": {"a": object()}}] * 2)
@@ -374,7 +374,7 @@ def register_and_stop(uow: UnitOfWork, *, guests: Sequence[Guest]) -> None:
     """Store guests twice at once, and stop while the server is at the first."""
     first, *others = guests
     uow.guests.get(uow.guests.page(GuestFilter()).items[0].id)
-    with uow.together(last=True):
+    with uow.together(later=True):
         uow.guests.add_all(others)
         uow.guests.add_all([first])
         raise Stopped

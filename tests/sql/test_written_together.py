@@ -164,14 +164,14 @@ def ids(house: House) -> list[GuestId]:
     return [house.guest_id, second.id, *(GuestId(new_id()) for _ in range(PLACES - 2))]
 
 
-@given(steps=steps, last=st.booleans(), many=st.sampled_from([1, 2, 100]))
-@example(steps=[(0, 2), (1, 2)], last=False, many=100)
-@example(steps=["look", (0, 1)], last=False, many=100)
-@example(steps=["look", (2, 3)], last=False, many=100)
-@example(steps=[(0, 2), (1, 2), (2, 3)], last=False, many=1)
-@example(steps=[(0, 2), (0, 3), (2, 3)], last=True, many=1)
+@given(steps=steps, later=st.booleans(), many=st.sampled_from([1, 2, 100]))
+@example(steps=[(0, 2), (1, 2)], later=False, many=100)
+@example(steps=["look", (0, 1)], later=False, many=100)
+@example(steps=["look", (2, 3)], later=False, many=100)
+@example(steps=[(0, 2), (1, 2), (2, 3)], later=False, many=1)
+@example(steps=[(0, 2), (0, 3), (2, 3)], later=True, many=1)
 def test_the_first_refusal_is_raised(
-    house: House, ids: list[GuestId], steps: list[Step], last: bool, many: int
+    house: House, ids: list[GuestId], steps: list[Step], later: bool, many: int
 ) -> None:
     """Whatever goes together, a refusal is raised as its write says, and all is done without.
 
@@ -183,10 +183,10 @@ def test_the_first_refusal_is_raised(
     def work(run: Statements) -> None:
         moving = Moving(run, ids)
         with run.savepoint():
-            with run.together(last=last):
+            with run.together(later=later):
                 for number, step in enumerate(steps):
                     moving.do(number, step)
-            assert last or not refusals
+            assert later or not refusals
             found = {ids.index(row[0]) for row in run.all(_ALL, tuple)}
             assert found == taken
             raise Undone
@@ -224,7 +224,7 @@ def test_nothing_refused_is_committed(house: House, ids: list[GuestId], move: Mo
 
     def work() -> None:
         with house.writing() as run:
-            with run.together(last=True):
+            with run.together(later=True):
                 Moving(run, ids).do(0, move)
             run.write_last(_RENAME, [{"name": "Committed"}])
 
@@ -362,7 +362,7 @@ def try_and_write(uow: UnitOfWork, *, hotel: SampleHotel) -> None:
     """Try what one may not do, and go on to write what is refused."""
     with suppress(PermissionDenied):
         uow.require(Permission.ADMIN_VIEW, "the log")
-    with uow.together(last=True):
+    with uow.together(later=True):
         for _ in range(2):
             uow.bookings.update(hotel.expected)
 
@@ -391,7 +391,7 @@ def test_a_taken_key_is_not_taken_for_anothers(hotel: SampleHotel, behind: bool)
 
     @operation(Permission.HOTEL_MANAGE)
     def renumber(uow: UnitOfWork) -> None:
-        with uow.together(last=True):
+        with uow.together(later=True):
             uow.rooms.update(attrs.evolve(second, number=first.number, version=1))
             if not behind:
                 uow.housekeeping.add(task)

@@ -105,7 +105,8 @@ class HotelCore(Core):
         """Create the tables that are missing, all in one transaction. Existing ones stay.
 
         Raises `SchemaMismatch` if the tables are those of another version; migrations bring them
-        up to this one (`hotelcore.sql.upkeep.upgrading`).
+        up to this one (`hotelcore.sql.upkeep.upgrading`). Raises `InvalidInput` for a database that
+        is not in UTF-8.
         """
         with translated(self._limits, changing_schema=True), self.engine.connect() as connection:
             create_schema(connection, self._names)

@@ -138,7 +138,7 @@ def create_booking_with_folio(
         attributes=attributes,
         force=force,
     )
-    with uow.together(last=True):
+    with uow.together(later=True):
         [sold] = sell_bookings(uow, [new], force=force)
     return sold
 
@@ -154,7 +154,7 @@ def confirm_booking(uow: UnitOfWork, *, booking_id: BookingId) -> Booking:
     judge(uow, Action.CONFIRM, before)
     commit_nights(uow, uow.bookings.nights(before.id))
     confirmed = attrs.evolve(before, status=BookingStatus.CONFIRMED, hold_until=None)
-    with uow.together(last=True):
+    with uow.together(later=True):
         after = uow.bookings.update(confirmed)
         note_update(uow, before, after)
     return after
@@ -186,7 +186,7 @@ def amend_stay(
     force = overrides(uow, force_reason, "amend_stay with force_reason")
     before, _ = lock_booking(uow, booking_id)
     judge(uow, Action.AMEND, before)
-    with uow.together(last=True):
+    with uow.together(later=True):
         return change_stay(uow, before, stay, prices=nightly_prices, force=force)
 
 
@@ -220,7 +220,7 @@ def assign_room(
     before, _ = lock_booking(uow, booking_id)
     nights = uow.bookings.nights(before.id)
     room = claim_room(uow, Action.ASSIGN_ROOM, before, nights, room_id, force=force)
-    with uow.together(last=True):
+    with uow.together(later=True):
         return _assigned(uow, before, room.id)
 
 
@@ -259,7 +259,7 @@ def assign_rooms(
     rooms = {room.id: room for room in listed}
     plan = plan_rooms(stays.items(), list(rooms), _nights_taken(uow, stays.values(), rooms))
     nights = nights_of_each(uow, list(plan))
-    with uow.together(last=True):
+    with uow.together(later=True):
         for key, room_id in plan.items():
             give_room(uow, waiting[key], nights[key], rooms[room_id])
         return tuple(_assigned(uow, waiting[key], room_id) for key, room_id in plan.items())
@@ -311,7 +311,7 @@ def cancel_booking_with_refund(
     fee = before.cancellation.cancellation_fee(before.stay, prices, business_date)
     nothing = Money.zero(before.total.currency)
     charged = nothing if waive_fee or fee is None else fee
-    with uow.together(last=True):
+    with uow.together(later=True):
         return _cancelled(uow, before, nights, charged, CancellationCause.REQUESTED, reason)
 
 
@@ -361,7 +361,7 @@ def expire_holds(uow: UnitOfWork, *, limit: int = 100) -> tuple[Booking, ...]:
     nights = nights_of_each(uow, [hold.id for hold in holds])
     lock_counters(uow, (night for each in nights.values() for night in each if not night.released))
     cause = CancellationCause.HOLD_EXPIRED
-    with uow.together(last=True):
+    with uow.together(later=True):
         return tuple(
             _cancelled(uow, hold, nights[hold.id], nothing, cause, _EXPIRED).booking
             for hold in holds
@@ -380,7 +380,7 @@ def mark_no_show(uow: UnitOfWork, *, booking_id: BookingId) -> Booking:
     """
     before, business_date = lock_booking(uow, booking_id)
     judge(uow, Action.MARK_NO_SHOW, before)
-    with uow.together(last=True):
+    with uow.together(later=True):
         return no_show(uow, before, business_date=business_date, from_night=business_date)
 
 
@@ -412,7 +412,7 @@ def reinstate_booking(
     )
     nights = sell_again(uow, again, uow.bookings.nights(before.id), force=force)
     total = total_of(nights, before.total.currency)
-    with uow.together(last=True):
+    with uow.together(later=True):
         after = uow.bookings.update(attrs.evolve(again, total=total))
         uow.changed("booking", before.id, before, after)
         uow.emit(

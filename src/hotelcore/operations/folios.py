@@ -60,7 +60,7 @@ def open_folio(uow: UnitOfWork, *, booking_id: BookingId, guest_id: GuestId | No
     _ = uow.hotel  # as everybody locks it first
     booking = uow.bookings.get(booking_id)
     owner = booking.guest_id if guest_id is None else uow.guests.get(guest_id).id
-    with uow.together(last=True):
+    with uow.together(later=True):
         return add_folio(uow, booking, owner)
 
 
@@ -93,7 +93,7 @@ def post_charge_to_folio(
         description=description,
         service_date=service_date,
     )
-    with uow.together(last=True):
+    with uow.together(later=True):
         post_lines(uow, folio, [line])
     return line
 
@@ -112,7 +112,7 @@ def grant_allowance(
     charge, folio = _lock_line(uow, line_id)
     effect = allowance_of(charge, uow.folios.referring_to(line_id), granted)
     line = _correction(uow, folio, charge, LineKind.ALLOWANCE, effect, why)
-    with uow.together(last=True):
+    with uow.together(later=True):
         post_lines(uow, folio, [line])
     return line
 
@@ -131,7 +131,7 @@ def record_payment(
     how, paid = clean_text("method", method, most=50), in_hotel_currency(uow, amount)
     folio = lock_open_folio(uow, folio_id)
     line = new_line(uow, folio, LineKind.PAYMENT, how, -paid, description=description)
-    with uow.together(last=True):
+    with uow.together(later=True):
         post_lines(uow, folio, [line])
     return line
 
@@ -150,7 +150,7 @@ def refund_payment(
     payment, folio = _lock_line(uow, line_id)
     effect = refund_of(payment, uow.folios.referring_to(line_id), given)
     line = refund_line(uow, folio, payment, effect, why)
-    with uow.together(last=True):
+    with uow.together(later=True):
         post_lines(uow, folio, [line])
     return line
 
@@ -170,7 +170,7 @@ def void_charge(uow: UnitOfWork, *, line_id: FolioLineId, reason: str) -> FolioL
         raise AmountRefused("money that moved is not voided: refund a payment, pay a refund anew")
     effect = void_of(original, uow.folios.referring_to(line_id))
     line = _correction(uow, folio, original, LineKind.VOID, effect, why)
-    with uow.together(last=True):
+    with uow.together(later=True):
         post_lines(uow, folio, [line])
     return line
 
@@ -206,7 +206,7 @@ def move_charge(
         night=charge.night,
         refers_to=charge.id,
     )
-    with uow.together(last=True):
+    with uow.together(later=True):
         post_lines(uow, source, [left])
         post_lines(uow, target, [entered])
     return left, entered
@@ -220,7 +220,7 @@ def close_folio(uow: UnitOfWork, *, folio_id: FolioId) -> Folio:
     `NotFound`.
     """
     folio = lock_open_folio(uow, folio_id)
-    with uow.together(last=True):
+    with uow.together(later=True):
         return close_at_zero(uow, folio)
 
 

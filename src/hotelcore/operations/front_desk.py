@@ -83,7 +83,7 @@ def check_in_guest(
         checked_in_at=uow.now(),
         checked_in_on=business_date,
     )
-    with uow.together(last=True):
+    with uow.together(later=True):
         after = uow.bookings.update(arrived)
         note_room(uow, before, after)
         uow.emit(
@@ -136,14 +136,14 @@ def move_room(uow: UnitOfWork, *, booking_id: BookingId, room_id: RoomId, reason
         raise InvalidInput("room_id", "must be another room than the guest is in")
     room = uow.rooms.get(room_id)
     _refuse_unfit(uow, room)
-    with uow.together(last=True):
+    with uow.together(later=True):
         give_room(uow, before, nights, room)
     rooms = {room.id: room for room in uow.rooms.lock([left, room_id])}
     if rooms[room_id] != room:  # housekeeping was there meanwhile
         _refuse_unfit(uow, rooms[room_id])
     if not nights_to_come(nights, business_date):  # nor was maintenance, which no night keeps away
         refuse_unless_empty(uow, before, room)
-    with uow.together(last=True):
+    with uow.together(later=True):
         after = uow.bookings.update(attrs.evolve(before, room_id=room_id))
         note_room(uow, before, after)
         reissue_keys(uow, after)
@@ -192,7 +192,7 @@ def check_out_guest(
     around = surroundings(uow, before, action=Action.CHECK_OUT)
     around = attrs.evolve(around, balance_open=around.balance_open and not unsettled)
     refuse_unless_allowed(Action.CHECK_OUT, before, business_date, around)
-    with uow.together(last=True):
+    with uow.together(later=True):
         after, room, released = _left(uow, before)
         _make_dirty(uow, room)
         revoke_keys(uow, after)

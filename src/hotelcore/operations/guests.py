@@ -47,7 +47,7 @@ def register_guest(
         vip=vip,
         attributes=attributes,
     )
-    with uow.together(last=True):
+    with uow.together(later=True):
         add_guests(uow, [guest])
     return guest
 
@@ -117,7 +117,7 @@ def amend_guest(
         vip=vip,
         attributes=Attributes(attributes),
     )
-    with uow.together(last=True):
+    with uow.together(later=True):
         stored = uow.guests.update(amended)
         uow.changed("guest", guest.id, guest, stored)
     return stored
@@ -152,7 +152,7 @@ def anonymise_guest(uow: UnitOfWork, *, guest_id: GuestId) -> Guest:
         attributes=Attributes(),
         anonymised_at=uow.now(),
     )
-    with uow.together(last=True):
+    with uow.together(later=True):
         stored = uow.guests.erase(erased)
         uow.changed("guest", guest.id, guest, stored)
     return stored

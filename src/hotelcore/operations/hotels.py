@@ -68,7 +68,7 @@ def change_house_rules(uow: UnitOfWork, *, rules: HouseRules) -> Hotel:
     Raises `InvalidInput` for anything but `HouseRules`.
     """
     hotel = uow.hotels.lock()
-    with uow.together(last=True):
+    with uow.together(later=True):
         changed = uow.hotels.update(attrs.evolve(hotel, rules=rules))
     uow.changed("hotel", hotel.id, hotel, changed)
     return changed
@@ -106,7 +106,7 @@ def add_room_type(
     )
     if room_type.base_rate.currency != hotel.currency:
         raise CurrencyMismatch(hotel.currency, room_type.base_rate.currency)
-    with uow.together(last=True):
+    with uow.together(later=True):
         uow.room_types.add(room_type)
     uow.changed("room_type", room_type.id, None, room_type)
     return room_type

@@ -58,7 +58,7 @@ def create_housekeeping_task(
     )
     if task.due < business_date:
         raise InvalidInput("due", f"must not be before the business date, {business_date}")
-    with uow.together(last=True):
+    with uow.together(later=True):
         uow.housekeeping.add(task)
     uow.changed("housekeeping_task", task.id, None, task)
     return task
@@ -86,7 +86,7 @@ def complete_housekeeping_task(
     completed = attrs.evolve(
         task, status=TaskStatus.DONE, completed_at=now, completed_by=completed_by
     )
-    with uow.together(last=True):
+    with uow.together(later=True):
         done = uow.housekeeping.update(completed)
         uow.changed("housekeeping_task", task.id, task, done)
         uow.emit(

@@ -75,7 +75,7 @@ def close_business_day(uow: UnitOfWork, *, business_date: date) -> BusinessDay:
         raise BusinessDayBlocked(business_date, tuple(matters))
     _post(uow, due, folios)
     _settle_arrivals(uow, hotel, arrivals)
-    with uow.together(last=True):
+    with uow.together(later=True):
         day = _finish(uow, hotel, due)
         # Last of all: whatever is posted above is of the day that closes.
         uow.hotels.update(next_day)

@@ -287,7 +287,7 @@ def claim_room(
     room = uow.rooms.get(known)
     judge(uow, action, booking, room)
     if room_id is not None:
-        with uow.together(last=True):
+        with uow.together(later=True):
             give_room(uow, booking, nights, room, force=force)
     return room
 

@@ -106,7 +106,7 @@ def sync_pms_data(uow: UnitOfWork, *, snapshot: PmsSnapshot) -> SyncReport:
     run = _Run(uow, config)
     report = run.take_over(snapshot)
     if not snapshot.more_follow:
-        with uow.together(last=True):
+        with uow.together(later=True):
             uow.pms.update(attrs.evolve(config, last_synced_at=uow.now()))
     return report
 
@@ -231,7 +231,7 @@ class _Run:
             for record in (*told.new, *told.changed)
         ]
         reason = f"two records there are one {told.resource} here"
-        with self.uow.together(last=True):
+        with self.uow.together(later=True):
             self.uow.pms.put_mappings(renewed, twice=lambda: self.failure(reason))
 
     def learn(self, resource: PmsResource, external_ids: Iterable[str]) -> None:
@@ -336,7 +336,7 @@ class _Run:
             some = self.each(
                 told, records, lambda record: new_guest(self.uow, **_guest_details(record))
             )
-            with self.uow.together(last=True):
+            with self.uow.together(later=True):
                 add_guests(self.uow, some)
             guests += some
         self.guests.update((guest.id, guest) for guest in guests)
@@ -496,7 +496,7 @@ class _Run:
             )
 
         new = self.each(told, records, built)
-        with self.uow.together(last=True):
+        with self.uow.together(later=True):
             sold = sell_bookings(self.uow, new, force=True)
         return {booking.confirmation_number: booking.id for booking, _ in sold}
 

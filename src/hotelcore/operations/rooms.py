@@ -102,7 +102,7 @@ def block_room(
     if period.arrival < business_date:
         raise InvalidInput("period", f"must not begin before the business date, {business_date}")
     force = overrides(uow, force_reason, "blocking a room that is sold")
-    with uow.together(last=True):
+    with uow.together(later=True):
         uow.maintenance.add(blocked)
         if blocked.kind.off_sale:
             _take_off_sale(uow, room, blocked, force=force)

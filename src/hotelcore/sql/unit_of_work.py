@@ -316,11 +316,11 @@ class SqlUnitOfWork:
         self._aborted = aborted  # a command inside it was not run
 
     @contextmanager
-    def together(self, *, last: bool = False) -> Generator[None]:
+    def together(self, *, later: bool = False) -> Generator[None]:
         """Have the writes of the body sent in one exchange."""
         # Of a unit that is this one operation, nobody but the operation could catch an error.
-        ends = last and self.is_one_operation and self._depth == 1
-        with self._run.together(last=ends):
+        waits = later and self.is_one_operation and self._depth == 1
+        with self._run.together(later=waits):
             yield
 
     @contextmanager

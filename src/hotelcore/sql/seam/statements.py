@@ -282,10 +282,10 @@ class Statements:
         return bool(news)
 
     @contextmanager
-    def together(self, *, last: bool = False) -> Generator[None]:
+    def together(self, *, later: bool = False) -> Generator[None]:
         """Send what the body writes by `must_write` in one exchange, at the end if not before.
 
-        ``last`` leaves it to the next statement, for whoever is sure that one comes. Inside of
+        ``later`` leaves it to the next statement, for whoever is sure that one comes. Inside of
         another such body it is part of that.
         """
         if self._together:
@@ -294,7 +294,7 @@ class Statements:
         self._together = True
         try:
             yield
-            if not last:
+            if not later:
                 self.flush_if_refusable()
         finally:
             self._together = False

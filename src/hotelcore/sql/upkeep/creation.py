@@ -49,6 +49,7 @@ __all__ = [
     "Present",
     "create_schema",
     "in_schema",
+    "must_be_in_utf8",
     "present_in",
     "wait_for_turn",
 ]
@@ -125,6 +126,17 @@ def _search_path(connection: Connection, schema: str | None) -> Generator[None]:
     connection.execute(change, {"path": before})
 
 
+def must_be_in_utf8(connection: Connection) -> None:
+    """Raise `InvalidInput` for a database that keeps its texts in another encoding.
+
+    Others lack the characters of many names; and an audit log is verified by its bytes.
+    """
+    asked = {"sqlite": "PRAGMA encoding", "postgresql": "SHOW server_encoding"}
+    encoding = connection.scalar(text(asked[connection.dialect.name]))
+    if encoding not in ("UTF-8", "UTF8"):
+        raise InvalidInput("database", f"keeps its texts in {encoding}: make one in UTF-8")
+
+
 def wait_for_turn(connection: Connection) -> None:
     """Keep others on this database from creating tables until the transaction ends.
 
@@ -175,10 +187,11 @@ def create_schema(connection: Connection, names: TableNames) -> None:
     """Create the missing tables with indexes, triggers and policies, in one transaction.
 
     The revision is stored with them, so that migrations go on from there. Raises `SchemaMismatch`
-    if there are tables of another version.
+    if there are tables of another version, and `InvalidInput` for a database that is not in UTF-8.
     """
     with connection.begin(), in_schema(connection, names):
         wait_for_turn(connection)
+        must_be_in_utf8(connection)
         present = present_in(connection, names)
         if present != Present(None, frozenset()):
             present.must_be_at_head()

@@ -20,7 +20,14 @@ from hotelcore.sql.schema import METADATA, TableNames
 from hotelcore.sql.seam.engine import READING, new_engine, parsed_url, prepare
 from hotelcore.sql.seam.limits import Limits
 from hotelcore.sql.seam.translation import translated
-from hotelcore.sql.upkeep.creation import HEAD, VERSION, in_schema, present_in, wait_for_turn
+from hotelcore.sql.upkeep.creation import (
+    HEAD,
+    VERSION,
+    in_schema,
+    must_be_in_utf8,
+    present_in,
+    wait_for_turn,
+)
 from hotelcore.sql.upkeep.lint import problems_in
 
 __all__ = ["Database", "check", "connected", "current", "not_ours", "upgrade"]
@@ -34,13 +41,14 @@ def upgrade(database: Database, names: TableNames | None = None) -> None:
 
     Needs the ``migrations`` extra (`MissingExtra`). Raises `SchemaMismatch` if the tables are of a
     later version of hotelcore or were not made by it, `InvalidInput` for a schema that does not
-    exist, and `DatabaseFailure`.
+    exist and a database that is not in UTF-8, and `DatabaseFailure`.
     """
     from hotelcore.sql.upkeep.migrations import run_migrations  # an extra, so only when wanted
 
     names = names or TableNames()
     with connected(database) as connection, in_schema(connection, names):
         wait_for_turn(connection)
+        must_be_in_utf8(connection)
         present_in(connection, names).must_lead_to_head()
         run_migrations(connection, names)
 
