@@ -299,11 +299,11 @@ def test_a_list_is_one_parameter_of_postgresql() -> None:
 
 
 def test_a_short_list_is_planned_once(postgresql_url: str) -> None:
-    """PostgreSQL, which plans an array of few values each time, does not for the values alone."""
+    """PostgreSQL, which may plan an array of few values each time, does not for them alone."""
     query = select(_r.number).where(_r.hotel_id == acting_hotel(), _r.number.in_(_SOME_WORDS))
     plans = text(
         "SELECT generic_plans, custom_plans FROM pg_prepared_statements"
-        " WHERE statement LIKE '%hc_room.number %'"
+        " WHERE statement LIKE '%hc_room.number IN (%'"
     )
     with opened(postgresql_url) as house, house.core.engine.connect() as connection:
         numbers = [f"n{number}" for number in range(1_000)]
@@ -312,10 +312,10 @@ def test_a_short_list_is_planned_once(postgresql_url: str) -> None:
             connection.execute(text("ANALYZE hc_room"))
             run = statements_on(connection, house.hotel_id)
             for _ in range(20):
-                for number in (1, 8, 9):
+                for number in (1, 8):
                     run.all(query, tuple, wanted=numbers[:number])
         found = connection.execute(plans).all()
-    assert sorted(found) == [(0, 20), (15, 5), (15, 5)]
+    assert sorted(found) == [(15, 5), (15, 5)]
 
 
 def test_a_column_of_a_host_has_its_default(database_url: str) -> None:

@@ -106,7 +106,7 @@ class MaintenancePeriod:
 class RoomNight:
     """Who has a room on a night: a booking, or a maintenance period."""
 
-    room_id: RoomId
-    night: date
-    booking_id: BookingId | None
-    maintenance_id: MaintenanceId | None
+    room_id: RoomId = fields.identifier()
+    night: date = fields.day()
+    booking_id: BookingId | None = fields.identifier(optional=True)
+    maintenance_id: MaintenanceId | None = fields.identifier(optional=True)
