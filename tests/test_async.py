@@ -11,6 +11,7 @@ from functools import partial
 from random import Random
 from typing import Any, TypeAlias, TypeVar
 
+import psycopg
 import pytest
 from sqlalchemy import Connection, Engine
 
@@ -445,19 +446,23 @@ def test_one_long_statement_is_stopped(hotel: SmallHotel) -> None:
     asyncio.run(work())
 
 
+def endless(uow: UnitOfWork) -> None:
+    """Write for ever."""
+    while True:
+        register_guest(uow, last_name="Short")
+
+
+async def cancelled(call: Call[object]) -> None:
+    """Cancel a call that is at work."""
+    task = asyncio.create_task(call)
+    await asyncio.sleep(0.2)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+
+
 def test_a_cancelled_task_leaves_nothing(hotel: SmallHotel) -> None:
     """Tasks that are cancelled while they wait or write leave no row, no lock and no session."""
-
-    def endless(uow: UnitOfWork) -> None:
-        while True:
-            register_guest(uow, last_name="Short")
-
-    async def cancelled(call: Call[object]) -> None:
-        task = asyncio.create_task(call)
-        await asyncio.sleep(0.2)
-        task.cancel()
-        with pytest.raises(asyncio.CancelledError):
-            await task
 
     async def work() -> None:
         async with desk_of(hotel) as desk:
@@ -468,6 +473,32 @@ def test_a_cancelled_task_leaves_nothing(hotel: SmallHotel) -> None:
                 await cancelled(waiting.run(keep_hotel_locked))
             await everything_works(desk, hotel.core.engine)
 
+    asyncio.run(work())
+
+
+@pytest.mark.parametrize("core", ["postgresql"], indirect=True)
+def test_a_cancellation_is_not_lost_in_the_driver(
+    hotel: SmallHotel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A task that is cancelled just when the answer comes ends, and its unit is undone.
+
+    The driver is made to wait as Python 3.11's `asyncio.wait_for` does at that moment.
+    """
+    wait = psycopg.AsyncConnection.wait
+
+    async def forgetting(connection: Any, *args: Any, **kwargs: Any) -> Any:
+        answer = asyncio.ensure_future(wait(connection, *args, **kwargs))
+        with suppress(asyncio.CancelledError):
+            return await asyncio.shield(answer)
+        return await answer
+
+    async def work() -> None:
+        async with desk_of(hotel) as desk:
+            with nothing_kept(hotel.core.engine):
+                await cancelled(desk.run(endless))
+            await everything_works(desk, hotel.core.engine)
+
+    monkeypatch.setattr(psycopg.AsyncConnection, "wait", forgetting)
     asyncio.run(work())
 
 

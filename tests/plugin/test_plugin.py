@@ -34,9 +34,9 @@ def test_pytest_finds_the_fixtures_and_pays_nothing_without_them(tmp_path: Path)
     [plugin] = entry_points(group="pytest11", name="hotelcore")
     assert plugin.value == "pytest_hotelcore"
     (tmp_path / "test_strange.py").write_text(_A_STRANGERS_TEST)
-    # Other plugins are not its own doing, and older ones of theirs do not suit every pytest.
-    others = ["-p", "no:randomly", "-p", "no:anyio"]
-    command = [sys.executable, "-m", "pytest", "-q", *others, "--rootdir", "."]
+    # Other plugins are not its own doing, and older ones do not suit every pytest.
+    without = ["-p", "no:randomly", "-p", "no:anyio"]
+    command = [sys.executable, "-m", "pytest", "-q", *without, "--rootdir", ".", "."]
     ended = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
     assert ended.returncode == 0, ended.stdout + ended.stderr
     assert "2 passed" in ended.stdout

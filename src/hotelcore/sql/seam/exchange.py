@@ -12,6 +12,7 @@ gone after it (https://www.postgresql.org/docs/current/protocol-flow.html, "Pipe
 
 from __future__ import annotations
 
+import asyncio
 import os
 from collections.abc import Callable, Generator, Sequence
 from itertools import count
@@ -292,16 +293,23 @@ def begin(connection: Connection, messages: Sequence[Message]) -> None:
 
 
 async def _alone(driver: Any, exchanged: Callable[[], Any]) -> Any:
+    task = asyncio.current_task()
+    cancelled = task.cancelling() if task else 0
     async with driver.lock:
         in_transaction = not _is_idle(driver)
         try:
-            return await exchanged()
+            results = await exchanged()
         except InvalidSqlStatementName:
             if in_transaction or not _is_idle(driver):
                 raise
-            return await exchanged()
+            results = await exchanged()
         finally:
             _leave_whole(driver)
+    if task and task.cancelling() > cancelled:
+        # Python 3.11 forgets it in `asyncio.wait_for`, by which psycopg before 3.3.9 waits, if the
+        # answer comes at the same moment: https://github.com/python/cpython/issues/86296
+        raise asyncio.CancelledError
+    return results
 
 
 def _is_idle(driver: Any) -> bool:
