@@ -72,11 +72,16 @@ def administration(url: str) -> Engine:
 
 
 @contextmanager
-def fresh_database(server: Engine, template: str = "template1") -> Generator[str]:
+def fresh_database(
+    server: Engine, template: str = "template1", *, encoding: str | None = None
+) -> Generator[str]:
     """Create a database, yield its SQLAlchemy URL and drop it, whoever is still in it.
 
-    It holds what the one named ``template`` holds, which by default is nothing.
+    It holds what the one named ``template`` holds, which by default is nothing; with an
+    ``encoding`` of its own it is empty.
     """
+    if encoding is not None:
+        template = f"template0 ENCODING '{encoding}' LC_COLLATE 'C' LC_CTYPE 'C'"
     name = f"hotelcore_test_{uuid.uuid4().hex}"
     with server.connect() as connection:
         connection.execute(text(f"CREATE DATABASE {name} TEMPLATE {template}"))

@@ -6,7 +6,7 @@ import json
 from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, date, datetime, timedelta, timezone
 from decimal import Decimal
-from enum import Enum, IntEnum, StrEnum
+from enum import Enum, Flag, IntEnum, StrEnum
 from hashlib import sha256
 from random import Random
 from types import MappingProxyType
@@ -40,6 +40,20 @@ class Rank(IntEnum):
 
     LOW = 1
     HIGH = 2
+
+
+class Odd(Enum):
+    """An enum with a member that does not travel."""
+
+    EVEN = "even"
+    HALF = 0.5
+
+
+class Mark(Flag):
+    """An enum whose members can be put together."""
+
+    LEFT = 1
+    RIGHT = 2
 
 
 class Shape(Enum):
@@ -279,6 +293,7 @@ def _sorted(data: Json) -> Json:
     st.recursive(
         st.builds(Money, st.integers(-(2**62), 2**62), st.sampled_from(["EUR", "JPY"]))
         | st.sampled_from([None, True, False, Colour.RED, Rank.LOW, Shape.ROUND])
+        | st.sampled_from([Odd.EVEN, Odd.HALF, Mark.LEFT, Mark.LEFT | Mark.RIGHT])
         | st.text()
         | st.integers(-(2**70), 2**70)
         | st.dates()

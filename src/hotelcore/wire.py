@@ -50,7 +50,7 @@ __all__ = [
     "fingerprint",
     "keep_out",
     "text_of",
-    "written",
+    "text_of_encoded",
 ]
 
 Json = TypeAliasType("Json", "str | int | bool | list[Json] | dict[str, Json] | None")
@@ -99,7 +99,7 @@ def fields_encoder(fields: Mapping[str, str]) -> Callable[[object], dict[str, Js
     return encode_fields
 
 
-def written(value: object) -> str:
+def text_of(value: object) -> str:
     """Return the one JSON text of `value`: keys sorted, no spaces.
 
     Raises `InvalidInput` as `encode` does, and for a value that nests without end.
@@ -111,11 +111,11 @@ def written(value: object) -> str:
 
 
 def canonical(value: object) -> bytes:
-    """Return what `written` does, in UTF-8."""
-    return written(value).encode()
+    """Return what `text_of` does, in UTF-8."""
+    return text_of(value).encode()
 
 
-def text_of(encoded: Json) -> str:
+def text_of_encoded(encoded: Json) -> str:
     """Return the one JSON text of what `encode` gave."""
     return _dump(encoded)
 
@@ -268,18 +268,12 @@ def _text_form(value: object) -> str:
 
 def _writer(kind: type[Any]) -> _Writer:  # Any: of whatever it holds.
     if issubclass(kind, Enum):
-        return _member_writer(kind)
+        return cache(lambda member: _dump(encode(member)))
     if attrs.has(kind):
         return _record_writer(kind)
     if issubclass(kind, Mapping):  # most records of a host's own fields are empty
         return lambda value: _dump(encode(value)) if value else "{}"
     return lambda value: _dump(encode(value))
-
-
-def _member_writer(kind: type[Enum]) -> _Writer:
-    texts = {member: _dump(encode(member)) for member in kind}
-    # Members of a `Flag` that are made of others are not among them.
-    return lambda member: texts.get(member) or _dump(encode(member))
 
 
 def _record_writer(kind: type[Any]) -> _Writer:  # Any: as above.

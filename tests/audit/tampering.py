@@ -124,7 +124,7 @@ def content_of(row: AnyRow, key: Key | None) -> bytes:
         },
         changes=(),
     )
-    return _whole(_rest(entry, entry.sequence, key), wire.text_of(row.changes).encode())
+    return _whole(_rest(entry, entry.sequence, key), wire.text_of_encoded(row.changes).encode())
 
 
 # -- the ways -----------------------------------------------------------------------------------

@@ -7,6 +7,7 @@ import sqlite3
 from collections.abc import Iterator
 from contextlib import closing, suppress
 from pathlib import Path
+from typing import Any
 from uuid import UUID
 
 import attrs
@@ -19,6 +20,7 @@ from hotelcore import HotelCore, Money, Permission, wire
 from hotelcore import operations as op
 from hotelcore.domain.audit import HIDDEN, Change
 from hotelcore.domain.guests import Guest, email_key, name_key, phone_key
+from hotelcore.errors import InvalidInput
 from hotelcore.ids import GuestId, new_id
 from hotelcore.lists import AuditFilter
 from hotelcore.sql.audit.log import AUDIT_LOG
@@ -28,7 +30,7 @@ from hotelcore.sql.seam.statements import acting_hotel
 from hotelcore.unit_of_work import UnitOfWork
 from hotelcore.vault import KeyRing
 from tests.audit.conftest import KEYS
-from tests.small_hotel import DAY, TODAY, SmallHotel, open_hotel
+from tests.small_hotel import DAY, TODAY, SmallHotel, nothing_kept, open_hotel
 
 pytestmark = pytest.mark.long
 
@@ -241,6 +243,25 @@ def test_what_a_host_keeps_of_a_guest_is_erased_too(hotel: SmallHotel) -> None:
     with hotel.core.engine.connect() as connection:
         keys = connection.scalars(select(METADATA.tables["hc_subject_key"].c.subject_id))
         assert {*keys} == {hotel.guest_id}
+
+
+@pytest.mark.parametrize(
+    ("field", "named"),
+    [("resource", {"resource": " "}), ("resource_id", {"id": "1"}), ("guest_id", {"whose": "1"})],
+)
+def test_what_names_no_record_is_refused_before_it_is_sealed(
+    hotel: SmallHotel, field: str, named: dict[str, Any]
+) -> None:
+    """The refusal names the argument, and nobody gets a key for what is not noted."""
+    given = {"resource": "spa_visit", "id": new_id(), "whose": None, **named}
+
+    @op.operation(Permission.FRONT_DESK)
+    def note(uow: UnitOfWork) -> None:
+        uow.changed(given["resource"], given["id"], None, Visit("x"), guest_id=given["whose"])
+
+    with nothing_kept(hotel.core.engine), pytest.raises(InvalidInput) as refused:
+        hotel.desk.run(note)
+    assert refused.value.field == field
 
 
 def test_without_the_key_nothing_of_a_guest_is_shown(hotel: SmallHotel) -> None:

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hotelcore import wire
-from hotelcore.domain.audit import HIDDEN, Change, personal_between, text_of_change
+from hotelcore.domain.audit import HIDDEN, Change, check_record, personal_between, text_of_change
 from hotelcore.domain.fields import Attributes
 from hotelcore.domain.guests import Guest
 from hotelcore.errors import InvalidInput
@@ -103,7 +103,7 @@ def test_the_text_of_a_change_is_the_canonical_one(new: bool, value: str, whose:
     written = text_of_change(
         value, ADA.id, None if new else ADA, after, guest_id=whose, sealed="c2VhbGVk"
     )
-    assert written == wire.text_of(json.loads(written))
+    assert written == wire.text_of_encoded(json.loads(written))
 
 
 @pytest.mark.parametrize(
@@ -113,7 +113,14 @@ def test_the_text_of_a_change_is_the_canonical_one(new: bool, value: str, whose:
 def test_a_change_of_no_record_is_refused(resource: Any, record: Any, whose: Any) -> None:
     """What it is of has a name of at most 50 characters, and an id; a text is none."""
     with pytest.raises(InvalidInput):
-        text_of_change(resource, record, None, ADA, guest_id=whose)
+        check_record(resource, record, whose)
+
+
+def test_more_than_a_change_may_hold_is_refused() -> None:
+    """What is written can be read again: so much is never sealed into one change."""
+    with pytest.raises(InvalidInput) as refused:
+        text_of_change("guest", ADA.id, None, ADA, sealed="c" * (2**20 + 1))
+    assert refused.value.field == "sealed"
 
 
 @pytest.mark.parametrize("nothing", [None, []])

@@ -67,7 +67,9 @@ def attempt(hotel: SmallHotel, work: Work) -> HotelcoreError | None:
 
 def let_on(hotel: SmallHotel, running: Future[HotelcoreError | None], *, waiting: int = 1) -> None:
     """Return when the work that runs has ended, or so many sessions wait for a lock."""
-    with hotel.core.engine.connect() as connection:
+    # PostgreSQL shows one picture of its sessions for a whole transaction.
+    engine = hotel.core.engine.execution_options(isolation_level="AUTOCOMMIT")
+    with engine.connect() as connection:
         while not wait([running], timeout=0.01).done:
             if connection.execute(_WAITING).scalar_one() >= waiting:
                 return

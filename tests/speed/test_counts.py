@@ -85,7 +85,7 @@ def test_a_sync_of_many_costs_what_one_of_few_does(meter: Meter) -> None:
 
 @pytest.mark.parametrize("meter", ["postgresql"], indirect=True)
 def test_rooms_for_many_bookings_cost_the_round_trips_of_one(meter: Meter) -> None:
-    """Their nights are read together, and their rooms are held together."""
+    """Their nights are read together, 25 bookings at a time, and their rooms are held together."""
 
     def assigning(number: int) -> Callable[[], object]:
         hotel = open_hotel(meter.core, rooms=number)

@@ -298,6 +298,20 @@ def test_a_list_is_one_parameter_of_postgresql() -> None:
     assert "number = ANY ($2::VARCHAR[])" in texts.pop()
 
 
+@pytest.mark.parametrize("number", [0, 1, 8, 9, 500])
+def test_a_list_of_the_statements_own_goes_as_one_that_is_given(number: int) -> None:
+    """Also beside a short one that each call gives: only short ones go one by one."""
+    dialect: Dialect = psycopg.dialect()  # type: ignore[no-untyped-call]  # SQLAlchemy's own
+    query = select(_r.id).where(
+        _r.hotel_id == acting_hotel(),
+        _r.id.in_([new_id() for _ in range(number)]),
+        _r.number.in_(_SOME_WORDS),
+    )
+    form = forms_of(dialect, TableNames()).of(query, acting=True)
+    _, parameters = form.sent({"acting_hotel": new_id(), "wanted": ["101"]})
+    assert len(parameters) == (2 + number if 0 < number <= 8 else 3)
+
+
 def test_a_short_list_is_planned_once(postgresql_url: str) -> None:
     """PostgreSQL, which may plan an array of few values each time, does not for them alone."""
     query = select(_r.number).where(_r.hotel_id == acting_hotel(), _r.number.in_(_SOME_WORDS))

@@ -31,6 +31,7 @@ from hotelcore.ids import (
     RoomId,
     RoomTypeId,
 )
+from hotelcore.sql.repositories.room_nights import SqlRoomNights
 from hotelcore.sql.schema import TableNames
 from hotelcore.sql.seam.engine import new_engine
 from hotelcore.sql.upkeep.creation import create_schema
@@ -456,6 +457,26 @@ def test_one_of_two_gets_the_room(database: Engine) -> None:
         assert [one, two].count(True) == 1
         assert isinstance(refused, RoomTaken)
         assert refused.nights == nights[1:]
+
+
+def test_who_tries_a_room_is_told_at_once_and_goes_on(database: Engine) -> None:
+    """Also where writes go together, in which a room that has to be free is refused later."""
+    house = new_house(database)
+    with unit_of(house) as unit:
+        of_type = add_type(house, unit)
+        first, second = add_rooms(house, unit, of_type, ["11", "12"])
+        one, two = (add_booking(house, unit, of_type) for _ in range(2))
+        unit.room_nights.hold(first.id, one, [FIRST])
+    with house.writing() as run, run.together():
+        nights = SqlRoomNights(run)
+        with pytest.raises(RoomTaken) as taken:
+            nights.hold(first.id, two, WEEK.nights, at_once=True)
+        assert taken.value.nights == (FIRST,)
+        nights.release(two, from_night=FIRST)
+        nights.hold(second.id, two, WEEK.nights)
+    with unit_of(house) as unit:
+        held = {night.room_id for night in unit.room_nights.chart(WEEK) if night.booking_id == two}
+    assert held == {second.id}
 
 
 def test_a_room_night_needs_exactly_one_holder(database: Engine) -> None:

@@ -238,12 +238,11 @@ def test_tables_without_a_revision_are_left_alone(
 @pytest.fixture(params=["sqlite", "postgresql"])
 def foreign_texts(request: pytest.FixtureRequest, sqlite_url: str) -> Iterator[Engine]:
     """Return an engine on a database that keeps its texts in another encoding than UTF-8."""
-    latin = "template0 ENCODING 'LATIN1' LC_COLLATE 'C' LC_CTYPE 'C'"
     with ExitStack() as kept:
         url = sqlite_url
         if request.param == "postgresql":
             server = request.getfixturevalue("postgresql_server")
-            url = kept.enter_context(fresh_database(server, latin))
+            url = kept.enter_context(fresh_database(server, encoding="LATIN1"))
         else:
             with closing(sqlite3.connect(str(make_url(url).database))) as file:
                 file.executescript("PRAGMA encoding = 'UTF-16'; CREATE TABLE theirs (id INTEGER)")

@@ -68,9 +68,7 @@ SINKS: Mapping[str, Callable[[], object]] = {
     "JSON through repr": lambda: json.dumps({"key": SECRET}, default=repr),
     "dir": lambda: repr([dir(SECRET), dir(Secret)]),
     "an error's arguments": lambda: repr(ValueError(SECRET, HOLDER)),
-    "audit changes": lambda: text_of_change(
-        "x", HERE.row, None, Place(*attrs.astuple(HERE)), sealed=repr(HOLDER)
-    ),
+    "audit changes": lambda: text_of_change("x", HERE.row, None, Place(*attrs.astuple(HERE))),
 }
 
 

@@ -26,6 +26,7 @@ __all__ = [
     "Change",
     "Fault",
     "Outcome",
+    "check_record",
     "personal_between",
     "text_of_change",
 ]
@@ -33,8 +34,8 @@ __all__ = [
 HIDDEN = "…"
 """What stands in an entry for a guest's own data."""
 
-_HIDDEN = wire.written(HIDDEN)
-_MOST_NAME = 50
+_HIDDEN = wire.text_of(HIDDEN)
+_LONGEST_RESOURCE = 50
 _MOST_ENTRIES = 2**63 - 1
 _MOST_SEALED = 2**20
 _MOST_KEYS = 2**32 - 1
@@ -57,7 +58,7 @@ class Change:
     under the key of ``resource_id``, which for a guest's own record is the guest's.
     """
 
-    resource: str = fields.text(_MOST_NAME)
+    resource: str = fields.text(_LONGEST_RESOURCE)
     resource_id: UUID = fields.identifier()
     before: wire.Json
     after: wire.Json
@@ -93,7 +94,7 @@ class AuditLogEntry:
     role: str = fields.text(20)
     operation: str = fields.text(100)
     permission: str | None = fields.text(100, optional=True)
-    resource: str = fields.text(_MOST_NAME)
+    resource: str = fields.text(_LONGEST_RESOURCE)
     resource_id: UUID = fields.identifier()
     changes: tuple[Change, ...] = fields.instances(Change)
     reason: str | None = fields.text(500, optional=True)
@@ -118,21 +119,27 @@ def text_of_change(
     """Return the difference of two states of one record as the JSON text of a `Change`.
 
     None stands for not existing. It is a text from here on, since a sync has tens of thousands of
-    them: as objects they would take three times the memory until the end of the transaction.
-    Raises `InvalidInput` for what is no name, no id, or does not travel.
+    them: as objects they would take three times the memory until the end of the transaction. What
+    it is of has passed `check_record`. Raises `InvalidInput` for what does not travel, and for more
+    that is ``sealed`` than a change may hold.
     """
-    named = wire.written(clean_text("resource", resource, most=_MOST_NAME))
-    parts = [
-        f'"after":{_shown(after, other=before)}',
-        f'"before":{_shown(before, other=after)}',
-        f'"resource":{named}',
-        f'"resource_id":{wire.written(fields.check_id("resource_id", resource_id))}',
-    ]
-    if guest_id is not None:  # hardly any change has it
-        parts.insert(2, f'"guest_id":{wire.written(fields.check_id("guest_id", guest_id))}')
-    if sealed is not None:
-        parts.append(f'"sealed":{wire.written(sealed)}')
-    return f"{{{','.join(parts)}}}"
+    texts = {
+        "after": _shown(after, other=before),
+        "before": _shown(before, other=after),
+        "guest_id": guest_id and wire.text_of(guest_id),
+        "resource": wire.text_of(resource),
+        "resource_id": wire.text_of(resource_id),
+        "sealed": sealed and wire.text_of(clean_text("sealed", sealed, most=_MOST_SEALED)),
+    }
+    return _object((name, text) for name, text in texts.items() if text)
+
+
+def check_record(resource: str, resource_id: UUID, guest_id: GuestId | None) -> None:
+    """Raise `InvalidInput` for what names no record, or no guest of whom a record tells."""
+    clean_text("resource", resource, most=_LONGEST_RESOURCE)
+    fields.check_id("resource_id", resource_id)
+    if guest_id is not None:
+        fields.check_id("guest_id", guest_id)
 
 
 def personal_between(before: Entity | None, after: Entity | None) -> list[wire.Json] | None:
@@ -146,11 +153,15 @@ def _shown(entity: Entity | None, *, other: Entity | None) -> str:
     if entity is None:
         return "null"
     hidden = _personal_of(type(entity))
-    shown = [
-        f'"{name}":{_redacted(value) if name in hidden else wire.written(value)}'
+    return _object(
+        (name, _redacted(value) if name in hidden else wire.text_of(value))
         for name, value in _different(entity, other, _told_of(type(entity)))
-    ]
-    return f"{{{','.join(shown)}}}"
+    )
+
+
+def _object(texts: Iterable[tuple[str, str]]) -> str:
+    """Write an object of texts, whose names are plain and come in order."""
+    return "{" + ",".join([f'"{name}":{text}' for name, text in texts]) + "}"
 
 
 def _personal(entity: Entity | None, *, other: Entity | None) -> dict[str, wire.Json]:

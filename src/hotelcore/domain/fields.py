@@ -218,7 +218,12 @@ def instances(kind: type) -> Checked:
 
 def identifier(*, optional: bool = False) -> Checked:
     """Give a field for a record's id; the text of a UUID is none."""
-    return _instance(UUID, "a UUID", optional=optional)
+
+    def check(_: object, attribute: Attribute[Checked], value: object) -> None:
+        if not (optional and value is None):
+            check_id(attribute.name, value)
+
+    return field(default=None, validator=check) if optional else field(validator=check)
 
 
 def flag(*, optional: bool = False) -> Checked:

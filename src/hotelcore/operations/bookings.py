@@ -219,8 +219,8 @@ def assign_room(
         room_ahead(uow, room_id)
     before, _ = lock_booking(uow, booking_id)
     nights = uow.bookings.nights(before.id)
-    room = claim_room(uow, Action.ASSIGN_ROOM, before, nights, room_id, force=force)
     with uow.together(later=True):
+        room = claim_room(uow, Action.ASSIGN_ROOM, before, nights, room_id, force=force)
         return _assigned(uow, before, room.id)
 
 

@@ -74,16 +74,16 @@ def check_in_guest(
         room_ahead(uow, room_id)
     before, business_date = lock_booking(uow, booking_id)
     nights = uow.bookings.nights(before.id)
-    room = claim_room(uow, Action.CHECK_IN, before, nights, room_id)
-    _judge_locked(uow, before, room)
-    arrived = attrs.evolve(
-        before,
-        status=BookingStatus.IN_HOUSE,
-        room_id=room.id,
-        checked_in_at=uow.now(),
-        checked_in_on=business_date,
-    )
     with uow.together(later=True):
+        room = claim_room(uow, Action.CHECK_IN, before, nights, room_id)
+        _judge_locked(uow, before, room)
+        arrived = attrs.evolve(
+            before,
+            status=BookingStatus.IN_HOUSE,
+            room_id=room.id,
+            checked_in_at=uow.now(),
+            checked_in_on=business_date,
+        )
         after = uow.bookings.update(arrived)
         note_room(uow, before, after)
         uow.emit(
@@ -138,12 +138,11 @@ def move_room(uow: UnitOfWork, *, booking_id: BookingId, room_id: RoomId, reason
     _refuse_unfit(uow, room)
     with uow.together(later=True):
         give_room(uow, before, nights, room)
-    rooms = {room.id: room for room in uow.rooms.lock([left, room_id])}
-    if rooms[room_id] != room:  # housekeeping was there meanwhile
-        _refuse_unfit(uow, rooms[room_id])
-    if not nights_to_come(nights, business_date):  # nor was maintenance, which no night keeps away
-        refuse_unless_empty(uow, before, room)
-    with uow.together(later=True):
+        rooms = {room.id: room for room in uow.rooms.lock([left, room_id])}
+        if rooms[room_id] != room:  # housekeeping was there meanwhile
+            _refuse_unfit(uow, rooms[room_id])
+        if not nights_to_come(nights, business_date):  # nor maintenance, which no night keeps away
+            refuse_unless_empty(uow, before, room)
         after = uow.bookings.update(attrs.evolve(before, room_id=room_id))
         note_room(uow, before, after)
         reissue_keys(uow, after)

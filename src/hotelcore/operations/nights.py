@@ -278,8 +278,7 @@ def claim_room(
     """Judge an action that is about a room, see that the booking has that room, and return it.
 
     It is the room named by ``room_id``, else the one that the booking has, else the first free
-    one. Raises `ActionRefused` by the table, and whatever `give_room` raises for a named room, at
-    the latest with what is written or asked next.
+    one. Raises `ActionRefused` by the table, and whatever `give_room` raises for a named room.
     """
     known = booking.room_id if room_id is None else room_id
     if known is None:
@@ -287,8 +286,7 @@ def claim_room(
     room = uow.rooms.get(known)
     judge(uow, action, booking, room)
     if room_id is not None:
-        with uow.together(later=True):
-            give_room(uow, booking, nights, room, force=force)
+        give_room(uow, booking, nights, room, force=force)
     return room
 
 

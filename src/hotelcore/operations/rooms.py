@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from datetime import date
 
 import attrs
 
@@ -116,9 +117,11 @@ def _take_off_sale(uow: UnitOfWork, room: Room, blocked: MaintenancePeriod, *, f
         room.room_type_id, period.nights, off_count=_off_count(blocked), force=force
     )
     uow.room_nights.block(room.id, blocked.id, period)
-    if business_date not in period:
-        uow.rooms.lock([room.id])
-        return
+    if business_date in period:
+        _refuse_if_occupied(uow, room, business_date)
+
+
+def _refuse_if_occupied(uow: UnitOfWork, room: Room, business_date: date) -> None:
     # A guest who should leave today has no night to come, and is in the room all the same. Only
     # the room's lock keeps such a guest from entering it meanwhile.
     uow.ahead(uow.rooms.lock, [room.id])

@@ -115,8 +115,9 @@ class HostStatements:
         ``taken`` gives the error for a unique key that is taken. ``missed`` gives the error if
         fewer rows were changed than are ``wanted``, one for each of ``rows`` if that is not said;
         without it none need be. It is raised here, or inside of ``uow.together()`` at the latest by
-        the end of that, and with ``last`` by the end of the unit. A taken key without ``taken`` is
-        a `UniqueViolation` if it is raised here, and a `DatabaseFailure` if it comes later.
+        the end of that, and with ``later`` by the end of the unit. ``missed`` may ask the database
+        why; ``taken`` may not, as the transaction has failed by then. A taken key without ``taken``
+        is a `UniqueViolation` if it is raised here, and a `DatabaseFailure` if it comes later.
         """
         run = self._permitted(statement)
         run.must_write(statement, rows, taken=taken, missed=missed, wanted=wanted)

@@ -308,11 +308,7 @@ class ValueText(TypeDecorator[T]):
         def known(text: str) -> T:
             return wire.decode(json.loads(text), kind)
 
-        @lru_cache(maxsize=1_024)
-        def text_of(value: T) -> str:
-            return wire.canonical(value).decode()
-
-        self._known, self._text_of = known, text_of
+        self._known, self._text_of = known, lru_cache(maxsize=1_024)(wire.text_of)
 
     def process_bind_param(self, value: T | None, dialect: Dialect) -> str | None:
         """Store the one text that stands for this value."""

@@ -15,7 +15,13 @@ from attrs import AttrsInstance, define, field, frozen
 
 from hotelcore.access import Permission, Policy
 from hotelcore.clock import Clock
-from hotelcore.domain.audit import AuditLogEntry, Outcome, personal_between, text_of_change
+from hotelcore.domain.audit import (
+    AuditLogEntry,
+    Outcome,
+    check_record,
+    personal_between,
+    text_of_change,
+)
 from hotelcore.domain.hotels import Hotel
 from hotelcore.errors import (
     DatabaseFailure,
@@ -278,13 +284,14 @@ class SqlUnitOfWork:
     ) -> None:
         """Note a change for the audit entry of the running command."""
         command = self._running()
+        check_record(resource, resource_id, guest_id)
         personal, sealed = personal_between(before, after), None
         if personal is not None:
             # Now, and not at the end: what is sealed must be so before a guest is forgotten.
             sealed = self._subjects.sealed(
                 personal,
-                guest_id or resource_id,
-                its_own=guest_id is None,
+                resource_id,
+                guest_id,
                 is_new=before is None,
                 entry_id=command.id,
                 index=len(command.changes),

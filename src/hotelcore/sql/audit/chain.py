@@ -151,7 +151,7 @@ def _rest(entry: AuditLogEntry, sequence: int, key: Key | None) -> dict[str, wir
 def _whole(rest: Mapping[str, wire.Json], changes: bytes) -> bytes:
     """Return the text of an entry, with its keys in order, around that of its ``changes``."""
     # In a text of the actor's a quote is escaped, so this stands there once.
-    before, after = wire.text_of({**rest, "changes": 0}).split('"changes":0', 1)
+    before, after = wire.text_of_encoded({**rest, "changes": 0}).split('"changes":0', 1)
     return b"".join((before.encode(), b'"changes":', changes, after.encode()))
 
 

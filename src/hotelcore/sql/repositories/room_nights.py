@@ -108,7 +108,7 @@ class SqlRoomNights:
     """The `hotelcore.repositories.RoomNights` of one unit of work.
 
     After `RoomTaken` the nights that were free stay taken until the unit, or the savepoint around
-    the call, is undone; or until they are released, where it was raised ``at_once``.
+    the call, is undone, or they are released where the unit goes on.
     """
 
     def __init__(self, run: Statements) -> None:
@@ -127,7 +127,7 @@ class SqlRoomNights:
 
     def block(self, room_id: RoomId, maintenance_id: MaintenanceId, period: Stay) -> None:
         """Give the room's nights to maintenance."""
-        self._take(room_id, period.nights, "maintenance_id", maintenance_id, at_once=False)
+        self._take(room_id, period.nights, "maintenance_id", maintenance_id)
 
     def release(self, booking_id: BookingId, *, from_night: date) -> None:
         """Free the nights of a booking from ``from_night`` on."""
@@ -153,7 +153,7 @@ class SqlRoomNights:
         holder: _Holder,
         holder_id: UUID,
         *,
-        at_once: bool,
+        at_once: bool = False,
     ) -> None:
         # In order of the nights, so that two who want the same ones wait and do not deadlock.
         wanted = sorted(set(nights))
@@ -172,5 +172,11 @@ class SqlRoomNights:
     def _held_by_others(
         self, room_id: RoomId, nights: Sequence[date], holder: _Holder, holder_id: UUID
     ) -> tuple[date, ...]:
-        asked = {"room": room_id, "nights": nights, "holder": holder_id}
-        return tuple(self._run.all(_HELD_BY_OTHERS[holder], lambda row: row.night, **asked))
+        held = self._run.all(
+            _HELD_BY_OTHERS[holder],
+            lambda row: row.night,
+            room=room_id,
+            nights=nights,
+            holder=holder_id,
+        )
+        return tuple(held)

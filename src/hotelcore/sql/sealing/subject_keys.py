@@ -111,20 +111,20 @@ class SqlSubjectKeys:
     def sealed(
         self,
         personal: wire.Json,
-        subject_id: UUID,
+        resource_id: UUID,
+        guest_id: UUID | None,
         *,
-        its_own: bool,
         is_new: bool,
         entry_id: AuditEntryId,
         index: int,
     ) -> str | None:
-        """Return what a change shows of personal data, sealed for its place in an entry (base64).
+        """Return the personal data of a change, sealed for its place in an entry (base64).
 
-        ``its_own`` says that the changed record is the subject, which may be given a key, and not a
-        record that names a guest: an erased one is not to be given another. ``is_new`` says that
-        the record was not there before. None without keys, and for a key that does not open.
+        ``is_new`` says that the record was not there before. None if it cannot be sealed: without
+        keys, under a guest's key that does not open or is gone, and for a record of a guest who has
+        none, as one who was erased is not to be given another.
         """
-        key = self._key_of(subject_id, its_own=its_own, is_new=is_new)
+        key = self._key_of(resource_id, guest_id, is_new=is_new)
         if key is None:
             return None
         aad = _place(self._run.hotel_id, entry_id, index)
@@ -137,13 +137,14 @@ class SqlSubjectKeys:
         )
         return b64encode(envelope).decode()
 
-    def _key_of(self, subject_id: UUID, *, its_own: bool, is_new: bool) -> Secret | None:
-        """Return the key of a subject, which is given one if it may."""
+    def _key_of(self, resource_id: UUID, guest_id: UUID | None, *, is_new: bool) -> Secret | None:
+        """Return the key for a change; a record that names no guest is given one of its own."""
+        subject_id, its_own = _whose(resource_id, guest_id), guest_id is None
         if self._sealing.keys is None or subject_id in self._shredded:
             return None
         if subject_id not in self._known:
-            is_there = not (its_own and is_new) and self._there([subject_id])
-            if its_own and not is_there:
+            never_had_one = its_own and is_new
+            if (never_had_one or not self._there([subject_id])) and its_own:
                 self._add(subject_id)
         return self._known.get(subject_id)
 
@@ -162,7 +163,10 @@ class SqlSubjectKeys:
     def opened(self, entries: Sequence[AuditLogEntry]) -> list[AuditLogEntry]:
         """Return the entries with the personal data that can still be opened in its place."""
         subjects = {
-            _whose(change) for entry in entries for change in entry.changes if change.sealed
+            _whose(change.resource_id, change.guest_id)
+            for entry in entries
+            for change in entry.changes
+            if change.sealed
         }
         if not subjects or self._sealing.keys is None:
             return list(entries)
@@ -177,7 +181,7 @@ class SqlSubjectKeys:
 
     def _revealed(self, entry: AuditLogEntry, index: int) -> Change:
         change = entry.changes[index]
-        key = self._known.get(_whose(change))
+        key = self._known.get(_whose(change.resource_id, change.guest_id))
         if key is None or change.sealed is None:
             return change
         aad = _place(entry.hotel_id, entry.id, index)
@@ -192,9 +196,9 @@ class SqlSubjectKeys:
         return change.revealed(before, after)
 
 
-def _whose(change: Change) -> UUID:
-    """Return under whose key a change is sealed."""
-    return change.guest_id or change.resource_id
+def _whose(resource_id: UUID, guest_id: UUID | None) -> UUID:
+    """Return under whose key a change of a record is sealed."""
+    return guest_id or resource_id
 
 
 def _place(hotel_id: HotelId, entry_id: AuditEntryId, index: int) -> bytes:

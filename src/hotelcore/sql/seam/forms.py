@@ -231,7 +231,7 @@ class Form:
 class _ListForm(Form):
     """A statement with a list among its parameters: each value of it has a place in the text.
 
-    On PostgreSQL only where a list is short, or cannot be an array; see `_ArrayForm`.
+    On PostgreSQL only where each list is short, or cannot be an array; see `_ArrayForm`.
     """
 
     _named: Callable[[str], str]
@@ -325,17 +325,17 @@ class _Expanded:
 class _ArrayForm(Form):
     """A statement of PostgreSQL's that takes a list as one array, so that its text stays the same.
 
-    For a short list it is that of ``short``. How many are in an array the server does not know when
-    it makes a plan for any; for one or two it takes such a plan to be worse than one of their own,
-    which it makes every time, in longer than it then needs to find them.
+    How many are in an array the server does not know when it makes a plan for any; for one or two
+    it takes such a plan to be worse than one of their own, which it makes every time, in longer
+    than it then needs to find them. So short lists go as in ``_short``.
     """
 
-    _lists: Collection[str]
+    _keys: Collection[str]
     _short: _ListForm
 
     def sent(self, values: Parameters) -> tuple[str, Any]:
         """Return the text for lists of these lengths, and the parameters."""
-        lists = {key: [*values[key]] for key in self._lists if key in values}
+        lists = {key: [*values[key]] for key in self._keys if key in values}
         if all(map(_is_short, lists.values())):
             return self._short.sent({**values, **lists})
         return super().sent({**values, **lists})
@@ -384,12 +384,15 @@ class Forms:
             return Form(every_hotel, writes, text, shape, *_places(compiled, fixed), made)
         given = [(name, bind.key, None) for bind, name in _given(compiled)]
         form = _ListForm(every_hotel, writes, text, shape, fixed, given, made, named)
-        if self._numbers and (arrays := _with_arrays(compiled)):
-            places = _places(compiled, fixed, arrays)
-            keys = [key for name, key, _ in given if name in arrays.lists]
-            text = named(arrays.text)
-            return _ArrayForm(every_hotel, writes, text, shape, *places, made, keys, form)
-        return form
+        arrays = _with_arrays(compiled) if self._numbers else None
+        if arrays is None:
+            return form
+        places = _places(compiled, fixed, arrays)
+        of_arrays = (every_hotel, writes, named(arrays.text), shape, *places, made)
+        if not all(_is_short(fixed[name]) for name in arrays.lists if fixed[name] is not None):
+            return Form(*of_arrays)
+        keys = [key for name, key, _ in given if name in arrays.lists]
+        return _ArrayForm(*of_arrays, keys, form)
 
     def _shape(self, statement: Executable, key: CacheKey | None) -> _Shape:
         known = None if key is None else self._shapes.get(key.key)

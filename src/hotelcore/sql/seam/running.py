@@ -15,7 +15,7 @@ __all__ = ["MakeError", "Runner"]
 
 T = TypeVar("T")
 MakeError: TypeAlias = Callable[[], HotelcoreError]
-"""Makes the error of a write when it is needed."""
+"""Makes the error of a write when it is needed; for missed rows it may ask for more first."""
 
 
 class Runner(Protocol):

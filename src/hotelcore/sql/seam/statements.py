@@ -227,7 +227,7 @@ class Statements:
         ``taken`` gives the error for a unique key that is taken. ``missed`` gives the error if
         fewer rows were changed than are ``wanted``, one for each of ``rows`` if that is not said;
         without it none need be. It is raised here, or while writes go `together` by a later
-        statement.
+        statement. ``missed`` may run statements that read, ``taken`` may not.
         """
         if not rows:
             return

@@ -43,7 +43,7 @@ from hotelcore.sql.repositories.hotels import HOTEL
 from hotelcore.sql.seam.limits import tell_whose_rows
 from hotelcore.sql.seam.statements import AnyRow
 from hotelcore.tenancy import same_hotel
-from hotelcore.vault import KeyProvider
+from hotelcore.vault import Key, KeyProvider
 
 __all__ = ["StoredEntry", "verify"]
 
@@ -169,11 +169,13 @@ class _Walk:
         return self.keys is not None and (self.since is None or sequence > self.since.sequence)
 
     def _mac_of(self, key_number: Raw, content: dict[str, wire.Json]) -> bytes:
-        if key_number is None:
-            return mac_of(None, self.mac, wire.text_of(content).encode())
+        key = None if key_number is None else self._key(key_number)
+        return mac_of(key, self.mac, wire.text_of_encoded(content).encode())
+
+    def _key(self, number: Raw) -> Key:
         if self.keys is None:
-            raise UnknownKey(key_number)
-        return mac_of(self.keys.numbered(key_number), self.mac, wire.text_of(content).encode())
+            raise UnknownKey(number)
+        return self.keys.numbered(number)
 
 
 # -- the rows as they are ---------------------------------------------------------------------
