@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Callable, Iterator
 from datetime import date
 from pathlib import Path
+from typing import Any
 
 import pytest
 from sqlalchemy import create_engine
@@ -13,9 +14,12 @@ from sqlalchemy.ext.asyncio import create_async_engine
 
 from hotelcore import Actor, AsyncHotelCore, HotelCore, Role, new_id
 from hotelcore import operations as op
+from hotelcore.access import Permission
 from hotelcore.core import Desk
 from hotelcore.errors import DatabaseFailure, InvalidInput, NotFound, SchemaMismatch
+from hotelcore.events.catalogue import BookingCheckedOut
 from hotelcore.ids import BookingId, HotelId
+from hotelcore.subscriptions import Subscriptions
 from hotelcore.unit_of_work import UnitOfWork
 
 
@@ -85,6 +89,33 @@ def test_an_unreachable_database_is_a_typed_failure(tmp_path: Path) -> None:
     ):
         with pytest.raises(DatabaseFailure, match=hint):
             HotelCore(url).create_schema()
+
+
+def test_a_handler_takes_what_it_is_given() -> None:
+    """A handler that could not be called is refused when it subscribes, and not at the desk."""
+    subscriptions = Subscriptions()
+    inline = subscriptions.inline(BookingCheckedOut)
+    durable = subscriptions.durable(BookingCheckedOut, name="mail")
+    handler: Any  # of another signature than its type says
+    for handler in (lambda: None, lambda event: None, lambda uow, event, more: None):
+        with pytest.raises(InvalidInput, match=r"handler: must be a function of \(uow, event\)"):
+            inline(handler)
+    for handler in (lambda: None, lambda uow, event: None):
+        with pytest.raises(InvalidInput, match=r"handler: must be a function of \(delivery\)"):
+            durable(handler)
+    for handler in (lambda *both: None, lambda uow, event, more=1: None):
+        inline(handler)
+
+
+def test_an_operation_has_a_name_of_its_own() -> None:
+    """Under the name of one of the library's it would stand in the log as that."""
+
+    def check_in_guest(uow: UnitOfWork) -> None:
+        pass
+
+    with pytest.raises(InvalidInput, match="check_in_guest"):
+        op.operation(Permission.FRONT_DESK)(check_in_guest)
+    assert op.OPERATIONS["check_in_guest"] is op.check_in_guest
 
 
 @pytest.mark.parametrize("work", [coroutine, "register_guest", None])

@@ -445,7 +445,8 @@ class RowSecurityMissing(HotelcoreError):
     """PostgreSQL would not keep this role to the rows of one hotel.
 
     ``problems`` holds everything that was found, each with the SQL by which an administrator mends
-    it.
+    it. It is for the application's own role: the owner of the tables and an administrator stay
+    what they are.
     """
 
     problems: Mapping[str, str]
@@ -453,7 +454,11 @@ class RowSecurityMissing(HotelcoreError):
     def message(self) -> str:
         """Name each problem and what mends it."""
         found = (f"\n- {problem}: {remedy}" for problem, remedy in self.problems.items())
-        return f"PostgreSQL would not keep this role to the rows of one hotel:{''.join(found)}"
+        return (
+            "PostgreSQL would not keep this role to the rows of one hotel: connect as a role that"
+            " neither owns the tables nor is an administrator. If it is meant to be that one, mend"
+            f" it as an administrator:{''.join(found)}"
+        )
 
 
 @define(slots=False, eq=False)

@@ -9,6 +9,7 @@ from collections import defaultdict
 from collections.abc import Callable, Collection, Mapping
 from contextlib import AbstractContextManager
 from datetime import timedelta
+from inspect import signature
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, Protocol, TypeAlias, TypeVar
 
@@ -143,12 +144,13 @@ class Subscriptions:
         whoever caused the event. What it raises undoes the whole transaction and reaches the
         caller. Events that it causes are told to inline subscriptions too.
 
-        Raises `InvalidInput` for a class that is no event and for what is no plain function.
+        Raises `InvalidInput` for a class that is no event and for what is no plain function of two
+        arguments.
         """
         _event_class(kind)
 
         def decorate(handler: Inline[E]) -> Inline[E]:
-            fields.check_plain("handler", handler)
+            _check_handler(handler, "uow", "event")
             self._inline[kind].append(handler)
             return handler
 
@@ -189,7 +191,7 @@ class Subscriptions:
             raise InvalidInput("role", "must be one that may see bookings: staff at least")
 
         def decorate(handler: Handler[E]) -> Handler[E]:
-            fields.check_plain("handler", handler)
+            _check_handler(handler, "delivery")
             if self._durable.setdefault(wanted.name, wanted) != wanted:
                 raise InvalidInput("name", "stands for a subscription with other settings")
             if kind.wire_name in self._handlers[wanted.name]:
@@ -215,6 +217,20 @@ class Subscriptions:
     def handlers_of(self, name: str) -> Mapping[str, Handler[Any]]:
         """Return the handlers of a durable subscription by the wire name of their event."""
         return MappingProxyType(self._handlers[name])
+
+
+def _check_handler(handler: Callable[..., None], *arguments: str) -> None:
+    """Raise `InvalidInput` for what cannot be called with so many arguments, or is not plain."""
+    fields.check_plain("handler", handler)
+    try:
+        takes = signature(handler)
+    except ValueError:  # what is not written in Python may not say
+        return
+    try:
+        takes.bind(*arguments)
+    except TypeError:
+        wanted = ", ".join(arguments)
+        raise InvalidInput("handler", f"must be a function of ({wanted})") from None
 
 
 def _event_class(kind: object) -> None:

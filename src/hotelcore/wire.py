@@ -272,7 +272,7 @@ def _writer(kind: type[Any]) -> _Writer:  # Any: of whatever it holds.
     if attrs.has(kind):
         return _record_writer(kind)
     if issubclass(kind, Mapping):  # most records of a host's own fields are empty
-        return lambda value: _dump(encode(value)) if value else "{}"
+        return lambda value: _dump(encode(value)) if len(value) else "{}"
     return lambda value: _dump(encode(value))
 
 

@@ -186,7 +186,7 @@ REFUSALS: list[tuple[Callable[[], object], str]] = [
         "it: must be a list, a set or another collection",
     ),
     (lambda: field_given(fields.instance(Stay), None), "it: must be Stay"),
-    (lambda: field_given(fields.identifier(), "1"), "it: must be a UUID"),
+    (lambda: field_given(fields.identifier(), "1"), "it: must be a UUID, and not its text"),
     (lambda: field_given(fields.identifier(), None), "it: must be a UUID"),
     (lambda: field_given(fields.flag(), 1), "it: must be True or False"),
     (lambda: field_given(fields.flag(), None), "it: must be True or False"),
@@ -197,7 +197,7 @@ REFUSALS: list[tuple[Callable[[], object], str]] = [
     (lambda: field_given(fields.day(), None), "it: must be a date without a time"),
     (
         lambda: field_given(fields.day(optional=True), "2026-06-01"),
-        "it: must be a date without a time",
+        "it: must be a date without a time, and not its text",
     ),
     (
         lambda: field_given(fields.day(), date(1899, 12, 31)),

@@ -10,14 +10,16 @@ import pytest
 from sqlalchemy import Engine, create_engine, text
 from sqlalchemy.pool import NullPool
 
-from hotelcore import TableNames
+from hotelcore import Actor, HotelCore, Role, TableNames, new_id
 from hotelcore.cli import main
-from hotelcore.errors import InvalidInput, RowSecurityMissing, SchemaMismatch
+from hotelcore.errors import DatabaseFailure, InvalidInput, RowSecurityMissing, SchemaMismatch
+from hotelcore.ids import HotelId
+from hotelcore.operations import register_guest
 from hotelcore.sql.schema import METADATA
 from hotelcore.sql.upkeep.creation import VERSION
 from hotelcore.sql.upkeep.granting import grant
 from tests.rls.land import Land, new_land, new_role, role_of
-from tests.small_hotel import open_hotel
+from tests.small_hotel import KEYS, open_hotel
 
 _ALL = ("SELECT", "INSERT", "UPDATE", "DELETE", "TRUNCATE", "REFERENCES", "TRIGGER")
 _HELD = text(
@@ -45,6 +47,14 @@ def held(land: Land, role: str | None = None) -> dict[str, set[str]]:
         for table, privilege in connection.execute(_HELD, values):
             rights[table].add(privilege)
     return rights
+
+
+def test_a_role_without_the_rights_is_told_what_to_grant(land: Land) -> None:
+    """Nobody is sent to a log for the likeliest mistake of an installation."""
+    actor = Actor(hotel_id=HotelId(new_id()), subject="ana", role=Role.ADMIN)
+    refused = pytest.raises(DatabaseFailure, match="hotelcore db grant")
+    with closing(HotelCore(land.app, keys=KEYS)) as core, refused:
+        core.acting_as(actor).run(register_guest, last_name="Lovelace")
 
 
 def needed() -> dict[str, set[str]]:

@@ -39,6 +39,7 @@ __all__ = [
     "instant",
     "member",
     "money",
+    "not_text",
     "text",
     "version",
 ]
@@ -249,16 +250,21 @@ def _instance(kind: type, name: str, *, optional: bool, default: object = NOTHIN
 def check_day(name: str, value: object) -> date:
     """Return ``value`` if it is a plain date between 1900 and 2199."""
     if not isinstance(value, date) or isinstance(value, datetime):
-        raise InvalidInput(name, "must be a date without a time")
+        raise InvalidInput(name, f"must be a date without a time{not_text(value)}")
     if not EARLIEST <= value <= LATEST:
         raise InvalidInput(name, f"must lie between {EARLIEST} and {LATEST}")
     return value
 
 
+def not_text(value: object) -> str:
+    """Say that a value is a text, which looks like what is wanted; nothing of any other."""
+    return ", and not its text" if isinstance(value, str) else ""
+
+
 def check_id(name: str, value: object) -> UUID:
     """Return ``value`` if it is a record's id; the text of a UUID is none."""
     if not isinstance(value, UUID):
-        raise InvalidInput(name, "must be a UUID")
+        raise InvalidInput(name, f"must be a UUID{not_text(value)}")
     return value
 
 

@@ -25,6 +25,7 @@ from uuid import UUID
 import attrs
 from attrs import frozen
 
+from hotelcore.domain.fields import not_text
 from hotelcore.errors import InvalidInput
 from hotelcore.vault import Secret
 
@@ -68,7 +69,7 @@ def checked(function: Callable[P, R]) -> Callable[P, R]:
         for name, value in kwargs.items():
             kind = kinds.get(name)
             if kind is not None and not kind.accepts(value):
-                raise InvalidInput(name, f"must be {kind.name}")
+                raise InvalidInput(name, f"must be {kind.name}{not_text(value)}")
         return function(*args, **kwargs)
 
     return perform

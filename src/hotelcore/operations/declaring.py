@@ -18,6 +18,7 @@ __all__ = ["OPERATIONS", "check_unit", "operation", "permission_of"]
 P = ParamSpec("P")
 R = TypeVar("R")
 
+_OURS = "hotelcore."
 # Operations differ in their arguments and results, so the register's types are open.
 _functions: dict[str, Callable[..., Any]] = {}
 _permissions: dict[Callable[..., Any], Permission] = {}
@@ -32,11 +33,14 @@ def operation(
     """Make the decorated function an operation that needs ``permission``.
 
     Each call is one command: it is refused without the permission, and a successful one leaves
-    exactly one audit entry, in its own transaction. A keyword argument of another type than it is
-    declared with is `InvalidInput`. The function's name names the operation.
+    exactly one audit entry, in its own transaction. A keyword argument that is not of the type it
+    declares is `InvalidInput`: of an id, text, number, date, instant, boolean, value of the library
+    or attrs class, and of a `Collection`, `Sequence` or `Mapping` of these; of others the function
+    sees to it itself. The function's name names the operation.
 
-    Raises `InvalidInput` for what is no permission, and for a function that does not run when it
-    is called (``async def``, a generator): the command would be over before it began.
+    Raises `InvalidInput` for what is no permission, for the name of an operation of the library's,
+    and for a function that does not run when it is called (``async def``, a generator): the command
+    would be over before it began.
     """
     if callable(permission):
         raise InvalidInput("permission", "is missing: write @operation(Permission.…)")
@@ -47,6 +51,7 @@ def operation(
     ) -> Callable[Concatenate[UnitOfWork, P], R]:
         check_plain("function", function)
         name, work = function.__name__, checked(function)
+        _refuse_taken(name, function.__module__)
 
         @wraps(function)
         def perform(uow: UnitOfWork, /, *args: P.args, **kwargs: P.kwargs) -> R:
@@ -59,6 +64,14 @@ def operation(
         return perform
 
     return declare
+
+
+def _refuse_taken(name: str, module: str) -> None:
+    """Refuse a host's operation that would stand in the log, and for keys, as one of ours."""
+    known = _functions.get(name)
+    ours = known is not None and known.__module__.startswith(_OURS)
+    if ours and not module.startswith(_OURS):
+        raise InvalidInput("function", f"has the name of the library's own operation {name}")
 
 
 def check_unit(uow: object) -> None:

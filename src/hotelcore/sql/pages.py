@@ -10,6 +10,7 @@ import json
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from binascii import Error as Base64Error
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from hashlib import sha256
 from itertools import chain
 from typing import Any, Generic, TypeVar
 
@@ -60,6 +61,8 @@ class Listing(Generic[T]):
         self._build = build
         self._keys = keys
         self._shown = keys if keys_of_one is None else keys[-1:]
+        # A cursor of another list could look like one of this.
+        self._mark = sha256(" ".join(map(str, keys)).encode()).hexdigest()[:4]
         _check_keys(statement, self._shown)
         self._keys_of_one = keys_of_one
         self._conditions = conditions
@@ -85,13 +88,13 @@ class Listing(Generic[T]):
             given.update(self._found(run, after))
         statement = self._statement(tuple(given))
         items, last = run.some(statement, self._build, limit, rows_to_read=limit + 1, **given)
-        return Page(tuple(items), None if last is None else _sealed(last, self._shown))
+        return Page(tuple(items), None if last is None else self._sealed(last))
 
     def empty(self, *, after: str | None, limit: int) -> Page[T]:
         """Return the page of what nothing matches; it raises as `page` does."""
         check_limit(limit)
         if after is not None:
-            _opened(after, self._shown)
+            self._opened(after)
         return Page((), None)
 
     def statements(self) -> Iterator[Select[Any]]:
@@ -111,13 +114,30 @@ class Listing(Generic[T]):
 
     def _found(self, run: Runner, cursor: str) -> dict[str, object]:
         """Return the keys of the record that a cursor names."""
-        place = _opened(cursor, self._shown)
+        place = self._opened(cursor)
         if self._keys_of_one is not None:
             found = run.first(self._keys_of_one, list, key=place[0])
             if found is None:
                 raise InvalidInput("after", _NO_CURSOR)
             place = found
         return {_place(number): value for number, value in enumerate(place)}
+
+    def _sealed(self, row: AnyRow) -> str:
+        values = [wire.encode(getattr(row, str(key.key))) for key in self._shown]
+        return urlsafe_b64encode(wire.canonical([self._mark, *values])).decode().rstrip("=")
+
+    def _opened(self, cursor: str) -> list[object]:
+        try:
+            if not isinstance(cursor, str):
+                raise TypeError
+            padded = cursor + "=" * (-len(cursor) % 4)
+            mark, *values = json.loads(urlsafe_b64decode(padded.encode()))
+            if mark != self._mark:
+                raise ValueError
+            kinds = (key.type.python_type for key in self._shown)
+            return [wire.decode(v, kind) for kind, v in zip(kinds, values, strict=True)]
+        except (ValueError, TypeError, Base64Error, RecursionError):
+            raise InvalidInput("after", _NO_CURSOR) from None
 
 
 def _check_keys(statement: Select[Any], shown: Keys) -> None:
@@ -143,18 +163,3 @@ def check_limit(limit: object) -> None:
     """Raise `InvalidInput` unless ``limit`` is how many records one page may have."""
     if isinstance(limit, bool) or not isinstance(limit, int) or not 1 <= limit <= _LARGEST_PAGE:
         raise InvalidInput("limit", f"must be a whole number from 1 to {_LARGEST_PAGE}")
-
-
-def _sealed(row: AnyRow, keys: Keys) -> str:
-    values = [wire.encode(getattr(row, str(key.key))) for key in keys]
-    return urlsafe_b64encode(json.dumps(values, separators=(",", ":")).encode()).decode()
-
-
-def _opened(cursor: str, keys: Keys) -> list[object]:
-    try:
-        if not isinstance(cursor, str):
-            raise TypeError
-        values = json.loads(urlsafe_b64decode(cursor.encode()))
-        return [wire.decode(v, k.type.python_type) for k, v in zip(keys, values, strict=True)]
-    except (ValueError, TypeError, Base64Error, RecursionError):
-        raise InvalidInput("after", _NO_CURSOR) from None

@@ -391,7 +391,7 @@ class Forms:
         of_arrays = (every_hotel, writes, named(arrays.text), shape, *places, made)
         if not all(_is_short(fixed[name]) for name in arrays.lists if fixed[name] is not None):
             return Form(*of_arrays)
-        keys = [key for name, key, _ in given if name in arrays.lists]
+        keys = {key for name, key, _ in given if name in arrays.lists}
         return _ArrayForm(*of_arrays, keys, form)
 
     def _shape(self, statement: Executable, key: CacheKey | None) -> _Shape:

@@ -47,16 +47,23 @@ class Failure(Enum):
     READ_ONLY = "read only"
     UNREADABLE = "unreadable file"
     FULL = "full or read-only disk"
-    DISCONNECTED = "no connection"
+    FORBIDDEN = "not permitted to this role"
+    UNREACHED = "no connection"
+    DISCONNECTED = "the connection was lost"
     OTHER = "other"
 
 
 _REMEDIES = {
     Failure.UNREADABLE: "check that its directory exists and that it is a SQLite file",
     Failure.FULL: "make room, or let this process write",
+    Failure.FORBIDDEN: (
+        "grant it the library's tables by 'hotelcore db grant' and your own by GRANT, and write"
+        " only rows of the acting hotel"
+    ),
+    Failure.UNREACHED: "check the URL, the role, and that the server runs and has the database",
     Failure.DISCONNECTED: (
-        "check the URL and the server; what was being committed may be there, so repeat it under "
-        "an idempotency key"
+        "check the server; what was being committed may be there, so repeat it under an idempotency"
+        " key"
     ),
     Failure.REFERENCE: "name only records that exist in this hotel",
     Failure.CHECK: "a rule that the tables hold would have been broken",
@@ -88,6 +95,7 @@ _SQLSTATES = {
     "42703": Failure.SCHEMA,
     "53100": Failure.FULL,
     "25006": Failure.READ_ONLY,
+    "42501": Failure.FORBIDDEN,
     "57P01": Failure.DISCONNECTED,
     "57P02": Failure.DISCONNECTED,
     "57P03": Failure.DISCONNECTED,
@@ -126,8 +134,10 @@ def failure_of(error: exc.DBAPIError) -> Failure:
         return _SQLITE_CODES.get(code, _SQLITE_CODES.get(code & 0xFF, Failure.OTHER))
     # An operational error with a state comes from a server that answers, but for class 08.
     answered = state is not None and not state.startswith("08")
-    if error.connection_invalidated or (isinstance(error, exc.OperationalError) and not answered):
+    if error.connection_invalidated:
         return Failure.DISCONNECTED
+    if isinstance(error, exc.OperationalError) and not answered:
+        return Failure.UNREACHED
     if isinstance(error, exc.ProgrammingError) and state is None:
         return Failure.VALUE  # the driver's own: mostly it knows no way to send it
     return Failure.OTHER
@@ -201,7 +211,8 @@ def _in_our_words(failure: Failure, limits: Limits) -> HotelcoreError:
         case Failure.READ_ONLY:
             return ReadOnly("this handle only reads: lock and write through run() or transaction()")
         case Failure.SCHEMA:
-            return SchemaMismatch("not all the tables", "them", "run create_schema() or migrations")
+            remedy = "run create_schema() or migrations, or make the table of your own"
+            return SchemaMismatch("not all the tables", "them", remedy)
         case _ if failure in _REMEDIES:
             return DatabaseFailure(failure.value, _REMEDIES[failure])
         case _:
