@@ -374,7 +374,7 @@ def test_a_cursor_is_its_own_lists(both: Both) -> None:
                 (uow.folios.page, FolioFilter()),
             ):
                 with pytest.raises(InvalidInput, match="after: "):
-                    page(which, after=cursor)  # type: ignore[operator]  # each takes its own filter
+                    page(which, after=cursor)  # type: ignore[arg-type]  # each takes its own filter
 
 
 FILTERS: dict[str, tuple[Callable[..., object], str, tuple[object, ...]]] = {
