@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import closing
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -210,3 +211,23 @@ def test_the_version_is_readable(two: Two) -> None:
     two.core.create_schema()
     with two.land.connection() as connection:
         assert connection.scalar(text(f"SELECT count(*) FROM {VERSION.name}")) == 1
+
+
+def test_a_table_of_a_hosts_is_kept_apart_as_the_how_to_says(two: Two) -> None:
+    """The SQL of the page, run by the owner, shows the application the named hotel's rows alone."""
+    page = Path(__file__).parents[2] / "docs" / "howto" / "row-level-security.md"
+    _, section = page.read_text(encoding="utf-8").split("## Tables of your own")
+    sql = section.split("```sql\n")[1].split("```")[0]
+    hotels = [two.ours.hotel_id, two.theirs.hotel_id]
+    row = text("INSERT INTO parking VALUES (:hotel, gen_random_uuid(), 'AB 123')")
+    two.land.execute(sql.replace("hotel_app", two.land.role), url=two.land.owner)
+    for hotel_id in hotels:
+        with two.land.connection(hotel_id) as connection:
+            connection.execute(row, {"hotel": hotel_id})
+            connection.commit()
+    for hotel_id in hotels:
+        with two.land.connection(hotel_id) as connection:
+            assert hotels_in(connection, "parking") == {hotel_id}
+    with two.land.connection() as connection:
+        assert hotels_in(connection, "parking") == set()
+    two.land.execute("DROP TABLE parking", url=two.land.owner)
