@@ -9,18 +9,27 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from enum import StrEnum
-from types import UnionType
+from types import NoneType, UnionType
 from typing import Any, Generic, TypeAlias, TypeVar, Union, get_args, get_origin, get_type_hints
 
 import attrs
 from attrs import field, frozen
 
-__all__ = ["Entity", "Value", "blank", "entity"]
+__all__ = ["Entity", "Value", "blank", "entity", "none_stays"]
 
 T = TypeVar("T")
 # A row's columns are known to its builder alone.
 Build: TypeAlias = Callable[[Any], T]
 Processor: TypeAlias = Callable[[Any], Any]
+P = TypeVar("P", bound=Processor)
+
+_none_stays: set[Processor] = set()
+
+
+def none_stays(process: P) -> P:
+    """Mark a processor that gives None for None: most optional columns of a list hold none."""
+    _none_stays.add(process)
+    return process
 
 
 @frozen
@@ -32,6 +41,8 @@ class Value:
 
 
 Parts: TypeAlias = Mapping[str, str | Value]
+Read: TypeAlias = Callable[[str, bool], str]
+"""Gives the source that reads a column, of which it is told whether it may hold None."""
 
 
 @frozen(eq=False)
@@ -47,7 +58,9 @@ class Entity(Generic[T]):
     _by_name: Build[T] = field(init=False)
 
     def __attrs_post_init__(self) -> None:
-        object.__setattr__(self, "_by_name", _generated(self, lambda column: f"row.{column}", {}))
+        object.__setattr__(
+            self, "_by_name", _generated(self, lambda column, _: f"row.{column}", {})
+        )
 
     def __call__(self, row: Any) -> T:  # a row with columns of any type
         """Build one of a row with named columns."""
@@ -57,11 +70,15 @@ class Entity(Generic[T]):
         """Return what builds one of a driver's tuple, whose values the ``processors`` convert."""
         places = {column: place for place, column in enumerate(columns)}
 
-        def read(column: str) -> str:
+        def read(column: str, optional: bool) -> str:
             place = places[column]
-            return (
-                f"row[{place}]" if processors[place] is None else f"convert_{place}(row[{place}])"
-            )
+            process, value = processors[place], f"row[{place}]"
+            if process is None:
+                return value
+            converted = f"convert_{place}({value})"
+            if optional and process in _none_stays:
+                return f"None if {value} is None else {converted}"
+            return converted
 
         converters = {f"convert_{place}": each for place, each in enumerate(processors) if each}
         return _generated(self, read, converters)
@@ -72,16 +89,15 @@ def entity(kind: type[T], **parts: str | Value) -> Entity[T]:
     return Entity(kind, parts)
 
 
-def _generated(
-    recipe: Entity[T], read: Callable[[str], str], names: Mapping[str, object]
-) -> Build[T]:
+def _generated(recipe: Entity[T], read: Read, names: Mapping[str, object]) -> Build[T]:
     """Write the function that builds one; ``read`` gives the source that reads a column."""
     scope: dict[str, Any] = dict(names)
     lines = ["def build(row):"]
     for name, part in recipe.parts.items():
         if isinstance(part, Value):
             fields = [each.name for each in attrs.fields(part.kind)]
-            sources = dict(zip(fields, map(read, part.columns), strict=True))
+            read_each = (read(column, False) for column in part.columns)
+            sources = dict(zip(fields, read_each, strict=True))
             lines += _filled(f"part_{name}", part.kind, sources, scope)
     lines += _filled("self", recipe.kind, _sources(recipe, read, scope), scope)
     lines.append("    return self")
@@ -115,9 +131,7 @@ def blank(kind: type) -> Any:  # its objects take what those of the kind refuse
     return type(f"Blank{kind.__name__}", (kind,), free)
 
 
-def _sources(
-    recipe: Entity[Any], read: Callable[[str], str], scope: dict[str, Any]
-) -> dict[str, str]:
+def _sources(recipe: Entity[Any], read: Read, scope: dict[str, Any]) -> dict[str, str]:
     hints = get_type_hints(recipe.kind)
     sources: dict[str, str] = {}
     for name in (each.name for each in attrs.fields(recipe.kind)):
@@ -126,9 +140,9 @@ def _sources(
             sources[name] = f"part_{name}"
         elif (members := _members(hints[name])) is not None:
             scope[f"members_{name}"] = members
-            sources[name] = f"members_{name}[{read(part)}]"
+            sources[name] = f"members_{name}[{read(part, False)}]"
         else:
-            sources[name] = read(part)
+            sources[name] = read(part, NoneType in get_args(hints[name]))
     return sources
 
 

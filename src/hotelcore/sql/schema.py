@@ -41,7 +41,7 @@ from sqlalchemy.types import JSON, TypeEngine
 from hotelcore import vault, wire
 from hotelcore.domain.fields import Attributes, check_day
 from hotelcore.errors import InvalidInput
-from hotelcore.sql.building import blank
+from hotelcore.sql.building import blank, none_stays
 from hotelcore.text import clean_text
 
 if TYPE_CHECKING:
@@ -144,6 +144,7 @@ _Blank = blank(UUID)
 _SAFETY = SafeUUID.unknown
 
 
+@none_stays
 def _uuid_of(value: str | None) -> UUID | None:
     """Build a UUID of 32 hexadecimal digits, which is most of the work of reading a list.
 
@@ -220,10 +221,12 @@ class Instant(TypeDecorator[datetime]):
         return _moment_of if dialect.name == "sqlite" else _in_utc
 
 
+@none_stays
 def _moment_of(value: int | None) -> datetime | None:
     return None if value is None else _EPOCH + value * _MICROSECOND
 
 
+@none_stays
 def _in_utc(value: datetime | None) -> datetime | None:
     # To compare is faster than to convert, and most values are in UTC already.
     return value if value is None or value.tzinfo is UTC else value.astimezone(UTC)
@@ -305,8 +308,8 @@ class ValueText(TypeDecorator[T]):
         self.kind = kind
 
         @lru_cache(maxsize=1_024)
-        def known(text: str) -> T:
-            return wire.decode(json.loads(text), kind)
+        def known(text: str | None) -> T | None:
+            return None if text is None else wire.decode(json.loads(text), kind)
 
         self._known, self._text_of = known, lru_cache(maxsize=1_024)(wire.text_of)
 
@@ -314,9 +317,9 @@ class ValueText(TypeDecorator[T]):
         """Store the one text that stands for this value."""
         return None if value is None else self._text_of(value)
 
-    def process_result_value(self, value: str | None, dialect: Dialect) -> T | None:
+    def result_processor(self, dialect: Dialect, coltype: object) -> _ResultProcessorType[T] | None:
         """Give the value of a text."""
-        return None if value is None else self._known(value)
+        return self._known
 
 
 def ordered_text(length: int | None = None) -> TypeEngine[str]:
