@@ -81,6 +81,12 @@ def refusal(hint: object, value: object) -> str:
     return str(refused.value)
 
 
+def text_too(name: str, value: object) -> str:
+    """Return what is said of a text in place of a single value."""
+    single = not any(word in name for word in ("each", "mapping"))
+    return ", and not its text" if single and isinstance(value, str) else ""
+
+
 @pytest.mark.parametrize(("hint", "name", "good", "bad"), KNOWN)
 def test_exactly_what_is_declared_is_taken(
     hint: Any, name: str, good: list[object], bad: list[object]
@@ -89,7 +95,7 @@ def test_exactly_what_is_declared_is_taken(
     for value in good:
         assert taking(hint)(value=value) is value
     for value in bad:
-        assert refusal(hint, value) == f"value: must be {name}"
+        assert refusal(hint, value) == f"value: must be {name}{text_too(name, value)}"
 
 
 @pytest.mark.parametrize(("hint", "name", "good", "bad"), KNOWN)
@@ -102,7 +108,7 @@ def test_what_may_be_left_out_may_be_none(
             assert taking(optional)(value=value) is value
         for value in bad:
             if value is not None:
-                assert refusal(optional, value) == f"value: must be {name}"
+                assert refusal(optional, value) == f"value: must be {name}{text_too(name, value)}"
 
 
 @pytest.mark.parametrize("hint", UNKNOWN)

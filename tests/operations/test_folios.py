@@ -212,7 +212,7 @@ def assert_adds_up(hotel: SmallHotel, folio_id: FolioId) -> None:
         (Money(100, "USD"), "EUR and USD do not mix: convert before you compare or add"),
         (12.5, "amount: must be Money"),
         (1250, "amount: must be Money"),
-        ("12.50", "amount: must be Money"),
+        ("12.50", "amount: must be Money, and not its text"),
         (None, "amount: must be Money"),
     ],
 )

@@ -53,6 +53,12 @@ class _Kind:
 
     name: str
     accepts: Callable[[object], bool]
+    # Whether its text looks like a value, so that a refusal has to say that it is none.
+    looks_alike: bool = False
+
+    def refusal(self, value: object) -> str:
+        """Say what a value must be."""
+        return f"must be {self.name}{not_text(value) if self.looks_alike else ''}"
 
 
 def checked(function: Callable[P, R]) -> Callable[P, R]:
@@ -69,7 +75,7 @@ def checked(function: Callable[P, R]) -> Callable[P, R]:
         for name, value in kwargs.items():
             kind = kinds.get(name)
             if kind is not None and not kind.accepts(value):
-                raise InvalidInput(name, f"must be {kind.name}{not_text(value)}")
+                raise InvalidInput(name, kind.refusal(value))
         return function(*args, **kwargs)
 
     return perform
@@ -92,7 +98,7 @@ def _kind(hint: object) -> _Kind | None:
     match [option for option in get_args(hint) if option is not NoneType]:
         case [option] if (kind := _plain(option)) is not None:
             accepts = kind.accepts
-            return _Kind(kind.name, lambda value: value is None or accepts(value))
+            return attrs.evolve(kind, accepts=lambda value: value is None or accepts(value))
         case _:
             return None
 
@@ -115,6 +121,7 @@ def _instances(kind: type) -> _Kind:
     return _Kind(
         _NAMES.get(kind, kind.__name__),
         lambda value: isinstance(value, kind) and not isinstance(value, never),
+        looks_alike=True,
     )
 
 
