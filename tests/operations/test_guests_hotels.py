@@ -73,6 +73,7 @@ def test_guests_are_paged_by_name_and_no_cursor_names_one(hotel: SmallHotel) -> 
     names = ["Zuse", "Hopper", "Hopper", "Babbage", "Ada"]
     guests = [register(hotel, last_name=name) for name in names]
     seen: list[str] = []
+    mark = ""
     with hotel.desk().reading() as uow:
         page = uow.guests.page(GuestFilter(), limit=2)
         while page.next is not None:
