@@ -49,6 +49,16 @@ class Odd(Enum):
     HALF = 0.5
 
 
+class Alike(Enum):
+    """An enum whose members are equal, and so have no hash."""
+
+    ONE = "one"
+    OTHER = "other"
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Alike)
+
+
 class Mark(Flag):
     """An enum whose members can be put together."""
 
@@ -293,7 +303,7 @@ def _sorted(data: Json) -> Json:
     st.recursive(
         st.builds(Money, st.integers(-(2**62), 2**62), st.sampled_from(["EUR", "JPY"]))
         | st.sampled_from([None, True, False, Colour.RED, Rank.LOW, Shape.ROUND])
-        | st.sampled_from([Odd.EVEN, Odd.HALF, Mark.LEFT, Mark.LEFT | Mark.RIGHT])
+        | st.sampled_from([Odd.EVEN, Odd.HALF, Mark.LEFT, Mark.LEFT | Mark.RIGHT, *Alike])
         | st.text()
         | st.integers(-(2**70), 2**70)
         | st.dates()

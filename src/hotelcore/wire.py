@@ -268,7 +268,7 @@ def _text_form(value: object) -> str:
 
 def _writer(kind: type[Any]) -> _Writer:  # Any: of whatever it holds.
     if issubclass(kind, Enum):
-        return cache(lambda member: _dump(encode(member)))
+        return lambda member: _text_form(encode(member))
     if attrs.has(kind):
         return _record_writer(kind)
     if issubclass(kind, Mapping):  # most records of a host's own fields are empty
