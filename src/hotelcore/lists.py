@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from datetime import date
+from datetime import date, datetime
 from typing import Generic, TypeVar
 from uuid import UUID
 
@@ -120,10 +120,15 @@ class TaskFilter:
 
 @frozen(kw_only=True)
 class AuditFilter:
-    """Which audit entries: of what was done, of what was denied, or both. Newest first."""
+    """Which audit entries: of what was done, of what was denied, or both. Newest first.
+
+    ``since`` is the first moment whose entries are wanted, ``before`` the first whose are not.
+    """
 
     resource: str | None = fields.text(100, least=0, optional=True)
     resource_id: UUID | None = fields.identifier(optional=True)
     operation: str | None = fields.text(100, least=0, optional=True)
     subject: str | None = fields.text(200, least=0, optional=True)
     outcome: Outcome | None = fields.choice(Outcome, optional=True)
+    since: datetime | None = fields.instant(optional=True)
+    before: datetime | None = fields.instant(optional=True)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import count
-from uuid import UUID
 
 import attrs
 import pytest
@@ -148,7 +147,7 @@ class TestHousekeeping(
     VersionedContract[Housekeeping, HousekeepingTask],
     PagedContract[Housekeeping, HousekeepingTask],
 ):
-    """The tasks of housekeeping, which are read under a lock alone."""
+    """The tasks of housekeeping."""
 
     def repository(self, uow: UnitOfWork) -> Housekeeping:
         return uow.housekeeping
@@ -163,9 +162,6 @@ class TestHousekeeping(
             note=text,
             created_at=NOON,
         )
-
-    def get(self, repository: Housekeeping, key: UUID) -> HousekeepingTask:
-        return repository.lock(TaskId(key))
 
     def changed(self, record: HousekeepingTask) -> HousekeepingTask:
         return attrs.evolve(record, note=f"{record.note}+")

@@ -24,6 +24,7 @@ from hotelcore.clock import SystemClock
 from hotelcore.domain.bookings import BookingStatus
 from hotelcore.domain.housekeeping import TaskStatus
 from hotelcore.lists import BookingFilter, GuestFilter, TaskFilter
+from hotelcore.operations import assign_rooms
 from hotelcore.unit_of_work import UnitOfWork
 from hotelcore.watching import StatementRan
 from tests.every_operation import NAMES, good_call
@@ -70,6 +71,24 @@ def _free_rooms(hotel: SmallHotel) -> Callable[[], object]:
     return _asking(lambda uow: uow.rooms.free(type_id, night))(hotel)
 
 
+def _arrivals(uow: UnitOfWork) -> object:
+    """Read a list of arrivals as a screen shows it."""
+    due = uow.bookings.page(_NEXT).items
+    rooms = {booking.room_id for booking in due if booking.room_id}
+    return (
+        uow.guests.get_all([booking.guest_id for booking in due]),
+        uow.rooms.get_all(rooms),
+        uow.folios.of_bookings([booking.id for booking in due]),
+    )
+
+
+def _list_of_arrivals(hotel: SmallHotel) -> Callable[[], object]:
+    for _ in hotel.rooms:
+        hotel.booked()
+    hotel.desk.run(assign_rooms, room_type_id=hotel.room_type_id, arriving_until=TODAY)
+    return _asking(_arrivals)(hotel)
+
+
 READS: Mapping[str, Callable[[SmallHotel], Callable[[], object]]] = {
     "read: rooms free": _free_rooms,
     "read: bookings in range": _asking(lambda uow: uow.bookings.page(_NEAR, limit=1_000)),
@@ -77,8 +96,9 @@ READS: Mapping[str, Callable[[SmallHotel], Callable[[], object]]] = {
     "read: guest by e-mail": _asking(lambda uow: uow.guests.page(_ADA)),
     "read: tasks": _asking(lambda uow: uow.housekeeping.page(_TO_DO, limit=1_000)),
     "read: folio balance": _balance,
+    "read: arrivals with guests, rooms and folios": _list_of_arrivals,
 }
-"""The six questions that the benchmarks ask; each makes ready in a hotel what is to be counted."""
+"""What the benchmarks ask, and a list as a screen shows it; each makes ready what it asks for."""
 
 CALLS = [*READS, *NAMES]
 

@@ -298,12 +298,17 @@ def instant(*, optional: bool = False) -> Checked:
             return
         if not isinstance(value, datetime) or value.utcoffset() is None:
             raise InvalidInput(attribute.name, "must be a datetime with a time zone")
+        if value.tzinfo is not UTC:
+            raise InvalidInput(attribute.name, "must be in a year from 1 to 9999 in UTC")
 
     def to_utc(value: object) -> object:
         # The validator runs after the converter and refuses whatever is left unconverted here.
-        if isinstance(value, datetime) and value.utcoffset() is not None:
+        if not isinstance(value, datetime) or value.utcoffset() is None:
+            return value
+        try:
             return value.astimezone(UTC)
-        return value
+        except OverflowError:
+            return value
 
     if optional:
         return field(default=None, validator=check, converter=to_utc)

@@ -72,6 +72,7 @@ Index("ix_hc_audit_log_resource", _c.hotel_id, _c.resource, _c.resource_id, _c.s
 Index("ix_hc_audit_log_operation", _c.hotel_id, _c.operation, _c.sequence)
 Index("ix_hc_audit_log_subject", _c.hotel_id, _c.subject, _c.sequence)
 Index("ix_hc_audit_log_outcome", _c.hotel_id, _c.outcome, _c.sequence)
+Index("ix_hc_audit_log_at", _c.hotel_id, _c.at)
 schema.append_only(AUDIT_LOG)
 
 _ALL = select(AUDIT_LOG).where(_c.hotel_id == acting_hotel())
@@ -108,6 +109,8 @@ _PAGES = Listing(
         "by_operation": _c.operation == bindparam("by_operation"),
         "by_subject": _c.subject == bindparam("by_subject"),
         "with_outcome": _c.outcome == bindparam("with_outcome"),
+        "since": _c.at >= bindparam("since"),
+        "before": _c.at < bindparam("before"),
     },
 )
 
@@ -132,5 +135,7 @@ class SqlAuditLog:
             by_operation=which.operation,
             by_subject=which.subject,
             with_outcome=which.outcome,
+            since=which.since,
+            before=which.before,
         )
         return attrs.evolve(page, items=tuple(self._subjects.opened(page.items)))

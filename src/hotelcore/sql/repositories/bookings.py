@@ -36,6 +36,7 @@ from hotelcore.lists import BookingFilter, Page
 from hotelcore.sql import schema
 from hotelcore.sql.building import Value, entity
 from hotelcore.sql.changing import insert_into, upsert_into, versioned_update, write_next_version
+from hotelcore.sql.finding import refuse_unknown
 from hotelcore.sql.inserting import rows_into
 from hotelcore.sql.pages import Listing
 from hotelcore.sql.repositories.room_nights import ROOM_NIGHT
@@ -187,6 +188,7 @@ Index("ix_hc_room_key_booking", _k.hotel_id, _k.booking_id, _k.id)
 _ALL = select(BOOKING).where(_b.hotel_id == acting_hotel())
 _LOCKED = _ALL.with_for_update(key_share=True)
 _ONE = _ALL.where(_b.id == bindparam("key"))
+_SOME = _ALL.where(_b.id.in_(bindparam("wanted", expanding=True)))
 _ONE_LOCKED = _LOCKED.where(_b.id == bindparam("key"))
 _BY_CONFIRMATION = _ALL.where(_b.confirmation_number == bindparam("number"))
 _BY_CONFIRMATIONS = _ALL.where(_b.confirmation_number.in_(bindparam("wanted", expanding=True)))
@@ -366,6 +368,13 @@ class SqlBookings:
     def get(self, booking_id: BookingId) -> Booking:
         """Return one booking."""
         return _found(self._run.first(_ONE, _booking, key=booking_id), booking_id)
+
+    def get_all(self, booking_ids: Collection[BookingId]) -> Mapping[BookingId, Booking]:
+        """Return bookings by id."""
+        wanted = list(dict.fromkeys(booking_ids))
+        found = {each.id: each for each in self._run.all_of(_SOME, _booking, wanted)}
+        refuse_unknown("booking", wanted, found)
+        return found
 
     def lock(self, booking_id: BookingId) -> Booking:
         """Return one booking, locked."""

@@ -7,7 +7,7 @@ Lines are only ever added; the database itself refuses to change or delete one.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import date, datetime
 from itertools import groupby
 from uuid import UUID
@@ -148,6 +148,7 @@ _LOCKED = _ALL.with_for_update(key_share=True)
 _ONE = _ALL.where(_f.id == bindparam("key"))
 _ONE_LOCKED = _LOCKED.where(_f.id == bindparam("key"))
 _OF_BOOKING = _ALL.where(_f.booking_id == bindparam("of_booking")).order_by(_f.id)
+_OF_BOOKINGS = _ALL.where(_f.booking_id.in_(bindparam("wanted", expanding=True))).order_by(_f.id)
 _OF_BOOKING_LOCKED = _OF_BOOKING.with_for_update(key_share=True)
 _BOOKINGS_IN_HOUSE = select(BOOKING.c.id).where(BOOKING.c.hotel_id == acting_hotel(), IN_HOUSE)
 _OF_HOUSE = _ALL.where(_OPEN, _f.booking_id.in_(_BOOKINGS_IN_HOUSE)).order_by(_f.id)
@@ -252,6 +253,16 @@ class SqlFolios:
         """Return a booking's folios, oldest first, locked in a writing unit."""
         statement = _OF_BOOKING if self._run.read_only else _OF_BOOKING_LOCKED
         return tuple(self._run.all(statement, _folio, of_booking=booking_id))
+
+    def of_bookings(
+        self, booking_ids: Collection[BookingId]
+    ) -> Mapping[BookingId, tuple[Folio, ...]]:
+        """Return the folios of each booking, oldest first."""
+        wanted = list(dict.fromkeys(booking_ids))
+        folios: dict[BookingId, list[Folio]] = {booking_id: [] for booking_id in wanted}
+        for folio in self._run.all_of(_OF_BOOKINGS, _folio, wanted):
+            folios[folio.booking_id].append(folio)
+        return {booking_id: tuple(found) for booking_id, found in folios.items()}
 
     def of_house(self) -> Mapping[BookingId, Folio]:
         """Return the oldest open folio of each booking in house, locked in a writing unit."""

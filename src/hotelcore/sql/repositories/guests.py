@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -32,6 +32,7 @@ from hotelcore.lists import GuestFilter, Page
 from hotelcore.sql import schema
 from hotelcore.sql.building import entity
 from hotelcore.sql.changing import versioned_update, write_next_version
+from hotelcore.sql.finding import refuse_unknown
 from hotelcore.sql.inserting import rows_into
 from hotelcore.sql.pages import Listing
 from hotelcore.sql.repositories.idempotency import ERASED, IDEMPOTENCY
@@ -80,11 +81,8 @@ _PLACE = select(_c.last_name_key, _c.id).where(
 )
 _LOCKED = _ONE.with_for_update(key_share=True)
 _SHARED = _ONE.with_for_update(read=True)
-_ALL_SHARED = (
-    _ALL.where(_c.id.in_(bindparam("wanted", expanding=True)))
-    .order_by(_c.id)
-    .with_for_update(read=True)
-)
+_SOME = _ALL.where(_c.id.in_(bindparam("wanted", expanding=True)))
+_SOME_SHARED = _SOME.order_by(_c.id).with_for_update(read=True)
 _INSERT = rows_into(GUEST)
 _UPDATE = versioned_update(GUEST)
 
@@ -154,6 +152,13 @@ class SqlGuests:
         """Return one guest."""
         return self._one(_ONE, guest_id)
 
+    def get_all(self, guest_ids: Collection[GuestId]) -> Mapping[GuestId, Guest]:
+        """Return guests by id."""
+        wanted = list(dict.fromkeys(guest_ids))
+        found = {each.id: each for each in self._run.all_of(_SOME, _guest, wanted)}
+        refuse_unknown("guest", wanted, found)
+        return found
+
     def lock(self, guest_id: GuestId) -> Guest:
         """Return one guest, locked."""
         return self._one(_LOCKED, guest_id)
@@ -165,10 +170,8 @@ class SqlGuests:
     def share_all(self, guest_ids: Collection[GuestId]) -> tuple[Guest, ...]:
         """Return guests in id order, whom nobody changes before the transaction ends."""
         wanted = sorted(set(guest_ids))
-        found = self._run.all_of(_ALL_SHARED, _guest, wanted)
-        if len(found) < len(wanted):
-            known = {guest.id for guest in found}
-            raise NotFound("guest", next(key for key in wanted if key not in known))
+        found = self._run.all_of(_SOME_SHARED, _guest, wanted)
+        refuse_unknown("guest", wanted, {guest.id for guest in found})
         return tuple(found)
 
     def _one(self, statement: Select[Any], guest_id: GuestId) -> Guest:  # Any: of all columns

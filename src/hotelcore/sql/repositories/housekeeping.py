@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import date, datetime
+from typing import Any
 from uuid import UUID
 
 import attrs
@@ -10,6 +11,7 @@ from sqlalchemy import (
     Column,
     Index,
     Integer,
+    Select,
     String,
     Table,
     TypedColumns,
@@ -80,7 +82,8 @@ Index(
 )
 
 _ALL = select(HOUSEKEEPING_TASK).where(_c.hotel_id == acting_hotel())
-_LOCK = _ALL.where(_c.id == bindparam("key")).with_for_update(key_share=True)
+_ONE = _ALL.where(_c.id == bindparam("key"))
+_LOCK = _ONE.with_for_update(key_share=True)
 _INSERT = insert_into(HOUSEKEEPING_TASK)
 _UPDATE = versioned_update(HOUSEKEEPING_TASK)
 
@@ -129,9 +132,17 @@ class SqlHousekeeping:
             _INSERT, [row], taken=lambda: AlreadyExists("departure task", "booking_id")
         )
 
+    def get(self, task_id: TaskId) -> HousekeepingTask:
+        """Return one task."""
+        return self._one(_ONE, task_id)
+
     def lock(self, task_id: TaskId) -> HousekeepingTask:
         """Return one task, locked."""
-        found = self._run.first(_LOCK, _task, key=task_id)
+        return self._one(_LOCK, task_id)
+
+    # `Any`: it selects all columns.
+    def _one(self, statement: Select[Any], task_id: TaskId) -> HousekeepingTask:
+        found = self._run.first(statement, _task, key=task_id)
         if found is None:
             raise NotFound("housekeeping task", task_id)
         return found

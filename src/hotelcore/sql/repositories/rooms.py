@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import date, datetime
 from uuid import UUID
 
@@ -38,6 +38,7 @@ from hotelcore.lists import Page, RoomFilter
 from hotelcore.sql import schema
 from hotelcore.sql.building import Value, entity
 from hotelcore.sql.changing import insert_into, versioned_update, write_next_version
+from hotelcore.sql.finding import refuse_unknown
 from hotelcore.sql.pages import Listing
 from hotelcore.sql.repositories.bookings import BOOKING, IN_HOUSE
 from hotelcore.sql.repositories.room_nights import ROOM_NIGHT
@@ -152,13 +153,14 @@ schema.hotel_follows_from(ROOM, "room_type_id")
 
 _ALL_ROOMS = select(ROOM).where(_r.hotel_id == acting_hotel())
 _ONE_ROOM = _ALL_ROOMS.where(_r.id == bindparam("key"))
-_SOME_ROOMS = _r.id.in_(bindparam("keys", expanding=True))
-_LOCK_ROOMS = _ALL_ROOMS.where(_SOME_ROOMS).order_by(_r.id).with_for_update(key_share=True)
+_IS_WANTED = _r.id.in_(bindparam("wanted", expanding=True))
+_SOME_ROOMS = _ALL_ROOMS.where(_IS_WANTED)
+_LOCK_ROOMS = _SOME_ROOMS.order_by(_r.id).with_for_update(key_share=True)
 _INSERT_ROOM = insert_into(ROOM)
 _UPDATE_ROOM = versioned_update(ROOM)
 _SET_CONDITION = (
     update(ROOM)
-    .where(_r.hotel_id == acting_hotel(), _SOME_ROOMS)
+    .where(_r.hotel_id == acting_hotel(), _IS_WANTED)
     .values(condition=bindparam("new_condition"), version=_r.version + 1)
 )
 
@@ -223,13 +225,18 @@ class SqlRooms:
             raise NotFound("room", room_id)
         return found
 
+    def get_all(self, room_ids: Collection[RoomId]) -> Mapping[RoomId, Room]:
+        """Return rooms by id."""
+        wanted = list(dict.fromkeys(room_ids))
+        found = {each.id: each for each in self._run.all_of(_SOME_ROOMS, _room, wanted)}
+        refuse_unknown("room", wanted, found)
+        return found
+
     def lock(self, room_ids: Collection[RoomId]) -> tuple[Room, ...]:
         """Lock rooms in id order and return them so."""
         wanted = sorted(set(room_ids))
-        found = self._run.all(_LOCK_ROOMS, _room, keys=wanted)
-        if len(found) < len(wanted):
-            known = {room.id for room in found}
-            raise NotFound("room", next(key for key in wanted if key not in known))
+        found = self._run.all(_LOCK_ROOMS, _room, wanted=wanted)
+        refuse_unknown("room", wanted, {room.id for room in found})
         return tuple(found)
 
     def update(self, room: Room) -> Room:
@@ -247,7 +254,7 @@ class SqlRooms:
 
     def set_condition(self, room_ids: Collection[RoomId], condition: RoomCondition) -> None:
         """Set the condition of locked rooms at once, each with its next version."""
-        row = {"keys": list(room_ids), "new_condition": condition.value}
+        row = {"wanted": list(room_ids), "new_condition": condition.value}
         self._run.write_with_next(_SET_CONDITION, [row])  # they are locked, so nothing refuses it
 
     def free(self, room_type_id: RoomTypeId, stay: Stay) -> tuple[Room, ...]:

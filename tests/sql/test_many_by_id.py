@@ -1,0 +1,115 @@
+"""Records that are asked for by many ids at once: each that was asked for, and nobody else's."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, TypeAlias
+from uuid import UUID
+
+import pytest
+
+from hotelcore import HotelCore
+from hotelcore.errors import InvalidInput, NotFound
+from hotelcore.ids import BookingId, RoomId, new_id
+from hotelcore.lists import BookingFilter, GuestFilter
+from hotelcore.operations import open_folio, register_guest
+from hotelcore.unit_of_work import UnitOfWork
+from tests.small_hotel import SmallHotel, open_hotel, shared_core
+
+# More than two statements take, so that the last of three goes for one id.
+MANY = 1_001
+
+Ask: TypeAlias = Callable[[UnitOfWork], Any]  # Any: each kind of repository
+REPOSITORIES: Mapping[str, Ask] = {
+    "guest": lambda uow: uow.guests,
+    "room": lambda uow: uow.rooms,
+    "booking": lambda uow: uow.bookings,
+}
+IDS: Mapping[str, Callable[[SmallHotel, UnitOfWork], list[UUID]]] = {
+    "guest": lambda _, uow: [each.id for each in uow.guests.page(GuestFilter()).items],
+    "room": lambda hotel, _: [each.id for each in hotel.rooms],
+    "booking": lambda _, uow: [each.id for each in uow.bookings.page(BookingFilter()).items],
+}
+
+each_kind = pytest.mark.parametrize("kind", REPOSITORIES)
+
+
+@pytest.fixture(scope="module", params=["sqlite", "postgresql"])
+def core(request: pytest.FixtureRequest) -> Iterator[HotelCore]:
+    """Share a core on each kind of database."""
+    with shared_core(request) as opened:
+        yield opened
+
+
+def new_hotel(core: HotelCore) -> SmallHotel:
+    """Open a hotel with six guests, six rooms and six bookings."""
+    hotel = open_hotel(core, rooms=6)
+    for number in range(5):
+        hotel.desk.run(register_guest, last_name=f"Guest {number}")
+    for nights in range(1, 7):
+        hotel.booked(nights)
+    return hotel
+
+
+@each_kind
+def test_many_are_found_as_one_by_one(core: HotelCore, kind: str) -> None:
+    """Any of the ids, in any order, twice too, give the records that `get` gives, and no other."""
+    dice, hotel = random.Random(6), new_hotel(core)
+    with hotel.desk.reading() as uow:
+        repository, ids = REPOSITORIES[kind](uow), IDS[kind](hotel, uow)
+        for number in range(7):
+            wanted = dice.sample(ids, number) * 2
+            found = repository.get_all(wanted)
+            assert found == {key: repository.get(key) for key in wanted}
+
+
+@each_kind
+def test_the_first_unknown_id_is_named(core: HotelCore, kind: str) -> None:
+    """An id of another hotel's is as unknown as one that nobody has; of several, the first."""
+    hotel, other = new_hotel(core), new_hotel(core)
+    with other.desk.reading() as uow:
+        foreign = IDS[kind](other, uow)[0]
+    with hotel.desk.reading() as uow:
+        known = IDS[kind](hotel, uow)
+        for unknown, later in ((foreign, new_id()), (new_id(), foreign)):
+            with pytest.raises(NotFound) as raised:
+                REPOSITORIES[kind](uow).get_all([*known, unknown, *known, later])
+            assert str(raised.value) == str(NotFound(kind, unknown))
+
+
+@each_kind
+def test_what_is_no_id_is_refused(core: HotelCore, kind: str) -> None:
+    """A text in place of an id is told to be none, by itself or among others."""
+    hotel = new_hotel(core)
+    with hotel.desk.reading() as uow:
+        repository, known = REPOSITORIES[kind](uow), IDS[kind](hotel, uow)
+        for wanted in (["42"], [*known, "42"]):
+            with pytest.raises(InvalidInput):
+                repository.get_all(wanted)
+
+
+def test_a_list_may_be_longer_than_a_statement_takes(core: HotelCore) -> None:
+    """Of a thousand rooms and one each is found, on a database that limits parameters too."""
+    hotel = open_hotel(core, rooms=MANY)
+    ids = [room.id for room in hotel.rooms]
+    with hotel.desk.reading() as uow:
+        assert uow.rooms.get_all(ids) == {room.id: room for room in hotel.rooms}
+        last = RoomId(new_id())
+        with pytest.raises(NotFound, match=str(last)):
+            uow.rooms.get_all([*ids, last])
+
+
+def test_each_booking_has_its_own_folios(core: HotelCore) -> None:
+    """The folios come by booking, oldest first; a booking that nobody has in the hotel has none."""
+    hotel, other = open_hotel(core), open_hotel(core)
+    bookings = [hotel.booked()[0] for _ in range(3)]
+    for booking in (bookings[2], bookings[0], bookings[0]):
+        hotel.desk.run(open_folio, booking_id=booking.id)
+    strange = [other.booked()[0].id, BookingId(new_id())]
+    asked = [*strange, *(booking.id for booking in bookings), bookings[0].id]
+    with hotel.desk.reading() as uow:
+        found = uow.folios.of_bookings(asked)
+        assert found == {key: uow.folios.of_booking(key) for key in asked}
+    assert [len(found[booking.id]) for booking in bookings] == [3, 1, 2]
+    assert [found[key] for key in strange] == [(), ()]
