@@ -134,7 +134,7 @@ def _milliseconds(connection: Connection, statement: Sent) -> float:
     """Return the median of what the server says that it took to plan and to execute."""
     asked = f"EXPLAIN (ANALYZE, TIMING OFF, FORMAT JSON) {statement[0]}"
     plans = [
-        send(connection, asked, statement[1], lambda cursor: cursor.fetchone()[0][0])
+        send(connection, asked, [statement[1]], lambda cursor: cursor.fetchone()[0][0])
         for _ in range(_TIMES)
     ]
     return float(median(plan["Execution Time"] for plan in plans))

@@ -382,7 +382,7 @@ def test_the_server_knows_that_a_unit_only_reads(hotel: SmallHotel) -> None:
         connection = uow._run._connection  # type: ignore[attr-defined]  # inner parts
         if connection.dialect.name == "postgresql":
             told = uow._run._deadline.enforce(connection)  # type: ignore[attr-defined]  # as above
-            mode = send(connection, "SHOW transaction_read_only", (), list_of_rows, before=told)
+            mode = send(connection, "SHOW transaction_read_only", [()], list_of_rows, before=told)
             assert mode == [("on",)]
         else:
             assert not connection.connection.driver_connection.in_transaction

@@ -135,7 +135,7 @@ RUNNING = {"execute", "exec_driver_sql", "scalar", "scalars", "stream", "cursor"
 """What sends a statement when it is called on a connection or on a driver's cursor."""
 
 ALLOWED = {
-    "sql/seam/statements.py": "the seam",
+    "sql/seam/sending.py": "the seam",
     "sql/seam/driver.py": "sends what the seam gives it",
     "sql/seam/limits.py": "a transaction's own settings, which are in no table",
     "sql/upkeep/creation.py": "makes tables, and reads the version, which is no hotel's",

@@ -86,7 +86,7 @@ def asked(run: Statements, sql: str) -> list[Any]:  # Any: values of whatever co
     """Send SQL without a condition as a unit sends its own; return the first column."""
     connection, deadline = run._connection, run._deadline
     news = deadline.enforce(connection)
-    rows = send(connection, sql, (), lambda cursor: cursor.fetchall(), before=news)
+    rows = send(connection, sql, [()], lambda cursor: cursor.fetchall(), before=news)
     if news:
         deadline.heard(connection)
     return [row[0] for row in rows]

@@ -249,7 +249,7 @@ def plan(connection: Connection, statement: str, parameters: Parameters) -> list
     return send(
         connection,
         f"EXPLAIN {statement}",
-        parameters,
+        [parameters],
         lambda cursor: [str(row[0]) for row in cursor.fetchall()],
     )
 

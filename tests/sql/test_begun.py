@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections import UserDict
-from collections.abc import Iterator, KeysView, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import closing, suppress
 from datetime import timedelta
@@ -32,7 +31,7 @@ from hotelcore.sql.events import outbox
 from hotelcore.sql.events.event_log import SqlEventLog
 from hotelcore.sql.repositories.guests import GUEST
 from hotelcore.sql.schema import TableNames
-from hotelcore.sql.seam import waiting
+from hotelcore.sql.seam import calls
 from hotelcore.sql.seam.limits import Deadline, Limits
 from hotelcore.sql.seam.statements import Statements, acting_hotel
 from hotelcore.sql.seam.translation import UniqueViolation
@@ -78,7 +77,7 @@ pytestmark = pytest.mark.parametrize("schema_url", ["postgresql"], indirect=True
 @pytest.fixture(autouse=True)
 def _many(monkeypatch: pytest.MonkeyPatch) -> None:
     """Take two rows for many."""
-    monkeypatch.setattr(waiting, "_MANY", 2)
+    monkeypatch.setattr(calls, "_MANY", 2)
 
 
 def begin(run: Statements, house: House, name: str = "Begun") -> None:
@@ -279,22 +278,21 @@ def test_an_error_behind_such_a_listener_is_its_own(house: House) -> None:
 
 @pytest.mark.race
 def test_threads_take_turns_in_one_unit(house: House) -> None:
-    """While one makes its rows ready, what another writes waits."""
+    """While one takes its answer from the connection, what another writes waits."""
     reading, go_on = Event(), Event()
 
-    class Slow(UserDict[str, object]):
-        def keys(self) -> KeysView[str]:
-            reading.set()
-            assert go_on.wait(20)
-            return super().keys()
+    def slowly(row: object) -> object:
+        reading.set()
+        assert go_on.wait(20)
+        return row
 
     with house.writing() as run, run.together(), ThreadPoolExecutor(2) as pool:
-        first = pool.submit(run.must_write, _COUNT, [Slow(key=house.guest_id)])
+        first = pool.submit(run.first, _NAME, slowly)
         assert reading.wait(20)
         second = pool.submit(run.must_write, _COUNT, [{"key": house.guest_id}])
         overtook, _ = wait([second], timeout=0.3)
         go_on.set()
-        assert (first.result(), second.result(), overtook) == (None, None, set())
+        assert (first.result(), second.result(), overtook) == (("A",), None, set())
 
 
 def test_threads_may_write_in_one_unit(house: House) -> None:

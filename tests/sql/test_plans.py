@@ -122,7 +122,7 @@ def planned(connection: Connection, statement: Executable, explain: str) -> list
     values = {bind.key: something(bind) for bind in binds if bind.required}
     text, parameters = form.sent(values)
     rows: list[Any] = send(
-        connection, f"{explain} {text}", parameters, lambda cursor: cursor.fetchall()
+        connection, f"{explain} {text}", [parameters], lambda cursor: cursor.fetchall()
     )
     return rows
 

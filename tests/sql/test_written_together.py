@@ -43,7 +43,7 @@ from hotelcore.operations import (
 from hotelcore.sql.repositories.guests import GUEST, SqlGuests
 from hotelcore.sql.sealing.sealed import Sealing
 from hotelcore.sql.sealing.subject_keys import SqlSubjectKeys
-from hotelcore.sql.seam import waiting
+from hotelcore.sql.seam import calls
 from hotelcore.sql.seam.statements import Statements, acting_hotel
 from hotelcore.sql.seam.translation import UniqueViolation
 from hotelcore.subscriptions import Subscriptions
@@ -192,7 +192,7 @@ def test_the_first_refusal_is_raised(
             raise Undone
 
     with pytest.MonkeyPatch.context() as patch, house.writing() as run:
-        patch.setattr(waiting, "_MANY", many)
+        patch.setattr(calls, "_MANY", many)
         with pytest.raises((Refused, Undone)) as raised:
             work(run)
         assert raised.value.args in refusals or (isinstance(raised.value, Undone) and not refusals)

@@ -26,7 +26,8 @@ from hotelcore.sql.repositories.idempotency import claim, settle
 from hotelcore.sql.schema import TableNames
 from hotelcore.sql.seam.engine import DEADLINE
 from hotelcore.sql.seam.limits import Deadline, read_told, tell_again
-from hotelcore.sql.seam.statements import Statements, undo
+from hotelcore.sql.seam.sending import undo
+from hotelcore.sql.seam.statements import Statements
 from hotelcore.sql.seam.translation import translated
 from hotelcore.sql.seam.watched import statements_under
 from hotelcore.sql.unit_of_work import Commission, Refusals, SqlUnitOfWork

@@ -27,10 +27,9 @@ Beside: TypeAlias = Callable[[Sequence[Any], Sequence[Any]], object]
 def send(
     connection: Connection,
     text: str,
-    parameters: Any,  # as the driver takes them: SQLAlchemy has no type for that
+    rows: Sequence[Any],  # as the driver takes them: SQLAlchemy has no type for that
     taking: Callable[[Any], T],  # called with a cursor, or what is read like one
     *,
-    many: bool = False,
     before: Sequence[Message] = (),
     after: Sequence[Message] = (),
     beside: Beside | None = None,
@@ -38,7 +37,7 @@ def send(
 ) -> T:
     """Execute a statement and return what ``taking`` makes of its answer.
 
-    ``many`` says that ``parameters`` are those of many calls. What stands ``before`` and ``after``
+    ``rows`` are the parameters of each call, at least one. What stands ``before`` and ``after``
     is sent with it, to PostgreSQL alone, and nobody who watches sees that; ``beside`` is called
     with the answers to both; those to what was begun come first. ``binary`` says that all
     columns come as the same values in its binary format. Raises what SQLAlchemy makes of the
@@ -47,8 +46,10 @@ def send(
     pooled = _usable(connection)
     exchanged = connection.dialect.name == "postgresql"
     watched = is_watched(connection)
+    many = len(rows) > 1
     context: Any = None
     cursor: Any = None
+    parameters: Any = None  # as those who watch know them: of one call, or a list
     said: str | None = ""
     told: Sequence[Any] = ()
     try:
@@ -61,12 +62,13 @@ def send(
         said = None
         if watched:
             context = SimpleNamespace(execution_options={}, compiled=None)
+            parameters = rows if many else rows[0]
             for tell in connection.dispatch.before_cursor_execute:
                 text, parameters = tell(connection, cursor, text, parameters, context, many)
+            rows = parameters if many else (parameters,)
         if connection._echo:
             connection._log_info(text)
         said = text
-        rows = parameters if many else (parameters,)
         answer = (_exchanged if exchanged else _executed)(
             connection, cursor, text, rows, before, after, _with(told, beside), binary
         )

@@ -292,5 +292,5 @@ def _begin_sqlite(connection: Connection) -> None:
     deadline = connection.info.get(DEADLINE)
     if isinstance(deadline, Deadline):
         wait = min(deadline.limits.wait_limit.total_seconds(), max(deadline.left, 0))
-        send(connection, f"PRAGMA busy_timeout = {int(wait * 1000)}", (), no_rows)
-    send(connection, "BEGIN IMMEDIATE", (), no_rows)
+        send(connection, f"PRAGMA busy_timeout = {int(wait * 1000)}", [()], no_rows)
+    send(connection, "BEGIN IMMEDIATE", [()], no_rows)

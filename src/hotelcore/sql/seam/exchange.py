@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Awaitable, Callable, Generator, Sequence
 from itertools import count
 from threading import Lock
 from typing import Any, TypeAlias
@@ -123,8 +123,7 @@ class _Adapting:
         with self._lock:
             values = self._transformer.dump_sequence(parameters, [PyFormat.AUTO] * len(parameters))
             types, formats = self._transformer.types, self._transformer.formats
-        prepared = not any(type(value) is list and len(value) > _LONG for value in parameters)
-        return text, values, types, formats, prepared
+        return text, values, types, formats, not _has_long_list(parameters)
 
     def rows(self, result: Any, number: int) -> list[Any]:
         """Return the first rows of a result."""
@@ -133,6 +132,13 @@ class _Adapting:
             rows: list[Any] = self._transformer.load_rows(0, number, tuple)
             self._transformer.set_pgresult(None)  # else they would be kept until the next
         return rows
+
+
+def _has_long_list(parameters: Sequence[Any]) -> bool:
+    # Most have no list at all, which is seen at once.
+    if list not in map(type, parameters):
+        return False
+    return any(type(value) is list and len(value) > _LONG for value in parameters)
 
 
 @define(eq=False)
@@ -249,25 +255,22 @@ def exchange(
     # What reads texts has to ask the connection how the session writes instants.
     adapting = (manners.adapting if binary else None) or _Adapting(driver)
     ready = [adapting.ready(message) for message in messages]
+    is_async, results_in = connection.dialect.is_async, _BINARY if binary else _TEXT
 
     def exchanged() -> Any:
         sending = connection.info.pop(BEGUN, None) or _Sending(driver, manners.known)
-        return driver.wait(exchanging(sending, ready, _BINARY if binary else _TEXT))
+        waiting = driver.wait(exchanging(sending, ready, results_in))
+        return await_only(_heeding(waiting)) if is_async else waiting
 
     # Nobody else may speak meanwhile: a second exchange would take this one's results.
-    if connection.dialect.is_async:
-        results = await_only(_alone(driver, exchanged))
-    else:
-        with driver.lock:
-            in_transaction = not _is_idle(driver)
-            try:
-                results = exchanged()
-            except InvalidSqlStatementName:
-                if in_transaction or not _is_idle(driver):
-                    raise
-                results = exchanged()
-            finally:
-                _leave_whole(driver)
+    locking = driver.lock.acquire()
+    if is_async:
+        await_only(locking)
+    try:
+        results = _repeated_if_forgotten(driver, exchanged)
+    finally:
+        _leave_whole(driver)
+        driver.lock.release()
     return [Answer(result, adapting) for result in results]
 
 
@@ -292,28 +295,35 @@ def begin(connection: Connection, messages: Sequence[Message]) -> None:
             raise
 
 
-async def _alone(driver: Any, exchanged: Callable[[], Any]) -> Any:
+def _repeated_if_forgotten(driver: Any, exchanged: Callable[[], Any]) -> Any:
+    """Exchange once more if the server has forgotten what it had prepared, and nothing is lost.
+
+    What fails without a transaction before and after it has had no effect.
+    """
+    is_open = not _is_idle(driver)
+    try:
+        return exchanged()
+    except InvalidSqlStatementName:
+        if is_open or not _is_idle(driver):
+            raise
+        return exchanged()
+
+
+async def _heeding(waiting: Awaitable[Any]) -> Any:
+    """Await an answer, and heed that the task was cancelled meanwhile.
+
+    Python 3.11 forgets it in `asyncio.wait_for`, by which psycopg before 3.3.9 waits, if the answer
+    comes at the same moment: https://github.com/python/cpython/issues/86296
+    """
     task = asyncio.current_task()
     cancelled = task.cancelling() if task else 0
-    async with driver.lock:
-        in_transaction = not _is_idle(driver)
-        try:
-            results = await exchanged()
-        except InvalidSqlStatementName:
-            if in_transaction or not _is_idle(driver):
-                raise
-            results = await exchanged()
-        finally:
-            _leave_whole(driver)
+    results = await waiting
     if task and task.cancelling() > cancelled:
-        # Python 3.11 forgets it in `asyncio.wait_for`, by which psycopg before 3.3.9 waits, if the
-        # answer comes at the same moment: https://github.com/python/cpython/issues/86296
         raise asyncio.CancelledError
     return results
 
 
 def _is_idle(driver: Any) -> bool:
-    """Whether no transaction is open: what fails before and after that has no effect."""
     idle: bool = driver.pgconn.transaction_status == TransactionStatus.IDLE
     return idle
 

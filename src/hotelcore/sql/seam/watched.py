@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, TypeVar
 
@@ -10,11 +10,11 @@ from sqlalchemy import Connection
 
 from hotelcore.ids import HotelId
 from hotelcore.sql.schema import TableNames
-from hotelcore.sql.seam.forms import Form
+from hotelcore.sql.seam.calls import Call
 from hotelcore.sql.seam.judge import ACTING_HOTEL
 from hotelcore.sql.seam.limits import Deadline
+from hotelcore.sql.seam.sending import Taking
 from hotelcore.sql.seam.statements import Statements
-from hotelcore.sql.seam.waiting import Waiting
 from hotelcore.watching import StatementRan, Watch
 
 __all__ = ["statements_under"]
@@ -49,36 +49,25 @@ class WatchedStatements(Statements):
 
     def _send(
         self,
-        form: Form,
-        sent: Callable[[], tuple[str, Any]],
-        taking: Callable[[Any, Form], T],
-        calls: int = 1,
+        call: Call,
+        taking: Taking[T],
+        *,
         commits: bool = False,
-        behind: Sequence[Waiting] = (),
+        behind: Sequence[Call] = (),
     ) -> T:
         with self._lock:  # what goes along is told as it went
-            return self._told(form, sent, taking, calls, commits, behind)
+            return self._told(call, taking, commits, behind)
 
-    def _told(
-        self,
-        form: Form,
-        sent: Callable[[], tuple[str, Any]],
-        taking: Callable[[Any, Form], T],
-        calls: int,
-        commits: bool,
-        behind: Sequence[Waiting],
-    ) -> T:
+    def _told(self, call: Call, taking: Taking[T], commits: bool, behind: Sequence[Call]) -> T:
         cursor, error, clock = _Counting(), None, self.watch.clock
         ahead = [*self._begun, *self._waiting]
         at, began = clock.now(), clock.monotonic()
         try:
             return super()._send(
-                form,
-                sent,
+                call,
                 lambda real, form: taking(cursor.over(real), form),
-                calls,
-                commits,
-                behind,
+                commits=commits,
+                behind=behind,
             )
         except BaseException as failure:
             error = type(failure).__name__
@@ -86,25 +75,23 @@ class WatchedStatements(Statements):
         finally:
             seconds = clock.monotonic() - began
             self._tell_beside(ahead, at, seconds, error)
-            self._tell(form, at, seconds, cursor.rows, calls, error)
+            self._tell(call, at, seconds, cursor.rows, error)
             self._tell_beside(behind, at, seconds, error)
 
     def _tell_beside(
-        self, beside: Sequence[Waiting], at: datetime, seconds: float, error: str | None
+        self, beside: Sequence[Call], at: datetime, seconds: float, error: str | None
     ) -> None:
         for each in beside:
-            self._tell(each.form, at, seconds, 0 if error else each.rows, each.calls, error)
+            self._tell(each, at, seconds, 0 if error else each.changed, error)
 
-    def _tell(
-        self, form: Form, at: datetime, seconds: float, rows: int, calls: int, error: str | None
-    ) -> None:
+    def _tell(self, call: Call, at: datetime, seconds: float, rows: int, error: str | None) -> None:
         ran = StatementRan(
-            verb=form.verb,
-            tables=form.tables,
+            verb=call.form.verb,
+            tables=call.form.tables,
             at=at,
             seconds=seconds,
             rows=rows,
-            calls=calls,
+            calls=len(call.rows),
             error=error,
             hotel_id=self._acting.get(ACTING_HOTEL),
         )
