@@ -945,3 +945,15 @@ def test_errors_survive_pickling_and_copying(kind: type[HotelcoreError]) -> None
         assert again.args == error.args
         for name, _ in fields:
             assert getattr(again, name) == getattr(error, name)
+
+
+def test_confirmation_numbers_are_of_all_letters_and_differ(hotel: SmallHotel) -> None:
+    """Of a thousand none comes twice, and each of the 32 letters and digits is in some of them."""
+
+    def numbers(uow: UnitOfWork) -> list[str]:
+        return [uow.new_confirmation_number() for _ in range(1_000)]
+
+    made = hotel.desk.run(numbers)
+    assert len(set(made)) == 1_000
+    assert {len(number) for number in made} == {10}
+    assert "".join(sorted(set("".join(made)))) == "0123456789ABCDEFGHJKMNPQRSTVWXYZ"

@@ -12,6 +12,7 @@ import csv
 import tempfile
 from collections.abc import Callable, Generator, Mapping
 from contextlib import ExitStack, closing, contextmanager
+from datetime import datetime, timedelta
 from itertools import pairwise
 from pathlib import Path
 from typing import IO, Any, TypeAlias
@@ -31,7 +32,7 @@ from tests.every_operation import NAMES, good_call
 from tests.postgres_server import administration, embedded_server, fresh_database
 from tests.small_hotel import DAY, KEYS, TODAY, SmallHotel, open_hotel
 
-__all__ = ["READS", "Meter", "metered", "stored"]
+__all__ = ["READS", "Meter", "PatientClock", "metered", "stored"]
 
 FILE = Path(__file__).with_name("counts.csv")
 """How many statements and round trips each operation and question costs, by database."""
@@ -111,6 +112,7 @@ class Meter:
     """Counts what one core's database gets to do, each time in a new hotel."""
 
     core: HotelCore
+    clock: PatientClock
     _sent: list[str]
     _trace: IO[bytes]
 
@@ -140,8 +142,17 @@ class Meter:
         return sum(pair == (b"F", b"B") for pair in pairwise(directions))
 
 
-class _NoTimePasses(SystemClock):
-    """A clock by which no limit comes nearer: PostgreSQL is told anew how much time is left."""
+class PatientClock(SystemClock):
+    """A clock by which no limit comes nearer: PostgreSQL is told anew how much time is left.
+
+    It is ``ahead`` of the machine's by some time.
+    """
+
+    ahead = timedelta()
+
+    def now(self) -> datetime:
+        """Return the machine's instant, and what the clock is ahead of it."""
+        return super().now() + self.ahead
 
     def monotonic(self) -> float:
         """Return the same second, always."""
@@ -155,6 +166,7 @@ def metered(url: str) -> Generator[Meter]:
     A statement for many rows is one; BEGIN and COMMIT are none, but they are round trips.
     """
     sent: list[str] = []
+    clock = PatientClock()
 
     def note(_: object, statement: StatementRan) -> None:
         sent.append(statement.name)
@@ -166,16 +178,16 @@ def metered(url: str) -> Generator[Meter]:
     if url.startswith("postgresql"):
         quiet = make_url(url).update_query_dict(_PREPARE_NOTHING)
         url = quiet.render_as_string(hide_password=False)
-    with tempfile.TemporaryFile() as file, closing(_core(url)) as core:
+    with tempfile.TemporaryFile() as file, closing(_core(url, clock)) as core:
         # SQLAlchemy's own events would cost a round trip: BEGIN then goes before them.
         core.watch.statement_ran.connect(note, weak=False)
         event.listen(core.engine, "connect", trace)
         core.create_schema()
-        yield Meter(core, sent, file)
+        yield Meter(core, clock, sent, file)
 
 
-def _core(url: str) -> HotelCore:
-    return HotelCore(url, keys=KEYS, clock=_NoTimePasses())
+def _core(url: str, clock: PatientClock) -> HotelCore:
+    return HotelCore(url, keys=KEYS, clock=clock)
 
 
 # -- the file -------------------------------------------------------------------------------------

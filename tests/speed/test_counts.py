@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
+from datetime import timedelta
 
 import pytest
 
 from hotelcore import Money, Stay
 from hotelcore import operations as op
+from hotelcore.domain.bookings import Booking, BookingStatus
+from hotelcore.lists import BookingFilter
 from hotelcore.pms import (
     PmsSnapshot,
     RemoteBooking,
@@ -96,6 +99,56 @@ def test_rooms_for_many_bookings_cost_the_round_trips_of_one(meter: Meter) -> No
 
     few, many = (meter.costs(assigning(n))["postgresql round trips"] for n in (1, 21))
     assert many == few
+
+
+@pytest.mark.parametrize("meter", ["postgresql"], indirect=True)
+def test_many_holds_expire_in_the_round_trips_of_one(meter: Meter) -> None:
+    """Their nights and folios are read together, 25 bookings at a time, and cancelled together."""
+
+    def expiring(number: int) -> int:
+        hotel = open_hotel(meter.core, rooms=number)
+        for _ in range(number):
+            hotel.desk.run(
+                op.create_booking_with_folio,
+                guest_id=hotel.guest_id,
+                room_type_id=hotel.room_type_id,
+                stay=Stay(TODAY, TODAY + DAY),
+                hold_until=meter.clock.now() + DAY / 2,
+            )
+        found: list[tuple[Booking, ...]] = []
+        with later(meter, DAY):
+            costs = meter.costs(lambda: found.append(hotel.desk.run(op.expire_holds)))
+        assert len(found[0]) == number
+        return costs["postgresql round trips"]
+
+    assert expiring(21) == expiring(1)
+
+
+@contextmanager
+def later(meter: Meter, time: timedelta) -> Iterator[None]:
+    """Let some time have passed while the body runs."""
+    meter.clock.ahead = time
+    try:
+        yield
+    finally:
+        meter.clock.ahead = timedelta()
+
+
+@pytest.mark.parametrize("meter", ["postgresql"], indirect=True)
+def test_many_no_shows_cost_the_round_trips_of_one(meter: Meter) -> None:
+    """A night audit reads their nights and folios together, and gives them up together."""
+
+    def closing(number: int) -> int:
+        hotel = open_hotel(meter.core, rooms=number)
+        for _ in range(number):
+            hotel.booked(2)
+        costs = meter.costs(lambda: hotel.desk.run(op.close_business_day, business_date=TODAY))
+        missed = BookingFilter(statuses=frozenset({BookingStatus.NO_SHOW}))
+        with hotel.desk.reading() as uow:
+            assert len(uow.bookings.page(missed).items) == number
+        return costs["postgresql round trips"]
+
+    assert closing(21) == closing(1)
 
 
 def test_a_call_costs_the_same_each_time(meter: Meter) -> None:

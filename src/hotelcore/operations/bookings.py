@@ -14,7 +14,6 @@ from hotelcore.domain.availability import plan_rooms
 from hotelcore.domain.bookings import (
     Action,
     Booking,
-    BookingNight,
     BookingStatus,
     CancellationOutcome,
     Reason,
@@ -31,6 +30,7 @@ from hotelcore.events.catalogue import BookingCancelled, BookingReinstated
 from hotelcore.ids import BookingId, GuestId, RoomId, RoomTypeId
 from hotelcore.lists import RoomFilter, every
 from hotelcore.operations.arguments import checked
+from hotelcore.operations.asking import ask_each
 from hotelcore.operations.declaring import check_unit, operation, permission_of
 from hotelcore.operations.front_desk import check_in_guest, check_out_guest, move_room
 from hotelcore.operations.judging import (
@@ -46,11 +46,11 @@ from hotelcore.operations.nights import (
     commit_nights,
     give_room,
     lock_counters,
-    nights_of_each,
-    no_show,
+    no_shows,
     note_room,
     note_update,
     release_nights,
+    release_nights_of_each,
     room_ahead,
     sell_again,
     total_of,
@@ -258,7 +258,7 @@ def assign_rooms(
     listed = every(lambda after: uow.rooms.page(which, after=after, limit=1_000))
     rooms = {room.id: room for room in listed}
     plan = plan_rooms(stays.items(), list(rooms), _nights_taken(uow, stays.values(), rooms))
-    nights = nights_of_each(uow, list(plan))
+    nights = ask_each(uow, uow.bookings.nights, list(plan))
     with uow.together(later=True):
         for key, room_id in plan.items():
             give_room(uow, waiting[key], nights[key], rooms[room_id])
@@ -304,7 +304,7 @@ def cancel_booking_with_refund(
     if waive_fee:
         uow.require(Permission.RULES_OVERRIDE, "cancel_booking_with_refund with waive_fee")
     uow.reason(reason)
-    before, business_date = lock_booking(uow, booking_id)
+    before, business_date, folios = _lock_with_folios(uow, booking_id)
     judge(uow, Action.CANCEL, before)
     nights = uow.bookings.nights(before.id)
     prices = tuple(night.price for night in nights if not night.released)
@@ -312,26 +312,41 @@ def cancel_booking_with_refund(
     nothing = Money.zero(before.total.currency)
     charged = nothing if waive_fee or fee is None else fee
     with uow.together(later=True):
-        return _cancelled(uow, before, nights, charged, CancellationCause.REQUESTED, reason)
+        released = release_nights(uow, before, nights, from_night=business_date)
+        cause = CancellationCause.REQUESTED
+        return _cancelled(uow, before, folios, charged, released, cause, reason)
+
+
+def _lock_with_folios(
+    uow: UnitOfWork, booking_id: BookingId
+) -> tuple[Booking, date, tuple[Folio, ...]]:
+    """Lock a booking as `lock_booking` does, and its folios with it; return those too.
+
+    Who else locks folios behind counters has locked their booking before, and so cannot meet us.
+    """
+    booking_ahead(uow, booking_id)
+    uow.ahead(uow.folios.of_booking, booking_id)
+    booking, business_date = lock_booking(uow, booking_id)
+    return booking, business_date, uow.folios.of_booking(booking_id)
 
 
 def _cancelled(
     uow: UnitOfWork,
     before: Booking,
-    nights: Sequence[BookingNight],
+    folios: Sequence[Folio],
     fee: Money,
+    nights_released: int,
     cause: CancellationCause,
     reason: str,
 ) -> CancellationOutcome:
-    released = release_nights(uow, before, nights, from_night=uow.hotel.business_date)
     after = uow.bookings.update(
         attrs.evolve(before, status=BookingStatus.CANCELLED, room_id=None, cancelled_at=uow.now())
     )
     uow.changed("booking", before.id, before, after)
     if fee:
-        charge_booking(uow, after, CANCELLATION_FEE, fee)
-    refund = refund_credit(uow, after, reason)
-    close_settled_folios(uow, after.id)
+        folios = charge_booking(uow, after, folios, CANCELLATION_FEE, fee)
+    refund, folios = refund_credit(uow, folios, reason)
+    close_settled_folios(uow, folios)
     uow.emit(
         BookingCancelled(
             hotel_id=uow.hotel_id,
@@ -339,7 +354,7 @@ def _cancelled(
             confirmation_number=after.confirmation_number,
             fee=fee,
             refund=refund,
-            nights_released=released,
+            nights_released=nights_released,
             reason=cause,
         )
     )
@@ -358,13 +373,17 @@ def expire_holds(uow: UnitOfWork, *, limit: int = 100) -> tuple[Booking, ...]:
         raise InvalidInput("limit", f"must be from 1 to {_MOST_HOLDS:,}")
     nothing = Money.zero(uow.hotel.currency)
     holds = uow.bookings.expired_holds(uow.now(), limit=limit)
-    nights = nights_of_each(uow, [hold.id for hold in holds])
+    nights = ask_each(uow, uow.bookings.nights, [hold.id for hold in holds])
+    folios = ask_each(uow, uow.folios.of_booking, [hold.id for hold in holds])
     lock_counters(uow, (night for each in nights.values() for night in each if not night.released))
     cause = CancellationCause.HOLD_EXPIRED
     with uow.together(later=True):
+        released = release_nights_of_each(
+            uow, [(hold, nights[hold.id]) for hold in holds], from_night=uow.hotel.business_date
+        )
         return tuple(
-            _cancelled(uow, hold, nights[hold.id], nothing, cause, _EXPIRED).booking
-            for hold in holds
+            _cancelled(uow, hold, folios[hold.id], nothing, number, cause, _EXPIRED).booking
+            for hold, number in zip(holds, released, strict=True)
         )
 
 
@@ -378,10 +397,13 @@ def mark_no_show(uow: UnitOfWork, *, booking_id: BookingId) -> Booking:
     Raises `ActionRefused` when the booking is not confirmed or its arrival is not past, and
     `NotFound`.
     """
-    before, business_date = lock_booking(uow, booking_id)
+    before, business_date, folios = _lock_with_folios(uow, booking_id)
     judge(uow, Action.MARK_NO_SHOW, before)
+    nights = uow.bookings.nights(before.id)
     with uow.together(later=True):
-        return no_show(uow, before, business_date=business_date, from_night=business_date)
+        missed = [(before, nights, folios)]
+        [after] = no_shows(uow, missed, business_date=business_date, from_night=business_date)
+    return after
 
 
 @operation(Permission.BOOKINGS_AMEND)
@@ -399,7 +421,8 @@ def reinstate_booking(
     full (``sold_out``; `SoldOut` if it fills up meanwhile), and `NotFound`.
     """
     force = overrides(uow, force_reason, "reinstate_booking with force_reason")
-    before, business_date = lock_booking(uow, booking_id)
+    before, business_date, folios = _lock_with_folios(uow, booking_id)
+    nights = uow.bookings.nights(before.id)
     around = surroundings(uow, before, action=Action.REINSTATE)
     around = attrs.evolve(around, sellable=around.sellable or force)
     refuse_unless_allowed(Action.REINSTATE, before, business_date, around)
@@ -410,9 +433,9 @@ def reinstate_booking(
         cancelled_at=None,
         no_show_on=None,
     )
-    nights = sell_again(uow, again, uow.bookings.nights(before.id), force=force)
-    total = total_of(nights, before.total.currency)
     with uow.together(later=True):
+        nights = sell_again(uow, again, nights, force=force)
+        total = total_of(nights, before.total.currency)
         after = uow.bookings.update(attrs.evolve(again, total=total))
         uow.changed("booking", before.id, before, after)
         uow.emit(
@@ -424,12 +447,11 @@ def reinstate_booking(
                 departure=after.stay.departure,
             )
         )
-        _open_a_folio(uow, after)
+        _open_a_folio(uow, folios)
     return after
 
 
-def _open_a_folio(uow: UnitOfWork, booking: Booking) -> None:
-    folios = uow.folios.of_booking(booking.id)
+def _open_a_folio(uow: UnitOfWork, folios: Sequence[Folio]) -> None:
     if all(folio.status is FolioStatus.CLOSED for folio in folios):
         reopened = uow.folios.reopen(folios[0])
         uow.changed("folio", reopened.id, folios[0], reopened)

@@ -26,7 +26,13 @@ from hotelcore.operations.judging import (
     overrides,
     surroundings,
 )
-from hotelcore.operations.keys import issue_keys, reissue_keys, revoke_keys, room_in_use
+from hotelcore.operations.keys import (
+    issue_keys,
+    reissue_keys,
+    revoke_keys,
+    room_in_use,
+    valid_keys,
+)
 from hotelcore.operations.nights import (
     claim_room,
     give_room,
@@ -127,9 +133,10 @@ def move_room(uow: UnitOfWork, *, booking_id: BookingId, room_id: RoomId, reason
     """
     uow.reason(reason)
     booking_ahead(uow, booking_id)
+    uow.ahead(uow.keys.of_booking, booking_id)
     room_ahead(uow, room_id)
     before, business_date = lock_booking(uow, booking_id)
-    nights = uow.bookings.nights(before.id)
+    nights, keys = uow.bookings.nights(before.id), valid_keys(uow, booking_id)
     judge(uow, Action.MOVE_ROOM, before)
     left = room_in_use(before)
     if room_id == left:
@@ -145,7 +152,7 @@ def move_room(uow: UnitOfWork, *, booking_id: BookingId, room_id: RoomId, reason
             refuse_unless_empty(uow, before, room)
         after = uow.bookings.update(attrs.evolve(before, room_id=room_id))
         note_room(uow, before, after)
-        reissue_keys(uow, after)
+        reissue_keys(uow, after, keys)
         _make_dirty(uow, rooms[left])
     return after
 
@@ -186,16 +193,18 @@ def check_out_guest(
     """
     unsettled = overrides(uow, unsettled_reason, "check_out_guest with unsettled_reason")
     booking_ahead(uow, booking_id)
+    uow.ahead(uow.keys.of_booking, booking_id)
     uow.ahead(uow.folios.of_booking, booking_id)
     before, business_date = lock_booking(uow, booking_id)
-    around = surroundings(uow, before, action=Action.CHECK_OUT)
+    keys, folios = valid_keys(uow, booking_id), uow.folios.of_booking(booking_id)
+    around = surroundings(uow, before, action=Action.CHECK_OUT, folios=folios)
     around = attrs.evolve(around, balance_open=around.balance_open and not unsettled)
     refuse_unless_allowed(Action.CHECK_OUT, before, business_date, around)
     with uow.together(later=True):
         after, room, released = _left(uow, before)
         _make_dirty(uow, room)
-        revoke_keys(uow, after)
-        close_settled_folios(uow, after.id)
+        revoke_keys(uow, keys)
+        close_settled_folios(uow, folios)
         uow.emit(
             BookingCheckedOut(
                 hotel_id=uow.hotel_id,

@@ -5,7 +5,7 @@ A screen's list of possible actions and the command itself read the same facts h
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import date, timedelta
 
 from hotelcore.access import Permission
@@ -15,12 +15,12 @@ from hotelcore.domain.bookings import (
     Surroundings,
     refuse_unless_allowed,
 )
+from hotelcore.domain.folios import Folio
 from hotelcore.domain.guests import Guest
 from hotelcore.domain.rooms import Room
 from hotelcore.domain.stays import Stay
 from hotelcore.errors import ActionRefused
 from hotelcore.ids import BookingId, GuestId, RoomId
-from hotelcore.operations.posting import unsettled_folios
 from hotelcore.unit_of_work import UnitOfWork
 
 __all__ = [
@@ -84,13 +84,19 @@ def judge(uow: UnitOfWork, action: Action, booking: Booking, room: Room | None =
 
 
 def surroundings(
-    uow: UnitOfWork, booking: Booking, *, action: Action | None = None, room: Room | None = None
+    uow: UnitOfWork,
+    booking: Booking,
+    *,
+    action: Action | None = None,
+    room: Room | None = None,
+    folios: Sequence[Folio] | None = None,
 ) -> Surroundings:
     """Read what the table needs to know of ``booking``.
 
     With ``action`` only what the table asks about that action is read; the rest is answered with
     no. ``room`` is the one that an assignment or a check-in is about; without it that is the
-    booking's own, or the free room that it would be given.
+    booking's own, or the free room that it would be given. ``folios`` are all of the booking's, for
+    whoever has read them.
     """
     asked = frozenset(Action) if action is None else frozenset({action})
     if room is None and asked & _ABOUT_A_ROOM:
@@ -100,7 +106,7 @@ def surroundings(
         has_room=room is not None,
         room_occupied=room is not None and uow.rooms.is_occupied(room.id),
         room_ready=room is not None and _is_ready(uow, booking, room),
-        balance_open=Action.CHECK_OUT in asked and bool(unsettled_folios(uow, booking.id)),
+        balance_open=Action.CHECK_OUT in asked and _is_unsettled(uow, booking, folios),
         sellable=Action.REINSTATE in asked and _is_sellable(uow, booking),
     )
 
@@ -142,6 +148,11 @@ def _is_ready(uow: UnitOfWork, booking: Booking, room: Room) -> bool:
     # A night that the booking holds in the room cannot be blocked; a day use holds none.
     blocked = booking.stay.is_day_use and is_blocked(uow, room.id, hotel.business_date)
     return hotel.rules.is_ready(room.condition) and not blocked
+
+
+def _is_unsettled(uow: UnitOfWork, booking: Booking, folios: Sequence[Folio] | None) -> bool:
+    of_booking = uow.folios.of_booking(booking.id) if folios is None else folios
+    return any(folio.balance for folio in of_booking)
 
 
 def _is_sellable(uow: UnitOfWork, booking: Booking) -> bool:

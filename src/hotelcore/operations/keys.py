@@ -1,15 +1,18 @@
-"""Room keys: issued for the rest of a stay, revoked together."""
+"""Room keys: issued for the rest of a stay, revoked together.
+
+Keys change under the lock of their booking alone, so they are still as they were read under it.
+"""
 
 from __future__ import annotations
 
-import attrs
+from collections.abc import Sequence
 
 from hotelcore.domain.bookings import Booking, Reason, RoomKey
 from hotelcore.errors import ActionRefused
-from hotelcore.ids import RoomId, RoomKeyId
+from hotelcore.ids import BookingId, RoomId, RoomKeyId
 from hotelcore.unit_of_work import UnitOfWork
 
-__all__ = ["issue_keys", "reissue_keys", "revoke_keys", "room_in_use"]
+__all__ = ["issue_keys", "reissue_keys", "revoke_keys", "room_in_use", "valid_keys"]
 
 
 def issue_keys(uow: UnitOfWork, booking: Booking, number: int) -> tuple[RoomKey, ...]:
@@ -32,17 +35,21 @@ def issue_keys(uow: UnitOfWork, booking: Booking, number: int) -> tuple[RoomKey,
     return keys
 
 
-def revoke_keys(uow: UnitOfWork, booking: Booking) -> tuple[RoomKey, ...]:
-    """Revoke every valid key of the booking and return them as they are now."""
-    revoked = uow.keys.revoke_all(booking.id, at=uow.now())
-    for key in revoked:
-        uow.changed("room_key", key.id, attrs.evolve(key, revoked_at=None), key)
-    return revoked
+def valid_keys(uow: UnitOfWork, booking_id: BookingId) -> tuple[RoomKey, ...]:
+    """Return the keys of a booking that were not revoked."""
+    return tuple(key for key in uow.keys.of_booking(booking_id) if key.revoked_at is None)
 
 
-def reissue_keys(uow: UnitOfWork, booking: Booking) -> None:
+def revoke_keys(uow: UnitOfWork, keys: Sequence[RoomKey]) -> None:
+    """Revoke valid keys of a booking."""
+    for key, revoked in zip(keys, uow.keys.revoke_all(keys, at=uow.now()), strict=True):
+        uow.changed("room_key", key.id, key, revoked)
+
+
+def reissue_keys(uow: UnitOfWork, booking: Booking, keys: Sequence[RoomKey]) -> None:
     """Replace the booking's valid keys by as many new ones, for its new room or departure."""
-    issue_keys(uow, booking, len(revoke_keys(uow, booking)))
+    revoke_keys(uow, keys)
+    issue_keys(uow, booking, len(keys))
 
 
 def room_in_use(booking: Booking) -> RoomId:

@@ -25,8 +25,9 @@ from hotelcore.domain.stays import Stay
 from hotelcore.errors import BusinessDayBlocked, InvalidInput, RoomTaken
 from hotelcore.events.catalogue import BusinessDayClosed
 from hotelcore.ids import BookingId
+from hotelcore.operations.asking import ask_each
 from hotelcore.operations.declaring import operation
-from hotelcore.operations.nights import change_stay, no_show
+from hotelcore.operations.nights import change_stay, no_shows
 from hotelcore.operations.posting import line_event, room_charge
 from hotelcore.unit_of_work import UnitOfWork
 
@@ -130,10 +131,12 @@ def _matters_of_arrivals(hotel: Hotel, arrivals: Sequence[Booking]) -> list[str]
 def _settle_arrivals(uow: UnitOfWork, hotel: Hotel, arrivals: Sequence[Booking]) -> None:
     if hotel.rules.unresolved_arrival is not UnresolvedArrival.NO_SHOW:
         return
-    day = hotel.business_date
+    day, ids = hotel.business_date, [booking.id for booking in arrivals]
+    nights = ask_each(uow, uow.bookings.nights, ids)
+    folios = ask_each(uow, uow.folios.of_booking, ids)
     with uow.together():
-        for booking in arrivals:
-            no_show(uow, booking, business_date=day, from_night=day + _DAY)
+        missed = [(each, nights[each.id], folios[each.id]) for each in arrivals]
+        no_shows(uow, missed, business_date=day, from_night=day + _DAY)
 
 
 # -- charging the house -----------------------------------------------------------------------

@@ -18,15 +18,23 @@ from typing import TypeAlias
 import attrs
 from attrs import frozen
 
-from hotelcore.domain.bookings import Action, Booking, BookingNight, BookingStatus, Reason
+from hotelcore.domain.bookings import (
+    Action,
+    Booking,
+    BookingNight,
+    BookingStatus,
+    Reason,
+    RoomKey,
+)
+from hotelcore.domain.folios import Folio
 from hotelcore.domain.money import Money, sum_money
 from hotelcore.domain.rooms import Room, RoomType
 from hotelcore.domain.stays import Stay
 from hotelcore.errors import ActionRefused, InvalidInput, RoomTaken
 from hotelcore.events.catalogue import BookingNoShow, BookingRoomAssigned, BookingUpdated
-from hotelcore.ids import BookingId, RoomId, RoomTypeId
+from hotelcore.ids import RoomId, RoomTypeId
 from hotelcore.operations.judging import free_rooms, is_blocked, judge
-from hotelcore.operations.keys import reissue_keys
+from hotelcore.operations.keys import reissue_keys, valid_keys
 from hotelcore.operations.posting import charge_booking
 from hotelcore.unit_of_work import UnitOfWork
 
@@ -39,14 +47,14 @@ __all__ = [
     "give_room",
     "lock_counters",
     "lock_each",
-    "nights_of_each",
     "nights_to_come",
-    "no_show",
+    "no_shows",
     "note_room",
     "note_update",
     "prices_of",
     "refuse_unless_empty",
     "release_nights",
+    "release_nights_of_each",
     "room_ahead",
     "sell_again",
     "total_of",
@@ -57,9 +65,6 @@ __all__ = [
 NO_SHOW_FEE = "no_show_fee"
 """The code of the charge that a no-show's policy asks for."""
 
-# Fewer than the questions that a unit keeps track of, as others may wait beside these.
-_ASKED_AT_ONCE = 25
-
 
 # -- reading nights ---------------------------------------------------------------------------
 
@@ -67,19 +72,6 @@ _ASKED_AT_ONCE = 25
 def nights_to_come(nights: Iterable[BookingNight], business_date: date) -> tuple[BookingNight, ...]:
     """Return those of a booking's nights that it still has from ``business_date`` on, in order."""
     return tuple(n for n in nights if n.night >= business_date and not n.released)
-
-
-def nights_of_each(
-    uow: UnitOfWork, booking_ids: Sequence[BookingId]
-) -> dict[BookingId, tuple[BookingNight, ...]]:
-    """Return all nights of some bookings, which the caller has locked, by booking."""
-    nights: dict[BookingId, tuple[BookingNight, ...]] = {}
-    for begin in range(0, len(booking_ids), _ASKED_AT_ONCE):
-        some = booking_ids[begin : begin + _ASKED_AT_ONCE]
-        for booking_id in some:
-            uow.ahead(uow.bookings.nights, booking_id)
-        nights.update((booking_id, uow.bookings.nights(booking_id)) for booking_id in some)
-    return nights
 
 
 def total_of(nights: Iterable[BookingNight], currency: str) -> Money:
@@ -116,29 +108,28 @@ def checked_prices(prices: Sequence[Money], number: int, currency: str) -> tuple
 
 # -- counters ---------------------------------------------------------------------------------
 
-_Move: TypeAlias = tuple[RoomTypeId, date, bool]
-"""One unit of a type on a night: taken (True) or given back (False)."""
+_Move: TypeAlias = tuple[RoomTypeId, date, bool, bool]
+"""One unit of a type on a night: taken (True) or given back (False), held (True) or committed."""
 
 
-def _given_back(nights: Iterable[BookingNight]) -> list[_Move]:
-    return [(night.room_type_id, night.night, False) for night in nights]
-
-
-def _taken(nights: Iterable[BookingNight]) -> list[_Move]:
-    return [(night.room_type_id, night.night, True) for night in nights]
-
-
-def _move_counters(
-    uow: UnitOfWork, booking: Booking, moves: Iterable[_Move], *, force: bool = False
-) -> None:
-    """Move the counters, all locked before the first, as everybody locks them."""
+def _given_back(booking: Booking, nights: Iterable[BookingNight]) -> list[_Move]:
     held = booking.status is BookingStatus.TENTATIVE
-    runs = defaultdict[tuple[RoomTypeId, bool], list[date]](list)
-    for room_type_id, night, taking in sorted(moves):
-        runs[room_type_id, taking].append(night)
+    return [(night.room_type_id, night.night, False, held) for night in nights]
+
+
+def _taken(booking: Booking, nights: Iterable[BookingNight]) -> list[_Move]:
+    held = booking.status is BookingStatus.TENTATIVE
+    return [(night.room_type_id, night.night, True, held) for night in nights]
+
+
+def _move_counters(uow: UnitOfWork, moves: Iterable[_Move], *, force: bool = False) -> None:
+    """Move the counters, all locked before the first, as everybody locks them."""
+    runs = defaultdict[tuple[RoomTypeId, bool, bool], list[date]](list)
+    for room_type_id, night, taking, held in sorted(moves):
+        runs[room_type_id, taking, held].append(night)
     if len(runs) > 1:  # one alone locks its nights in order by itself
         lock_each(uow, ((run[0], night) for run, nights in runs.items() for night in nights))
-    for (room_type_id, taking), nights in sorted(runs.items()):
+    for (room_type_id, taking, held), nights in sorted(runs.items()):
         if taking:
             uow.inventory.sell(room_type_id, nights, held=held, force=force)
         else:
@@ -194,14 +185,14 @@ def sell_again(
         for night in nights
         if night.released and night.night in stay
     ]
-    _move_counters(uow, booking, _taken(again), force=force)
+    _move_counters(uow, _taken(booking, again), force=force)
     uow.bookings.put_nights(again)
     sold = {night.night: night for night in again}
     return tuple(sold.get(night.night, night) for night in nights)
 
 
 def release_nights(
-    uow: UnitOfWork, booking: Booking, nights: Iterable[BookingNight], *, from_night: date
+    uow: UnitOfWork, booking: Booking, nights: Sequence[BookingNight], *, from_night: date
 ) -> int:
     """Put the nights from ``from_night`` on back on sale, free their room, and return how many.
 
@@ -209,14 +200,34 @@ def release_nights(
     nights stay as they are; those of a tentative booking count as committed from here on, because
     it is about to leave the one state whose nights count as held.
     """
-    released = nights_to_come(nights, from_night)
-    if booking.status is BookingStatus.TENTATIVE:
-        commit_nights(uow, (night for night in nights if night.night < from_night))
-    _move_counters(uow, booking, _given_back(released))
-    uow.bookings.put_nights([_restated(n, n.room_type_id, released=True) for n in released])
-    if any(night.room_id for night in released):
-        uow.room_nights.release(booking.id, from_night=from_night)
-    return len(released)
+    [number] = release_nights_of_each(uow, [(booking, nights)], from_night=from_night)
+    return number
+
+
+def release_nights_of_each(
+    uow: UnitOfWork,
+    bookings: Sequence[tuple[Booking, Sequence[BookingNight]]],
+    *,
+    from_night: date,
+) -> list[int]:
+    """Do for several bookings, each with its nights, what `release_nights` does for one."""
+    past = (
+        night
+        for booking, nights in bookings
+        if booking.status is BookingStatus.TENTATIVE
+        for night in nights
+        if night.night < from_night
+    )
+    commit_nights(uow, past)
+    released = [(each, nights_to_come(nights, from_night)) for each, nights in bookings]
+    _move_counters(uow, (move for each in released for move in _given_back(*each)))
+    uow.bookings.put_nights(
+        [_restated(n, n.room_type_id, released=True) for _, nights in released for n in nights]
+    )
+    for booking, nights in released:
+        if any(night.room_id for night in nights):
+            uow.room_nights.release(booking.id, from_night=from_night)
+    return [len(nights) for _, nights in released]
 
 
 # -- rooms ------------------------------------------------------------------------------------
@@ -246,13 +257,13 @@ def give_room(
     elif any(night.room_id != room.id for night in coming):
         changing = [n for n in coming if n.room_type_id != room.room_type_id]
         changed = [_restated(n, room.room_type_id, released=False) for n in changing]
-        moves = _given_back(changing) + _taken(changed)
+        moves = _given_back(booking, changing) + _taken(booking, changed)
         has_room = any(night.room_id for night in coming)
         if has_room:
             # Two who want each other's room would each wait for what the other is letting go. The
             # counters come before room nights, so here one of them waits, and lets go of nothing.
             lock_counters(uow, [*coming, *changed])
-        _move_counters(uow, booking, moves, force=force)
+        _move_counters(uow, moves, force=force)
         uow.bookings.put_nights(changed)
         if has_room:
             uow.room_nights.release(booking.id, from_night=coming[0].night)
@@ -353,17 +364,25 @@ def change_stay(
     """
     _refuse_impossible_stay(booking, checked_stay(stay), uow.hotel.business_date)
     exchange = _exchange(uow, booking, stay, prices)
-    moves = _given_back(exchange.dropped) + _taken(exchange.added)
-    _move_counters(uow, booking, moves, force=force)
+    keys = _keys_to_replace(uow, booking, stay)
+    moves = _given_back(booking, exchange.dropped) + _taken(booking, exchange.added)
+    _move_counters(uow, moves, force=force)
     dropped = [_restated(n, n.room_type_id, released=True) for n in exchange.dropped]
     uow.bookings.put_nights([*dropped, *exchange.added])
     _keep_room(uow, booking, exchange)
     total = total_of([*exchange.kept, *exchange.added], booking.total.currency)
     after = uow.bookings.update(attrs.evolve(booking, stay=stay, total=total))
     note_update(uow, booking, after)
-    if after.status is BookingStatus.IN_HOUSE and stay.departure != booking.stay.departure:
-        reissue_keys(uow, after)
+    if keys:
+        reissue_keys(uow, after, keys)
     return after
+
+
+def _keys_to_replace(uow: UnitOfWork, booking: Booking, stay: Stay) -> tuple[RoomKey, ...]:
+    """Return the valid keys of a guest in house, if they are to open the door to another day."""
+    if booking.status is not BookingStatus.IN_HOUSE or stay.departure == booking.stay.departure:
+        return ()
+    return valid_keys(uow, booking.id)
 
 
 def _refuse_impossible_stay(booking: Booking, stay: Stay, business_date: date) -> None:
@@ -435,19 +454,42 @@ def _keep_room(uow: UnitOfWork, booking: Booking, exchange: _Exchange) -> None:
 # -- nobody came ------------------------------------------------------------------------------
 
 
-def no_show(uow: UnitOfWork, booking: Booking, *, business_date: date, from_night: date) -> Booking:
-    """Give up a confirmed booking whose guest never came, and return it as stored.
+def no_shows(
+    uow: UnitOfWork,
+    missed: Sequence[tuple[Booking, Sequence[BookingNight], Sequence[Folio]]],
+    *,
+    business_date: date,
+    from_night: date,
+) -> list[Booking]:
+    """Give up confirmed bookings whose guests never came, and return them as stored.
 
-    ``business_date`` is the day that the no-show counts for. The nights from ``from_night`` on go
-    back on sale; the night audit, which resolves a day after its night is over, gives the next
-    day. The booking's own policy says the fee, reckoned from all nights that the booking had; it
-    is charged as ``no_show_fee`` when it is above zero. Notes the change and reports
-    `BookingNoShow`.
+    Each comes with all its nights and, locked, all its folios. ``business_date`` is the day that
+    the no-show counts for. The nights from ``from_night`` on go back on sale; the night audit,
+    which resolves a day after its night is over, gives the next day. The booking's own policy says
+    the fee, reckoned from all nights that the booking had; it is charged as ``no_show_fee`` when it
+    is above zero. Notes each change and reports `BookingNoShow`.
     """
-    nights = uow.bookings.nights(booking.id)
+    bookings = [(booking, nights) for booking, nights, _ in missed]
+    released = release_nights_of_each(uow, bookings, from_night=from_night)
+    return [
+        _given_up(uow, booking, folios, _no_show_fee(booking, nights), number, business_date)
+        for (booking, nights, folios), number in zip(missed, released, strict=True)
+    ]
+
+
+def _no_show_fee(booking: Booking, nights: Iterable[BookingNight]) -> Money:
     prices = tuple(night.price for night in nights if not night.released)
-    fee = booking.cancellation.fee_for_no_show(prices) or Money.zero(booking.total.currency)
-    released = release_nights(uow, booking, nights, from_night=from_night)
+    return booking.cancellation.fee_for_no_show(prices) or Money.zero(booking.total.currency)
+
+
+def _given_up(
+    uow: UnitOfWork,
+    booking: Booking,
+    folios: Sequence[Folio],
+    fee: Money,
+    nights_released: int,
+    business_date: date,
+) -> Booking:
     missed = attrs.evolve(
         booking, status=BookingStatus.NO_SHOW, room_id=None, no_show_on=business_date
     )
@@ -459,11 +501,11 @@ def no_show(uow: UnitOfWork, booking: Booking, *, business_date: date, from_nigh
             booking_id=booking.id,
             confirmation_number=booking.confirmation_number,
             fee=fee,
-            nights_released=released,
+            nights_released=nights_released,
         )
     )
     if fee:
-        charge_booking(uow, after, NO_SHOW_FEE, fee)
+        charge_booking(uow, after, folios, NO_SHOW_FEE, fee)
     return after
 
 

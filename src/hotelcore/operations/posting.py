@@ -49,7 +49,6 @@ __all__ = [
     "refund_credit",
     "refund_line",
     "room_charge",
-    "unsettled_folios",
 ]
 
 
@@ -124,8 +123,11 @@ def refund_line(
     )
 
 
-def post_lines(uow: UnitOfWork, folio: Folio, lines: Sequence[FolioLine]) -> None:
-    """Post lines to one folio, which the transaction has locked; note them and report them."""
+def post_lines(uow: UnitOfWork, folio: Folio, lines: Sequence[FolioLine]) -> Folio:
+    """Post lines to one folio, which the transaction has locked; note them and report them.
+
+    Returns the folio as it is then.
+    """
     after = attrs.evolve(folio, balance=_balance_after(folio, lines))
     uow.folios.post(lines)
     uow.changed("folio", folio.id, folio, after)
@@ -133,6 +135,7 @@ def post_lines(uow: UnitOfWork, folio: Folio, lines: Sequence[FolioLine]) -> Non
         uow.changed("folio_line", line.id, None, line)
         if event := line_event(line):
             uow.emit(event)
+    return after
 
 
 def _balance_after(folio: Folio, lines: Sequence[FolioLine]) -> Money:
@@ -256,11 +259,6 @@ def lock_open_folio(uow: UnitOfWork, folio_id: FolioId) -> Folio:
     return folio
 
 
-def unsettled_folios(uow: UnitOfWork, booking_id: BookingId) -> tuple[Folio, ...]:
-    """Return the booking's folios whose balance is not zero."""
-    return tuple(folio for folio in uow.folios.of_booking(booking_id) if folio.balance)
-
-
 def close_at_zero(uow: UnitOfWork, folio: Folio) -> Folio:
     """Close an open, locked folio; `AmountRefused` unless its balance is zero."""
     if folio.balance:
@@ -271,33 +269,36 @@ def close_at_zero(uow: UnitOfWork, folio: Folio) -> Folio:
     return closed
 
 
-def close_settled_folios(uow: UnitOfWork, booking_id: BookingId) -> None:
-    """Close each open folio of the booking whose balance is zero; the others stay open."""
-    for folio in _open_folios(uow, booking_id):
+def close_settled_folios(uow: UnitOfWork, folios: Iterable[Folio]) -> None:
+    """Close each of the folios that is open and has a balance of zero; the others stay."""
+    for folio in _open(folios):
         if not folio.balance:
             close_at_zero(uow, folio)
 
 
-def _open_folios(uow: UnitOfWork, booking_id: BookingId) -> list[Folio]:
-    folios = uow.folios.of_booking(booking_id)
+def _open(folios: Iterable[Folio]) -> list[Folio]:
     return [folio for folio in folios if folio.status is FolioStatus.OPEN]
 
 
 # -- what bookings cost and get back ----------------------------------------------------------
+#
+# These are given the booking's folios as they were read and locked, and return them as they are
+# then: to read them again would cost a round trip each time.
 
 
 def charge_booking(
-    uow: UnitOfWork, booking: Booking, code: str, amount: Money, description: str = ""
-) -> FolioLine:
+    uow: UnitOfWork, booking: Booking, folios: Sequence[Folio], code: str, amount: Money
+) -> list[Folio]:
     """Post a charge to the booking's open folio that is deepest in credit.
 
-    So a fee is kept from what was paid. A booking without an open folio gets a new one.
+    So a fee is kept from what was paid. A booking without an open folio gets a new one. Returns
+    the open folios.
     """
-    folios = _open_folios(uow, booking.id) or [add_folio(uow, booking, booking.guest_id)]
-    folio = min(folios, key=lambda folio: folio.balance.minor)
-    line = new_line(uow, folio, LineKind.CHARGE, code, amount, description=description)
-    post_lines(uow, folio, [line])
-    return line
+    still_open = _open(folios) or [add_folio(uow, booking, booking.guest_id)]
+    deepest = min(still_open, key=lambda folio: folio.balance.minor)
+    line = new_line(uow, deepest, LineKind.CHARGE, code, amount)
+    charged = post_lines(uow, deepest, [line])
+    return [charged if folio is deepest else folio for folio in still_open]
 
 
 def post_nights(
@@ -311,35 +312,38 @@ def post_nights(
     due = [night for night in nights if not (night.posted or night.released)]
     if not due:
         return ()
-    folios = _open_folios(uow, booking.id) or [add_folio(uow, booking, booking.guest_id)]
+    folios = _open(uow.folios.of_booking(booking.id))
+    if not folios:
+        folios = [add_folio(uow, booking, booking.guest_id)]
     lines = tuple(room_charge(uow, folios[0], night) for night in due)
     post_lines(uow, folios[0], lines)
     uow.bookings.mark_posted(due)
     return lines
 
 
-def refund_credit(uow: UnitOfWork, booking: Booking, reason: str) -> Money:
-    """Give back what the booking's folios together are in credit, payment by payment.
+def refund_credit(
+    uow: UnitOfWork, folios: Iterable[Folio], reason: str
+) -> tuple[Money, list[Folio]]:
+    """Give back what a booking's folios together are in credit, payment by payment.
 
     The oldest payments go first. Returns what was given back, which is never more than is left
-    of the payments; zero where nothing is in credit.
+    of the payments, zero where nothing is in credit; and the open folios.
     """
-    folios = _open_folios(uow, booking.id)
+    still_open = _open(folios)
     nothing = Money.zero(uow.hotel.currency)
-    credit = -sum_money((folio.balance for folio in folios), nothing.currency)
+    credit = -sum_money((folio.balance for folio in still_open), nothing.currency)
     given = nothing
-    for folio in folios:
+    for place, folio in enumerate(still_open):
         part = min(credit - given, -folio.balance)
         if part > nothing:
-            given += _refund_from(uow, folio, part, reason)
-    return given
+            still_open[place] = _refund_from(uow, folio, part, reason)
+            given += still_open[place].balance - folio.balance
+    return given, still_open
 
 
-def _refund_from(uow: UnitOfWork, folio: Folio, amount: Money, reason: str) -> Money:
+def _refund_from(uow: UnitOfWork, folio: Folio, amount: Money, reason: str) -> Folio:
     lines = [
         refund_line(uow, folio, payment, part, reason)
         for payment, part in refunds_of(uow.folios.lines(folio.id), amount)
     ]
-    if lines:
-        post_lines(uow, folio, lines)
-    return sum_money((line.amount for line in lines), amount.currency)
+    return post_lines(uow, folio, lines) if lines else folio

@@ -97,8 +97,8 @@ class RoomKeys(Protocol):
         """Store new keys; `AlreadyExists` if an id is taken, here or twice among them."""
         ...
 
-    def revoke_all(self, booking_id: BookingId, *, at: datetime) -> tuple[RoomKey, ...]:
-        """Revoke the booking's valid keys and return them as they are now."""
+    def revoke_all(self, keys: Sequence[RoomKey], *, at: datetime) -> tuple[RoomKey, ...]:
+        """Revoke valid keys of a locked booking, and return them in this order as they are now."""
         ...
 
     def of_booking(self, booking_id: BookingId) -> tuple[RoomKey, ...]:

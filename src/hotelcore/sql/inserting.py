@@ -64,11 +64,14 @@ class RowsInto:
         return (self._call(dialect, chunk) for chunk in _chunks_of(rows))
 
     def _call(self, dialect: str, rows: Sequence[Parameters]) -> Calls:
-        # A default in Python, of a column of the host's, is made once a call and not once a row.
-        as_one = dialect in self._all and not any(each.default for each in self._table.columns)
-        if as_one and len(rows) > _FEW:
+        if len(rows) > _FEW and dialect in self._all and not self._has_defaults:
             return self._all[dialect], [{"rows": rows}]
         return self._each[dialect], rows
+
+    @property
+    def _has_defaults(self) -> bool:
+        """Whether Python makes a value of the host's, which it does once a call, not once a row."""
+        return any(each.default for each in self._table.columns)
 
     def must_write(
         self,

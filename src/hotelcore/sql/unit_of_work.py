@@ -6,7 +6,7 @@ from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from datetime import date, datetime
 from operator import attrgetter
-from secrets import choice
+from secrets import token_bytes
 from typing import ParamSpec, TypeVar
 from uuid import UUID
 
@@ -64,7 +64,9 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 # Crockford's base 32 leaves out I, L, O and U, which are misread or misheard on the telephone.
-_ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
+_ALPHABET = b"0123456789ABCDEFGHJKMNPQRSTVWXYZ"
+# Which of these each random byte means: all of them equally often.
+_LETTERS = _ALPHABET * (256 // len(_ALPHABET))
 _NUMBER_LENGTH = 10
 
 
@@ -225,7 +227,7 @@ class SqlUnitOfWork:
 
     def new_confirmation_number(self) -> str:
         """Return 50 random bits in letters and digits that are hard to misread."""
-        return "".join(choice(_ALPHABET) for _ in range(_NUMBER_LENGTH))
+        return token_bytes(_NUMBER_LENGTH).translate(_LETTERS).decode()
 
     @property
     def audit(self) -> SqlAuditLog:

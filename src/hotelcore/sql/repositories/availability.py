@@ -241,14 +241,9 @@ class SqlInventory:
         if room_type_id is None:
             types = self._run.all(_EMPTY_HOUSE, _as_it_is)
         else:
+            self._run.ahead(lambda: self._stored_within(stay, [room_type_id]))
             types = [self._empty(room_type_id)]
-        rows = self._run.all(
-            _PERIOD,
-            _availability,
-            types=[empty.id for empty in types],
-            first=stay.arrival,
-            until=stay.departure,
-        )
+        rows = self._stored_within(stay, [empty.id for empty in types])
         stored = {(row.room_type_id, row.night): row for row in rows}
         return tuple(
             stored.get((empty.id, night)) or self._untouched(empty, night)
@@ -306,6 +301,12 @@ class SqlInventory:
         self, room_type_id: RoomTypeId, nights: Sequence[date]
     ) -> Sequence[RoomAvailability]:
         return self._run.all(_LOCK, _availability, of_type=room_type_id, nights=nights)
+
+    def _stored_within(
+        self, stay: Stay, room_type_ids: Sequence[RoomTypeId]
+    ) -> Sequence[RoomAvailability]:
+        first, until = stay.arrival, stay.departure
+        return self._run.all(_PERIOD, _availability, types=room_type_ids, first=first, until=until)
 
     def _lock_type(self, room_type_id: RoomTypeId) -> None:
         if not self._run.write(_LOCK_TYPE, of_type=room_type_id):

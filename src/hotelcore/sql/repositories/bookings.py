@@ -506,13 +506,8 @@ _KEYS = (
 )
 _REVOKE = (
     update(ROOM_KEY)
-    .where(
-        _k.hotel_id == acting_hotel(),
-        _k.booking_id == bindparam("of_booking"),
-        _k.revoked_at.is_(None),
-    )
+    .where(_k.hotel_id == acting_hotel(), _k.id.in_(bindparam("wanted", expanding=True)))
     .values(revoked_at=bindparam("at"))
-    .returning(ROOM_KEY)
 )
 
 
@@ -534,10 +529,12 @@ class SqlRoomKeys:
         rows = [attrs.asdict(key, filter=_is_own) for key in keys]
         self._run.must_write(_ISSUE, rows, taken=lambda: AlreadyExists("room key", "id"))
 
-    def revoke_all(self, booking_id: BookingId, *, at: datetime) -> tuple[RoomKey, ...]:
-        """Revoke the booking's valid keys and return them as they are now, oldest first."""
-        revoked = self._run.all(_REVOKE, _key, of_booking=booking_id, at=at)
-        return tuple(sorted(revoked, key=lambda key: key.id))
+    def revoke_all(self, keys: Sequence[RoomKey], *, at: datetime) -> tuple[RoomKey, ...]:
+        """Revoke valid keys of a locked booking, and return them as they are now."""
+        if keys:
+            row = {"wanted": [key.id for key in keys], "at": at}
+            self._run.write_with_next(_REVOKE, [row])  # they are there, so nothing refuses it
+        return tuple(attrs.evolve(key, revoked_at=at) for key in keys)
 
     def of_booking(self, booking_id: BookingId) -> tuple[RoomKey, ...]:
         """Return all keys of a booking, oldest first."""

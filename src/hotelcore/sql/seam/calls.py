@@ -50,7 +50,7 @@ class Call:
     @property
     def messages(self) -> Sequence[Message]:
         """What PostgreSQL is sent, in this order."""
-        return [*self.queued, *((self.text, row) for row in self.rows)]
+        return [*self.queued, *[(self.text, row) for row in self.rows]]
 
     @property
     def size(self) -> int:

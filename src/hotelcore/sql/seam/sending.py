@@ -176,10 +176,10 @@ class Sending:
 
         Whoever runs it again before anything is written has the answer already, without another
         round trip. So nothing else changes: not what is locked, nor in which order, if what is
-        asked ahead is then asked in the same order. Where statements do not go together, nothing is
-        done. What ``asking`` gives or refuses is not told.
+        asked ahead is then asked in the same order. Nothing is done where statements do not go
+        together, nor inside of what asks ahead. What ``asking`` gives or refuses is not told.
         """
-        if not self._exchanges:
+        if not self._exchanges or self._asking == get_ident():
             return
         self._asking = get_ident()
         try:
