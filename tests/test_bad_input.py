@@ -37,6 +37,7 @@ from hotelcore.lists import (
     BookingFilter,
     FolioFilter,
     GuestFilter,
+    JournalFilter,
     RoomFilter,
     TaskFilter,
 )
@@ -331,6 +332,7 @@ def page_calls() -> dict[str, Callable[..., object]]:
         "bookings": lambda uow, **how: uow.bookings.page(BookingFilter(), **how),
         "rooms": lambda uow, **how: uow.rooms.page(RoomFilter(), **how),
         "folios": lambda uow, **how: uow.folios.page(FolioFilter(), **how),
+        "journal": lambda uow, **how: uow.folios.journal(JournalFilter(), **how),
         "tasks": lambda uow, **how: uow.housekeeping.page(TaskFilter(), **how),
         "audit": lambda uow, **how: uow.audit.page(AuditFilter(), **how),
     }
@@ -391,6 +393,14 @@ FILTERS: dict[str, tuple[Callable[..., object], str, tuple[object, ...]]] = {
             (datetime(2020, 1, 1), "2020-01-01", date.min, date.max),
         ),
         (TaskFilter, ("due",), (datetime(2020, 1, 1), "2020-01-01", date.min, date.max)),
+        (JournalFilter, ("code",), ("\x00", "\ud800", "x" * 51, 5)),
+        (JournalFilter, ("posted_by",), ("\x00", "\ud800", "x" * 201, 5)),
+        (JournalFilter, ("kinds",), ("charge", {"gift"}, 5)),
+        (
+            JournalFilter,
+            ("posted_from", "posted_until"),
+            (datetime(2020, 1, 1), "2020-01-01", date.min, date.max),
+        ),
     )
     for field in fields
 }

@@ -65,13 +65,7 @@ def test_an_operation_gives_values(core: HotelCore, name: str) -> None:
     assert list(changeable(good_call(name, open_hotel(core)).run())) == []
 
 
-REPOSITORIES = [
-    value
-    for name, value in vars(repositories).items()
-    if isinstance(value, type)
-    and getattr(value, "_is_protocol", False)
-    and value.__module__ == repositories.__name__
-]
+REPOSITORIES = [getattr(repositories, name) for name in repositories.__all__]
 
 
 def foreign(hint: object) -> Iterator[str]:

@@ -12,7 +12,7 @@ from attrs import frozen
 from hotelcore.domain import fields
 from hotelcore.domain.audit import Outcome
 from hotelcore.domain.bookings import BookingStatus
-from hotelcore.domain.folios import FolioStatus
+from hotelcore.domain.folios import FolioStatus, LineKind
 from hotelcore.domain.housekeeping import TaskStatus
 from hotelcore.domain.rooms import RoomCondition
 from hotelcore.domain.stays import Stay
@@ -23,6 +23,7 @@ __all__ = [
     "BookingFilter",
     "FolioFilter",
     "GuestFilter",
+    "JournalFilter",
     "Page",
     "RoomFilter",
     "TaskFilter",
@@ -106,6 +107,20 @@ class FolioFilter:
     guest_id: GuestId | None = fields.identifier(optional=True)
     booking_id: BookingId | None = fields.identifier(optional=True)
     unsettled: bool = fields.flag()
+
+
+@frozen(kw_only=True)
+class JournalFilter:
+    """Which lines, over all folios. Ordered by the business date of their posting, then id.
+
+    Dates are business dates and inclusive: ``posted_from = posted_until`` is the journal of a day.
+    """
+
+    posted_from: date | None = fields.day(optional=True)
+    posted_until: date | None = fields.day(optional=True)
+    kinds: frozenset[LineKind] | None = fields.choices(LineKind)
+    code: str | None = fields.text(50, least=0, optional=True)
+    posted_by: str | None = fields.text(200, least=0, optional=True)
 
 
 @frozen(kw_only=True)

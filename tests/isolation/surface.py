@@ -89,7 +89,7 @@ def _unit() -> Iterator[Target]:
 
 def _property(name: str, member: property) -> Iterator[Target]:
     kind = get_type_hints(member.fget)["return"]
-    if getattr(kind, "__module__", "") != repositories.__name__:
+    if getattr(repositories, getattr(kind, "__name__", ""), None) is not kind:
         yield Target(f"uow.{name}", path=(name,), is_property=True)
         return
     for method, function in inspect.getmembers(kind, inspect.isfunction):

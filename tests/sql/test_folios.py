@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from datetime import date
+from datetime import date, timedelta
 from threading import Barrier
 
 import attrs
@@ -29,7 +29,7 @@ from hotelcore.errors import (
     StaleVersion,
 )
 from hotelcore.ids import BookingId, FolioId, FolioLineId, new_id
-from hotelcore.lists import FolioFilter
+from hotelcore.lists import FolioFilter, JournalFilter, every
 from hotelcore.sql.repositories.folios import FOLIO_LINE, SqlFolios
 from tests.sql.house import (
     NOON,
@@ -462,6 +462,63 @@ def test_the_house_gives_each_bookings_oldest_open_folio(house: House) -> None:
             oldest.id,
             newer.id,
         ]
+
+
+_DAYS = st.sampled_from([TODAY - timedelta(days=1), TODAY, TODAY + timedelta(days=2)])
+
+
+@given(
+    posted=st.lists(
+        st.tuples(
+            st.integers(0, 1),
+            _DAYS,
+            st.sampled_from([-500, 500]),
+            st.sampled_from(["bar", "spa"]),
+            st.sampled_from(["ana", "ben"]),
+        ),
+        max_size=9,
+    ),
+    which=st.builds(
+        JournalFilter,
+        posted_from=st.none() | _DAYS,
+        posted_until=st.none() | _DAYS,
+        kinds=st.none() | st.frozensets(st.sampled_from([LineKind.CHARGE, LineKind.PAYMENT])),
+        code=st.none() | st.sampled_from(["bar", "spa", "gym"]),
+        posted_by=st.none() | st.sampled_from(["ana", "ben"]),
+    ),
+    limit=st.integers(1, 10),
+)
+def test_a_journal_has_the_lines_of_its_days(
+    database: Engine,
+    posted: list[tuple[int, date, int, str, str]],
+    which: JournalFilter,
+    limit: int,
+) -> None:
+    """They come by business date and posting, page by page, those of all folios and no others."""
+    house = new_house(database)
+    folios = new_folio(house), new_folio(house)
+    lines = [
+        a_line(folios[folio], minor, business_date=day, code=code, posted_by=by)
+        for folio, day, minor, code, by in posted
+    ]
+    for line in lines:
+        post(house, line)
+    with house.reading() as run:
+        found = every(lambda after: SqlFolios(run).journal(which, after=after, limit=limit))
+        listed = list(found)
+    asked = [line for line in lines if is_asked(line, which)]
+    assert listed == sorted(asked, key=lambda line: (line.business_date, line.id))
+
+
+def is_asked(line: FolioLine, which: JournalFilter) -> bool:
+    """Tell whether a filter wants a line."""
+    return (
+        (which.posted_from is None or line.business_date >= which.posted_from)
+        and (which.posted_until is None or line.business_date <= which.posted_until)
+        and (which.kinds is None or line.kind in which.kinds)
+        and (which.code is None or line.code == which.code)
+        and (which.posted_by is None or line.posted_by == which.posted_by)
+    )
 
 
 def test_reading_folios_waits_for_nobody(house: House) -> None:

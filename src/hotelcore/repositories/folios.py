@@ -8,7 +8,7 @@ from typing import Protocol
 
 from hotelcore.domain.folios import Folio, FolioLine
 from hotelcore.ids import BookingId, FolioId, FolioLineId
-from hotelcore.lists import FolioFilter, Page
+from hotelcore.lists import FolioFilter, JournalFilter, Page
 
 __all__ = ["Folios"]
 
@@ -71,4 +71,10 @@ class Folios(Protocol):
 
     def page(self, which: FolioFilter, *, after: str | None = None, limit: int = 50) -> Page[Folio]:
         """Return folios in the order in which they were opened."""
+        ...
+
+    def journal(
+        self, which: JournalFilter, *, after: str | None = None, limit: int = 50
+    ) -> Page[FolioLine]:
+        """Return lines of all folios in order of business date and posting."""
         ...

@@ -40,7 +40,7 @@ from hotelcore.errors import (
     NotFound,
 )
 from hotelcore.ids import BookingId, FolioId, FolioLineId
-from hotelcore.lists import FolioFilter, Page
+from hotelcore.lists import FolioFilter, JournalFilter, Page
 from hotelcore.sql import schema
 from hotelcore.sql.building import Value, entity
 from hotelcore.sql.changing import insert_into, write_next_version
@@ -122,6 +122,7 @@ _ROOM_CHARGES = text("kind = 'charge' AND night IS NOT NULL AND refers_to IS NUL
 _VOIDS = text("kind = 'void'")
 Index("ix_hc_folio_line_folio", _l.hotel_id, _l.folio_id, _l.id)
 Index("ix_hc_folio_line_refers_to", _l.hotel_id, _l.refers_to, _l.id)
+Index("ix_hc_folio_line_business_date", _l.hotel_id, _l.business_date, _l.id)
 Index(
     "uq_hc_folio_line_night",
     _l.hotel_id,
@@ -226,6 +227,18 @@ _PAGES = Listing(
         "guest": _f.guest_id == bindparam("guest"),
         "booking": _f.booking_id == bindparam("booking"),
         "unsettled": _f.balance_minor != 0,
+    },
+)
+_JOURNAL = Listing(
+    _ANY_LINE,
+    _line,
+    keys=(_l.business_date, _l.id),
+    conditions={
+        "posted_from": _l.business_date >= bindparam("posted_from"),
+        "posted_until": _l.business_date <= bindparam("posted_until"),
+        "kinds": _l.kind.in_(bindparam("kinds", expanding=True)),
+        "code": _l.code == bindparam("code"),
+        "posted_by": _l.posted_by == bindparam("posted_by"),
     },
 )
 
@@ -353,6 +366,21 @@ class SqlFolios:
             guest=which.guest_id,
             booking=which.booking_id,
             unsettled=which.unsettled or None,
+        )
+
+    def journal(
+        self, which: JournalFilter, *, after: str | None = None, limit: int = 50
+    ) -> Page[FolioLine]:
+        """Return lines of all folios in order of business date and posting."""
+        return _JOURNAL.page(
+            self._run,
+            after=after,
+            limit=limit,
+            posted_from=which.posted_from,
+            posted_until=which.posted_until,
+            kinds=None if which.kinds is None else sorted(which.kinds),
+            code=which.code,
+            posted_by=which.posted_by,
         )
 
 

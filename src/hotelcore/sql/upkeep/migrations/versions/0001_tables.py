@@ -649,6 +649,7 @@ def _folio_line(op: Operations) -> None:
             "hc_folio_line", "kind", "kind IN ('charge', 'allowance', 'payment', 'refund', 'void')"
         ),
     )
+    index(op, "hc_folio_line", "business_date", "hotel_id, business_date, id")
     index(op, "hc_folio_line", "folio", "hotel_id, folio_id, id")
     index(op, "hc_folio_line", "refers_to", "hotel_id, refers_to, id")
     index(
