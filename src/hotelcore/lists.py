@@ -137,7 +137,9 @@ class TaskFilter:
 class AuditFilter:
     """Which audit entries: of what was done, of what was denied, or both. Newest first.
 
-    ``since`` is the first moment whose entries are wanted, ``before`` the first whose are not.
+    ``since`` is the first moment whose entries are wanted, ``before`` the first whose are not. With
+    one of them the newest is that of the latest moment, else that which was written last: the same
+    entry, as long as no clock is set back.
     """
 
     resource: str | None = fields.text(100, least=0, optional=True)

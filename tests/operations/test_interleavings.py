@@ -21,8 +21,16 @@ from hotelcore.access import Permission
 from hotelcore.clock import FixedClock
 from hotelcore.core import HotelCore
 from hotelcore.domain.bookings import Booking, BookingStatus
+from hotelcore.domain.folios import Folio
 from hotelcore.domain.rooms import MaintenanceKind, RoomCondition
-from hotelcore.errors import ActionRefused, HotelcoreError, PmsFailure, Refused, RoomTaken
+from hotelcore.errors import (
+    ActionRefused,
+    FolioClosed,
+    HotelcoreError,
+    PmsFailure,
+    Refused,
+    RoomTaken,
+)
 from hotelcore.ids import BookingId, RoomId
 from hotelcore.lists import GuestFilter
 from hotelcore.operations.pms_sync import SyncReport
@@ -227,6 +235,51 @@ def test_holds_expire_in_the_order_of_nights(hotel: SmallHotel) -> None:
     assert ended == [None, None]
     assert {hotel.booking(each.id).status for each in holds} == {BookingStatus.CANCELLED}
     assert hotel.core.prove(hotel.hotel_id).ok
+
+
+def test_a_charge_moves_under_the_locks_of_both_bookings(hotel: SmallHotel) -> None:
+    """Folios are locked behind counters, and before them: who has one folio waits for no other."""
+    (coming, left), (ending, entered) = book(hotel, stay(1, 1)), book(hotel, stay(1, 1))
+    charge = hotel.desk().run(
+        op.post_charge_to_folio, folio_id=left.id, code="bar", amount=eur(500)
+    )
+    cancel: Work = partial(op.cancel_booking_with_refund, booking_id=ending.id, reason="ill")
+    move: Work = partial(op.move_charge, line_id=charge.id, to_folio_id=entered.id)
+    running: list[Future[HotelcoreError | None]] = []
+
+    # What a check-in does into another type, with a night to charge that the guest missed.
+    @op.operation(Permission.BOOKINGS_AMEND)
+    def come(uow: UnitOfWork) -> None:
+        uow.bookings.lock(coming.id)
+        uow.inventory.lock(hotel.type_id, coming.stay.nights)
+        for number, work in enumerate((cancel, move), start=1):
+            running.append(threads.submit(attempt, hotel, work))
+            let_on(hotel, running[-1], waiting=number)
+        uow.folios.lock(left.id)
+
+    with ThreadPoolExecutor(2) as threads:
+        ended = [attempt(hotel, come), *(each.result() for each in running)]
+    # The cancellation may have closed the other folio, which then takes no charge.
+    assert ended[:2] == [None, None]
+    assert ended[2] is None or isinstance(ended[2], FolioClosed)
+
+
+def test_charges_move_in_opposite_directions(hotel: SmallHotel) -> None:
+    """Both moves lock the same booking first, so neither waits for the other in a circle."""
+    (first, its), (_, others) = book(hotel, stay(1, 1)), book(hotel, stay(1, 1))
+
+    def moving_charge(source: Folio, target: Folio) -> Work:
+        charge = hotel.desk().run(
+            op.post_charge_to_folio, folio_id=source.id, code="bar", amount=eur(500)
+        )
+        return partial(op.move_charge, line_id=charge.id, to_folio_id=target.id)
+
+    @op.operation(Permission.BOOKINGS_AMEND)
+    def hold_first(uow: UnitOfWork) -> None:
+        uow.bookings.lock(first.id)
+
+    there, back = moving_charge(its, others), moving_charge(others, its)
+    assert queued(hotel, hold_first, there, back) == [None, None]
 
 
 # -- a guest who is forgotten ------------------------------------------------------------------

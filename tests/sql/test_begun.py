@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections import UserDict
+from collections.abc import Iterator, KeysView, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import closing, suppress
 from datetime import timedelta
+from functools import partial
 from threading import Event
 from typing import Any
 
@@ -293,6 +295,48 @@ def test_threads_take_turns_in_one_unit(house: House) -> None:
         overtook, _ = wait([second], timeout=0.3)
         go_on.set()
         assert (first.result(), second.result(), overtook) == (("A",), None, set())
+
+
+@pytest.mark.race
+def test_an_answer_from_before_a_write_is_forgotten(house: House) -> None:
+    """Also one that was asked ahead while another thread made its write ready."""
+    reading, go_on = Event(), Event()
+
+    class Slow(UserDict[str, object]):
+        def keys(self) -> KeysView[str]:
+            reading.set()
+            assert go_on.wait(20)
+            return super().keys()
+
+    with house.writing() as run, ThreadPoolExecutor(1) as pool:
+        run.first(_VERSION, tuple)  # the transaction is open
+        writing = pool.submit(run.write_many, _RENAME, [Slow(key=house.guest_id, name="New")])
+        assert reading.wait(20)
+        run.ahead(lambda: run.first(_NAME, tuple))
+        run.first(_VERSION, tuple)  # the other question went with this one
+        go_on.set()
+        assert writing.result() == 1
+        assert run.first(_NAME, tuple) == ("New",)
+
+
+@pytest.mark.race
+def test_threads_may_ask_ahead_at_the_same_time(house: House) -> None:
+    """What one of them asks stays a hint when the other has ended."""
+    asking, go_on = Event(), Event()
+
+    def slowly(run: Statements) -> None:
+        asking.set()
+        assert go_on.wait(20)
+        run.first(_VERSION, tuple)
+
+    with house.writing() as run, ThreadPoolExecutor(1) as pool:
+        first = pool.submit(run.ahead, partial(slowly, run))
+        assert asking.wait(20)
+        run.ahead(lambda: run.first(_NAME, tuple))
+        go_on.set()
+        first.result()
+        assert len(run._waiting) == 2
+        run.first(_NAME, tuple)
 
 
 def test_threads_may_write_in_one_unit(house: House) -> None:

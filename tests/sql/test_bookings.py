@@ -432,6 +432,16 @@ def test_keys_are_revoked_once_and_kept(house: House) -> None:
         assert revoked == (attrs.evolve(second, revoked_at=later),)
         assert keys.revoke_all([], at=latest) == ()
         assert keys.of_booking(booking.id) == (first, *revoked)
+    unknown = attrs.evolve(first, id=RoomKeyId(new_id()))
+    for asked, at_fault in (([second], second), ([first, second], second), ([unknown], unknown)):
+        with (
+            pytest.raises(NotFound, match=str(at_fault.id)),
+            house.writing() as run,
+        ):
+            SqlRoomKeys(run).revoke_all(asked, at=latest)
+    with house.reading() as run:
+        keys = SqlRoomKeys(run)
+        assert keys.of_booking(booking.id) == (first, *revoked)
         assert keys.of_booking(other.id) == (foreign,)
 
 

@@ -100,6 +100,17 @@ def test_a_list_may_be_longer_than_a_statement_takes(core: HotelCore) -> None:
             uow.rooms.get_all([*ids, last])
 
 
+def test_each_booking_has_its_own_nights(core: HotelCore) -> None:
+    """The nights come by booking, in order; a booking that nobody has in the hotel has none."""
+    hotel, other = open_hotel(core), open_hotel(core)
+    bookings = [hotel.booked(nights)[0].id for nights in (2, 1, 3)]
+    asked = [other.booked()[0].id, *reversed(bookings), bookings[0], BookingId(new_id())]
+    with hotel.desk.reading() as uow:
+        found = uow.bookings.nights_of_each(asked)
+        assert found == {key: uow.bookings.nights(key) for key in asked}
+    assert [len(found[key]) for key in asked] == [0, 3, 1, 2, 2, 0]
+
+
 def test_each_booking_has_its_own_folios(core: HotelCore) -> None:
     """The folios come by booking, oldest first; a booking that nobody has in the hotel has none."""
     hotel, other = open_hotel(core), open_hotel(core)

@@ -224,6 +224,10 @@ class Money:
     def __str__(self) -> str:
         return f"{self.amount} {self.currency}"
 
+    def __format__(self, spec: str) -> str:
+        """Format the text, so that a column of amounts can be aligned: ``f"{total:>14}"``."""
+        return format(str(self), spec)
+
 
 def sum_money(values: Iterable[Money], currency: str) -> Money:
     """Return the sum of `values` in `currency`; zero when there are none.

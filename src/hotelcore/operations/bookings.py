@@ -30,13 +30,13 @@ from hotelcore.events.catalogue import BookingCancelled, BookingReinstated
 from hotelcore.ids import BookingId, GuestId, RoomId, RoomTypeId
 from hotelcore.lists import RoomFilter, every
 from hotelcore.operations.arguments import checked
-from hotelcore.operations.asking import ask_each
 from hotelcore.operations.declaring import check_unit, operation, permission_of
 from hotelcore.operations.front_desk import check_in_guest, check_out_guest, move_room
 from hotelcore.operations.judging import (
     booking_ahead,
     judge,
     lock_booking,
+    lock_with_folios,
     overrides,
     surroundings,
 )
@@ -45,8 +45,7 @@ from hotelcore.operations.nights import (
     claim_room,
     commit_nights,
     give_room,
-    lock_counters,
-    no_shows,
+    give_up_no_shows,
     note_room,
     note_update,
     release_nights,
@@ -54,6 +53,7 @@ from hotelcore.operations.nights import (
     room_ahead,
     sell_again,
     total_of,
+    with_nights_and_folios,
 )
 from hotelcore.operations.posting import charge_booking, close_settled_folios, refund_credit
 from hotelcore.operations.selling import new_booking, sell_bookings
@@ -258,7 +258,7 @@ def assign_rooms(
     listed = every(lambda after: uow.rooms.page(which, after=after, limit=1_000))
     rooms = {room.id: room for room in listed}
     plan = plan_rooms(stays.items(), list(rooms), _nights_taken(uow, stays.values(), rooms))
-    nights = ask_each(uow, uow.bookings.nights, list(plan))
+    nights = uow.bookings.nights_of_each(plan)
     with uow.together(later=True):
         for key, room_id in plan.items():
             give_room(uow, waiting[key], nights[key], rooms[room_id])
@@ -304,7 +304,7 @@ def cancel_booking_with_refund(
     if waive_fee:
         uow.require(Permission.RULES_OVERRIDE, "cancel_booking_with_refund with waive_fee")
     uow.reason(reason)
-    before, business_date, folios = _lock_with_folios(uow, booking_id)
+    before, business_date, folios = lock_with_folios(uow, booking_id)
     judge(uow, Action.CANCEL, before)
     nights = uow.bookings.nights(before.id)
     prices = tuple(night.price for night in nights if not night.released)
@@ -315,19 +315,6 @@ def cancel_booking_with_refund(
         released = release_nights(uow, before, nights, from_night=business_date)
         cause = CancellationCause.REQUESTED
         return _cancelled(uow, before, folios, charged, released, cause, reason)
-
-
-def _lock_with_folios(
-    uow: UnitOfWork, booking_id: BookingId
-) -> tuple[Booking, date, tuple[Folio, ...]]:
-    """Lock a booking as `lock_booking` does, and its folios with it; return those too.
-
-    Who else locks folios behind counters has locked their booking before, and so cannot meet us.
-    """
-    booking_ahead(uow, booking_id)
-    uow.ahead(uow.folios.of_booking, booking_id)
-    booking, business_date = lock_booking(uow, booking_id)
-    return booking, business_date, uow.folios.of_booking(booking_id)
 
 
 def _cancelled(
@@ -373,17 +360,15 @@ def expire_holds(uow: UnitOfWork, *, limit: int = 100) -> tuple[Booking, ...]:
         raise InvalidInput("limit", f"must be from 1 to {_MOST_HOLDS:,}")
     nothing = Money.zero(uow.hotel.currency)
     holds = uow.bookings.expired_holds(uow.now(), limit=limit)
-    nights = ask_each(uow, uow.bookings.nights, [hold.id for hold in holds])
-    folios = ask_each(uow, uow.folios.of_booking, [hold.id for hold in holds])
-    lock_counters(uow, (night for each in nights.values() for night in each if not night.released))
+    ending = with_nights_and_folios(uow, holds)
     cause = CancellationCause.HOLD_EXPIRED
     with uow.together(later=True):
         released = release_nights_of_each(
-            uow, [(hold, nights[hold.id]) for hold in holds], from_night=uow.hotel.business_date
+            uow, [(hold, nights) for hold, nights, _ in ending], from_night=uow.hotel.business_date
         )
         return tuple(
-            _cancelled(uow, hold, folios[hold.id], nothing, number, cause, _EXPIRED).booking
-            for hold, number in zip(holds, released, strict=True)
+            _cancelled(uow, hold, folios, nothing, number, cause, _EXPIRED).booking
+            for (hold, _, folios), number in zip(ending, released, strict=True)
         )
 
 
@@ -397,12 +382,14 @@ def mark_no_show(uow: UnitOfWork, *, booking_id: BookingId) -> Booking:
     Raises `ActionRefused` when the booking is not confirmed or its arrival is not past, and
     `NotFound`.
     """
-    before, business_date, folios = _lock_with_folios(uow, booking_id)
+    before, business_date, folios = lock_with_folios(uow, booking_id)
     judge(uow, Action.MARK_NO_SHOW, before)
     nights = uow.bookings.nights(before.id)
     with uow.together(later=True):
         missed = [(before, nights, folios)]
-        [after] = no_shows(uow, missed, business_date=business_date, from_night=business_date)
+        [after] = give_up_no_shows(
+            uow, missed, business_date=business_date, from_night=business_date
+        )
     return after
 
 
@@ -421,7 +408,7 @@ def reinstate_booking(
     full (``sold_out``; `SoldOut` if it fills up meanwhile), and `NotFound`.
     """
     force = overrides(uow, force_reason, "reinstate_booking with force_reason")
-    before, business_date, folios = _lock_with_folios(uow, booking_id)
+    before, business_date, folios = lock_with_folios(uow, booking_id)
     nights = uow.bookings.nights(before.id)
     around = surroundings(uow, before, action=Action.REINSTATE)
     around = attrs.evolve(around, sellable=around.sellable or force)

@@ -23,6 +23,7 @@ from hotelcore.operations.judging import (
     booking_ahead,
     judge,
     lock_booking,
+    lock_with_folios,
     overrides,
     surroundings,
 )
@@ -194,9 +195,8 @@ def check_out_guest(
     unsettled = overrides(uow, unsettled_reason, "check_out_guest with unsettled_reason")
     booking_ahead(uow, booking_id)
     uow.ahead(uow.keys.of_booking, booking_id)
-    uow.ahead(uow.folios.of_booking, booking_id)
-    before, business_date = lock_booking(uow, booking_id)
-    keys, folios = valid_keys(uow, booking_id), uow.folios.of_booking(booking_id)
+    before, business_date, folios = lock_with_folios(uow, booking_id)
+    keys = valid_keys(uow, booking_id)
     around = surroundings(uow, before, action=Action.CHECK_OUT, folios=folios)
     around = attrs.evolve(around, balance_open=around.balance_open and not unsettled)
     refuse_unless_allowed(Action.CHECK_OUT, before, business_date, around)

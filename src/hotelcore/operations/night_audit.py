@@ -1,8 +1,8 @@
 """The night audit: it closes one business day and opens the next, in one transaction.
 
 Whatever stops it leaves the day as it was, so it is simply run again. The number of statements does
-not grow with the house; only an overdue departure and a no-show, which are few, are resolved one by
-one.
+not grow with the house; only overdue departures, which are few, are resolved one by one, and the
+bookings of no-shows are stored one by one.
 """
 
 from __future__ import annotations
@@ -25,9 +25,8 @@ from hotelcore.domain.stays import Stay
 from hotelcore.errors import BusinessDayBlocked, InvalidInput, RoomTaken
 from hotelcore.events.catalogue import BusinessDayClosed
 from hotelcore.ids import BookingId
-from hotelcore.operations.asking import ask_each
 from hotelcore.operations.declaring import operation
-from hotelcore.operations.nights import change_stay, no_shows
+from hotelcore.operations.nights import change_stay, give_up_no_shows, with_nights_and_folios
 from hotelcore.operations.posting import line_event, room_charge
 from hotelcore.unit_of_work import UnitOfWork
 
@@ -131,12 +130,9 @@ def _matters_of_arrivals(hotel: Hotel, arrivals: Sequence[Booking]) -> list[str]
 def _settle_arrivals(uow: UnitOfWork, hotel: Hotel, arrivals: Sequence[Booking]) -> None:
     if hotel.rules.unresolved_arrival is not UnresolvedArrival.NO_SHOW:
         return
-    day, ids = hotel.business_date, [booking.id for booking in arrivals]
-    nights = ask_each(uow, uow.bookings.nights, ids)
-    folios = ask_each(uow, uow.folios.of_booking, ids)
+    day, missed = hotel.business_date, with_nights_and_folios(uow, arrivals)
     with uow.together():
-        missed = [(each, nights[each.id], folios[each.id]) for each in arrivals]
-        no_shows(uow, missed, business_date=day, from_night=day + _DAY)
+        give_up_no_shows(uow, missed, business_date=day, from_night=day + _DAY)
 
 
 # -- charging the house -----------------------------------------------------------------------

@@ -1,7 +1,8 @@
 """A booking's nights: sold, given a room, exchanged and put back on sale, always in one order.
 
-The order is that of the locks: the hotel, the booking, the counters by type and night, the room
-nights, the rooms, the folios. Callers have read ``uow.hotel`` and locked the booking before.
+The order is that of the locks: the hotel, bookings by id, the counters by type and night, the room
+nights, the rooms. Callers have read ``uow.hotel`` and locked the booking before, under which its
+folios are locked at any time; see `hotelcore.operations.posting`.
 
 A night before the business date is consumed: it is never sold, released or given another room.
 """
@@ -40,15 +41,16 @@ from hotelcore.unit_of_work import UnitOfWork
 
 __all__ = [
     "NO_SHOW_FEE",
+    "Ending",
     "change_stay",
     "checked_stay",
     "claim_room",
     "commit_nights",
     "give_room",
+    "give_up_no_shows",
     "lock_counters",
     "lock_each",
     "nights_to_come",
-    "no_shows",
     "note_room",
     "note_update",
     "prices_of",
@@ -59,6 +61,7 @@ __all__ = [
     "sell_again",
     "total_of",
     "type_in_use",
+    "with_nights_and_folios",
 ]
 
 
@@ -66,12 +69,24 @@ NO_SHOW_FEE = "no_show_fee"
 """The code of the charge that a no-show's policy asks for."""
 
 
+Ending: TypeAlias = tuple[Booking, Sequence[BookingNight], Sequence[Folio]]
+"""A booking that is about to end, all its nights, and, locked like itself, all its folios."""
+
 # -- reading nights ---------------------------------------------------------------------------
 
 
 def nights_to_come(nights: Iterable[BookingNight], business_date: date) -> tuple[BookingNight, ...]:
     """Return those of a booking's nights that it still has from ``business_date`` on, in order."""
     return tuple(n for n in nights if n.night >= business_date and not n.released)
+
+
+def with_nights_and_folios(uow: UnitOfWork, bookings: Sequence[Booking]) -> list[Ending]:
+    """Return locked bookings, each with all its nights and, locked too, its folios."""
+    ids = [booking.id for booking in bookings]
+    uow.ahead(uow.bookings.nights_of_each, ids)
+    uow.ahead(uow.folios.of_bookings, ids)
+    nights, folios = uow.bookings.nights_of_each(ids), uow.folios.of_bookings(ids)
+    return [(booking, nights[booking.id], folios[booking.id]) for booking in bookings]
 
 
 def total_of(nights: Iterable[BookingNight], currency: str) -> Money:
@@ -211,15 +226,17 @@ def release_nights_of_each(
     from_night: date,
 ) -> list[int]:
     """Do for several bookings, each with its nights, what `release_nights` does for one."""
-    past = (
+    past = [
         night
         for booking, nights in bookings
         if booking.status is BookingStatus.TENTATIVE
         for night in nights
-        if night.night < from_night
-    )
-    commit_nights(uow, past)
+        if night.night < from_night and not night.released
+    ]
     released = [(each, nights_to_come(nights, from_night)) for each, nights in bookings]
+    if past:  # else the counters are locked as they are moved
+        lock_counters(uow, [*past, *(night for _, nights in released for night in nights)])
+        commit_nights(uow, past)
     _move_counters(uow, (move for each in released for move in _given_back(*each)))
     uow.bookings.put_nights(
         [_restated(n, n.room_type_id, released=True) for _, nights in released for n in nights]
@@ -454,20 +471,20 @@ def _keep_room(uow: UnitOfWork, booking: Booking, exchange: _Exchange) -> None:
 # -- nobody came ------------------------------------------------------------------------------
 
 
-def no_shows(
+def give_up_no_shows(
     uow: UnitOfWork,
-    missed: Sequence[tuple[Booking, Sequence[BookingNight], Sequence[Folio]]],
+    missed: Sequence[Ending],
     *,
     business_date: date,
     from_night: date,
 ) -> list[Booking]:
     """Give up confirmed bookings whose guests never came, and return them as stored.
 
-    Each comes with all its nights and, locked, all its folios. ``business_date`` is the day that
-    the no-show counts for. The nights from ``from_night`` on go back on sale; the night audit,
-    which resolves a day after its night is over, gives the next day. The booking's own policy says
-    the fee, reckoned from all nights that the booking had; it is charged as ``no_show_fee`` when it
-    is above zero. Notes each change and reports `BookingNoShow`.
+    ``business_date`` is the day that the no-show counts for. The nights from ``from_night`` on go
+    back on sale; the night audit, which resolves a day after its night is over, gives the next
+    day. The booking's own policy says the fee, reckoned from all nights that the booking had; it
+    is charged as ``no_show_fee`` when it is above zero. Notes each change and reports
+    `BookingNoShow`.
     """
     bookings = [(booking, nights) for booking, nights, _ in missed]
     released = release_nights_of_each(uow, bookings, from_night=from_night)

@@ -1,7 +1,9 @@
 """Lines on folios: built, stored, noted and reported alike for every operation that bills.
 
 The hotel comes first in the order of locks and its business date is that of every line, so who
-calls these has read ``uow.hotel`` before anything was locked. Folios come last, after rooms.
+calls these has read ``uow.hotel`` before anything was locked. A folio is locked under the lock of
+its booking, or as all that a unit locks beside the hotel: so nobody who has one waits for somebody
+who wants it.
 """
 
 from __future__ import annotations
@@ -282,8 +284,8 @@ def _open(folios: Iterable[Folio]) -> list[Folio]:
 
 # -- what bookings cost and get back ----------------------------------------------------------
 #
-# These are given the booking's folios as they were read and locked, and return them as they are
-# then: to read them again would cost a round trip each time.
+# The booking's folios are handed on as they were read and locked, and as each step leaves them: to
+# read them again would cost a round trip each time.
 
 
 def charge_booking(

@@ -5,7 +5,8 @@ a hotel id. An id that the hotel does not have raises `NotFound`, whether it exi
 not. ``update`` methods store the record they are given if its ``version`` is still the stored one,
 raise `StaleVersion` otherwise, and return the record with its new version. ``lock`` methods read
 a record and keep it unchanged by others until the transaction ends. A method that takes a list
-stores all of it or nothing, and an empty list is nothing to do.
+stores all of it or nothing, and an empty list is nothing to do; one that asks for many records asks
+the database once for each 500.
 """
 
 from hotelcore.repositories.audit import AuditLog

@@ -35,11 +35,11 @@ class Inventory(Protocol):
         ...
 
     def release(self, room_type_id: RoomTypeId, nights: Collection[date], *, held: bool) -> None:
-        """Give one unit back on every night."""
+        """Give one unit back on every night; k units where a night comes k times."""
         ...
 
     def commit_held(self, room_type_id: RoomTypeId, nights: Collection[date]) -> None:
-        """Turn one held unit into a committed one on every night."""
+        """Turn one held unit into a committed one on every night; k where a night comes k times."""
         ...
 
     def block(

@@ -28,7 +28,7 @@ class Bookings(Protocol):
         ...
 
     def get_all(self, booking_ids: Collection[BookingId]) -> Mapping[BookingId, Booking]:
-        """Return bookings by id, in one question; `NotFound` names the first unknown id."""
+        """Return bookings by id; `NotFound` names the first unknown id."""
         ...
 
     def lock(self, booking_id: BookingId) -> Booking:
@@ -49,6 +49,12 @@ class Bookings(Protocol):
 
     def nights(self, booking_id: BookingId) -> tuple[BookingNight, ...]:
         """Return all nights, released ones too, each with its room, in order."""
+        ...
+
+    def nights_of_each(
+        self, booking_ids: Collection[BookingId]
+    ) -> Mapping[BookingId, tuple[BookingNight, ...]]:
+        """Return the nights of each booking, as `nights` does for one."""
         ...
 
     def put_nights(self, nights: Sequence[BookingNight]) -> None:
@@ -98,7 +104,10 @@ class RoomKeys(Protocol):
         ...
 
     def revoke_all(self, keys: Sequence[RoomKey], *, at: datetime) -> tuple[RoomKey, ...]:
-        """Revoke valid keys of a locked booking, and return them in this order as they are now."""
+        """Revoke valid keys, and return them in this order as they are now.
+
+        `NotFound` for one that is not there or is revoked already.
+        """
         ...
 
     def of_booking(self, booking_id: BookingId) -> tuple[RoomKey, ...]:

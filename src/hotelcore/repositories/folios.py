@@ -38,7 +38,7 @@ class Folios(Protocol):
     def of_bookings(
         self, booking_ids: Collection[BookingId]
     ) -> Mapping[BookingId, tuple[Folio, ...]]:
-        """Return the folios of each booking, oldest first, in one question; none is locked."""
+        """Return the folios of each booking, as `of_booking` does for one."""
         ...
 
     def of_house(self) -> Mapping[BookingId, Folio]:

@@ -24,7 +24,7 @@ class Guests(Protocol):
         ...
 
     def get_all(self, guest_ids: Collection[GuestId]) -> Mapping[GuestId, Guest]:
-        """Return guests by id, in one question; `NotFound` names the first unknown id."""
+        """Return guests by id; `NotFound` names the first unknown id."""
         ...
 
     def lock(self, guest_id: GuestId) -> Guest:

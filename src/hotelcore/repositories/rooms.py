@@ -41,7 +41,7 @@ class Rooms(Protocol):
         ...
 
     def get_all(self, room_ids: Collection[RoomId]) -> Mapping[RoomId, Room]:
-        """Return rooms by id, in one question; `NotFound` names the first unknown id."""
+        """Return rooms by id; `NotFound` names the first unknown id."""
         ...
 
     def lock(self, room_ids: Collection[RoomId]) -> tuple[Room, ...]:

@@ -2,16 +2,65 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterable
+from collections.abc import Callable, Collection, Container
+from typing import Any, Protocol, TypeVar
 from uuid import UUID
 
+from sqlalchemy.sql.base import Executable
+
 from hotelcore.errors import NotFound
+from hotelcore.sql.seam.statements import AnyRow, Statements
 
-__all__ = ["refuse_unknown"]
+__all__ = ["found_by_id", "found_of_each", "refuse_unknown"]
+
+T = TypeVar("T")
+Id = TypeVar("Id", bound=UUID)
 
 
-def refuse_unknown(resource: str, wanted: Iterable[UUID], known: Container[UUID]) -> None:
+class _Identified(Protocol):
+    @property
+    def id(self) -> Any: ...  # each kind of record has its own type of ids
+
+
+R = TypeVar("R", bound=_Identified)
+
+
+def found_by_id(
+    run: Statements,
+    resource: str,
+    statement: Executable,
+    build: Callable[[AnyRow], R],
+    wanted: Collection[Id],
+) -> dict[Id, R]:
+    """Return the records by their ids, in the order of the statement.
+
+    It finds those whose id is among ``wanted``. Raises `NotFound` for the first unknown id.
+    """
+    ids = list(dict.fromkeys(wanted))
+    found = {record.id: record for record in run.all_of(statement, build, ids)}
+    refuse_unknown(resource, ids, found)
+    return found
+
+
+def refuse_unknown(resource: str, wanted: Collection[UUID], known: Container[UUID]) -> None:
     """Raise `NotFound` for the first of the ids that is not known."""
     for key in wanted:
         if key not in known:
             raise NotFound(resource, key)
+
+
+def found_of_each(
+    run: Statements,
+    statement: Executable,
+    build: Callable[[AnyRow], T],
+    wanted: Collection[Id],
+    owner: Callable[[T], Id],
+) -> dict[Id, tuple[T, ...]]:
+    """Return the records of each of the ``wanted`` owners, in the order of the statement.
+
+    It finds those whose owner is among ``wanted``; who has none is there with none.
+    """
+    found: dict[Id, list[T]] = {key: [] for key in wanted}
+    for record in run.all_of(statement, build, list(found)):
+        found[owner(record)].append(record)
+    return {key: tuple(records) for key, records in found.items()}

@@ -72,7 +72,7 @@ Index("ix_hc_audit_log_resource", _c.hotel_id, _c.resource, _c.resource_id, _c.s
 Index("ix_hc_audit_log_operation", _c.hotel_id, _c.operation, _c.sequence)
 Index("ix_hc_audit_log_subject", _c.hotel_id, _c.subject, _c.sequence)
 Index("ix_hc_audit_log_outcome", _c.hotel_id, _c.outcome, _c.sequence)
-Index("ix_hc_audit_log_at", _c.hotel_id, _c.at)
+Index("ix_hc_audit_log_at", _c.hotel_id, _c.at, _c.sequence)
 schema.append_only(AUDIT_LOG)
 
 _ALL = select(AUDIT_LOG).where(_c.hotel_id == acting_hotel())
@@ -98,20 +98,22 @@ def _entry(row: AnyRow) -> AuditLogEntry:
     )
 
 
-_PAGES = Listing(
+_CONDITIONS = {
+    "of_resource": _c.resource == bindparam("of_resource"),
+    "of_record": _c.resource_id == bindparam("of_record"),
+    "by_operation": _c.operation == bindparam("by_operation"),
+    "by_subject": _c.subject == bindparam("by_subject"),
+    "with_outcome": _c.outcome == bindparam("with_outcome"),
+}
+_PERIOD = {"since": _c.at >= bindparam("since"), "before": _c.at < bindparam("before")}
+_PAGES = Listing(_ALL, _entry, keys=(_c.sequence,), descending=True, conditions=_CONDITIONS)
+# In the order of its index, or a long period would be sorted for each page.
+_PAGES_OF_PERIOD = Listing(
     _ALL,
     _entry,
-    keys=(_c.sequence,),
+    keys=(_c.at, _c.sequence),
     descending=True,
-    conditions={
-        "of_resource": _c.resource == bindparam("of_resource"),
-        "of_record": _c.resource_id == bindparam("of_record"),
-        "by_operation": _c.operation == bindparam("by_operation"),
-        "by_subject": _c.subject == bindparam("by_subject"),
-        "with_outcome": _c.outcome == bindparam("with_outcome"),
-        "since": _c.at >= bindparam("since"),
-        "before": _c.at < bindparam("before"),
-    },
+    conditions={**_CONDITIONS, **_PERIOD},
 )
 
 
@@ -126,7 +128,9 @@ class SqlAuditLog:
         self, which: AuditFilter, *, after: str | None = None, limit: int = 50
     ) -> Page[AuditLogEntry]:
         """Return entries, newest first, with the guests' data that can still be opened."""
-        page = _PAGES.page(
+        by_time = which.since is not None or which.before is not None
+        period = {"since": which.since, "before": which.before} if by_time else {}
+        page = (_PAGES_OF_PERIOD if by_time else _PAGES).page(
             self._run,
             after=after,
             limit=limit,
@@ -135,7 +139,6 @@ class SqlAuditLog:
             by_operation=which.operation,
             by_subject=which.subject,
             with_outcome=which.outcome,
-            since=which.since,
-            before=which.before,
+            **period,
         )
         return attrs.evolve(page, items=tuple(self._subjects.opened(page.items)))

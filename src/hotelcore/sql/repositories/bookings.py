@@ -36,7 +36,7 @@ from hotelcore.lists import BookingFilter, Page
 from hotelcore.sql import schema
 from hotelcore.sql.building import Value, entity
 from hotelcore.sql.changing import insert_into, upsert_into, versioned_update, write_next_version
-from hotelcore.sql.finding import refuse_unknown
+from hotelcore.sql.finding import found_by_id, found_of_each
 from hotelcore.sql.inserting import rows_into
 from hotelcore.sql.pages import Listing
 from hotelcore.sql.repositories.room_nights import ROOM_NIGHT
@@ -310,6 +310,9 @@ _ANY_NIGHT = (
     .where(_n.hotel_id == acting_hotel())
 )
 _NIGHTS = _ANY_NIGHT.where(_n.booking_id == bindparam("key")).order_by(_n.night)
+_NIGHTS_OF_EACH = _ANY_NIGHT.where(_n.booking_id.in_(bindparam("wanted", expanding=True))).order_by(
+    _n.booking_id, _n.night
+)
 _IN_HOUSE = _ALL.where(IN_HOUSE)
 _IDS_IN_HOUSE = select(_b.id).where(_b.hotel_id == acting_hotel(), IN_HOUSE)
 _NIGHTS_TO_POST = _ANY_NIGHT.where(
@@ -371,10 +374,7 @@ class SqlBookings:
 
     def get_all(self, booking_ids: Collection[BookingId]) -> Mapping[BookingId, Booking]:
         """Return bookings by id."""
-        wanted = list(dict.fromkeys(booking_ids))
-        found = {each.id: each for each in self._run.all_of(_SOME, _booking, wanted)}
-        refuse_unknown("booking", wanted, found)
-        return found
+        return found_by_id(self._run, "booking", _SOME, _booking, booking_ids)
 
     def lock(self, booking_id: BookingId) -> Booking:
         """Return one booking, locked."""
@@ -407,6 +407,14 @@ class SqlBookings:
     def nights(self, booking_id: BookingId) -> tuple[BookingNight, ...]:
         """Return all nights in order, each with its room."""
         return tuple(self._run.all(_NIGHTS, _night, key=booking_id))
+
+    def nights_of_each(
+        self, booking_ids: Collection[BookingId]
+    ) -> Mapping[BookingId, tuple[BookingNight, ...]]:
+        """Return the nights of each booking."""
+        return found_of_each(
+            self._run, _NIGHTS_OF_EACH, _night, booking_ids, lambda night: night.booking_id
+        )
 
     def put_nights(self, nights: Sequence[BookingNight]) -> None:
         """Store nights, new or again; whether a stored one is posted stays as it is."""
@@ -506,8 +514,17 @@ _KEYS = (
 )
 _REVOKE = (
     update(ROOM_KEY)
-    .where(_k.hotel_id == acting_hotel(), _k.id.in_(bindparam("wanted", expanding=True)))
+    .where(
+        _k.hotel_id == acting_hotel(),
+        _k.id.in_(bindparam("wanted", expanding=True)),
+        _k.revoked_at.is_(None),
+    )
     .values(revoked_at=bindparam("at"))
+)
+_REVOKED = select(_k.id).where(
+    _k.hotel_id == acting_hotel(),
+    _k.id.in_(bindparam("wanted", expanding=True)),
+    _k.revoked_at == bindparam("at"),
 )
 
 
@@ -530,10 +547,16 @@ class SqlRoomKeys:
         self._run.must_write(_ISSUE, rows, taken=lambda: AlreadyExists("room key", "id"))
 
     def revoke_all(self, keys: Sequence[RoomKey], *, at: datetime) -> tuple[RoomKey, ...]:
-        """Revoke valid keys of a locked booking, and return them as they are now."""
-        if keys:
-            row = {"wanted": [key.id for key in keys], "at": at}
-            self._run.write_with_next(_REVOKE, [row])  # they are there, so nothing refuses it
+        """Revoke valid keys, and return them as they are now."""
+        wanted = [key.id for key in keys]
+
+        def missed() -> NotFound:
+            revoked = self._run.all(_REVOKED, lambda row: row.id, wanted=wanted, at=at)
+            first = next((key for key in wanted if key not in revoked), wanted[0])
+            return NotFound("valid room key", first)
+
+        rows = [{"wanted": wanted, "at": at}] if wanted else []
+        self._run.must_write(_REVOKE, rows, missed=missed, wanted=len(wanted))
         return tuple(attrs.evolve(key, revoked_at=at) for key in keys)
 
     def of_booking(self, booking_id: BookingId) -> tuple[RoomKey, ...]:

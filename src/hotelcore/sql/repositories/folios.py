@@ -44,6 +44,7 @@ from hotelcore.lists import FolioFilter, JournalFilter, Page
 from hotelcore.sql import schema
 from hotelcore.sql.building import Value, entity
 from hotelcore.sql.changing import insert_into, write_next_version
+from hotelcore.sql.finding import found_of_each
 from hotelcore.sql.inserting import rows_into
 from hotelcore.sql.pages import Listing
 from hotelcore.sql.repositories.bookings import BOOKING, IN_HOUSE
@@ -149,7 +150,8 @@ _LOCKED = _ALL.with_for_update(key_share=True)
 _ONE = _ALL.where(_f.id == bindparam("key"))
 _ONE_LOCKED = _LOCKED.where(_f.id == bindparam("key"))
 _OF_BOOKING = _ALL.where(_f.booking_id == bindparam("of_booking")).order_by(_f.id)
-_OF_BOOKINGS = _ALL.where(_f.booking_id.in_(bindparam("wanted", expanding=True))).order_by(_f.id)
+_OF_EACH = _ALL.where(_f.booking_id.in_(bindparam("wanted", expanding=True))).order_by(_f.id)
+_OF_EACH_LOCKED = _OF_EACH.with_for_update(key_share=True)
 _OF_BOOKING_LOCKED = _OF_BOOKING.with_for_update(key_share=True)
 _BOOKINGS_IN_HOUSE = select(BOOKING.c.id).where(BOOKING.c.hotel_id == acting_hotel(), IN_HOUSE)
 _OF_HOUSE = _ALL.where(_OPEN, _f.booking_id.in_(_BOOKINGS_IN_HOUSE)).order_by(_f.id)
@@ -270,12 +272,11 @@ class SqlFolios:
     def of_bookings(
         self, booking_ids: Collection[BookingId]
     ) -> Mapping[BookingId, tuple[Folio, ...]]:
-        """Return the folios of each booking, oldest first."""
-        wanted = list(dict.fromkeys(booking_ids))
-        folios: dict[BookingId, list[Folio]] = {booking_id: [] for booking_id in wanted}
-        for folio in self._run.all_of(_OF_BOOKINGS, _folio, wanted):
-            folios[folio.booking_id].append(folio)
-        return {booking_id: tuple(found) for booking_id, found in folios.items()}
+        """Return the folios of each booking, oldest first, locked in a writing unit."""
+        statement = _OF_EACH if self._run.read_only else _OF_EACH_LOCKED
+        return found_of_each(
+            self._run, statement, _folio, booking_ids, lambda folio: folio.booking_id
+        )
 
     def of_house(self) -> Mapping[BookingId, Folio]:
         """Return the oldest open folio of each booking in house, locked in a writing unit."""

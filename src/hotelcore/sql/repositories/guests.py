@@ -32,7 +32,7 @@ from hotelcore.lists import GuestFilter, Page
 from hotelcore.sql import schema
 from hotelcore.sql.building import entity
 from hotelcore.sql.changing import versioned_update, write_next_version
-from hotelcore.sql.finding import refuse_unknown
+from hotelcore.sql.finding import found_by_id
 from hotelcore.sql.inserting import rows_into
 from hotelcore.sql.pages import Listing
 from hotelcore.sql.repositories.idempotency import ERASED, IDEMPOTENCY
@@ -154,10 +154,7 @@ class SqlGuests:
 
     def get_all(self, guest_ids: Collection[GuestId]) -> Mapping[GuestId, Guest]:
         """Return guests by id."""
-        wanted = list(dict.fromkeys(guest_ids))
-        found = {each.id: each for each in self._run.all_of(_SOME, _guest, wanted)}
-        refuse_unknown("guest", wanted, found)
-        return found
+        return found_by_id(self._run, "guest", _SOME, _guest, guest_ids)
 
     def lock(self, guest_id: GuestId) -> Guest:
         """Return one guest, locked."""
@@ -170,9 +167,7 @@ class SqlGuests:
     def share_all(self, guest_ids: Collection[GuestId]) -> tuple[Guest, ...]:
         """Return guests in id order, whom nobody changes before the transaction ends."""
         wanted = sorted(set(guest_ids))
-        found = self._run.all_of(_SOME_SHARED, _guest, wanted)
-        refuse_unknown("guest", wanted, {guest.id for guest in found})
-        return tuple(found)
+        return tuple(found_by_id(self._run, "guest", _SOME_SHARED, _guest, wanted).values())
 
     def _one(self, statement: Select[Any], guest_id: GuestId) -> Guest:  # Any: of all columns
         found = self._run.first(statement, _guest, key=guest_id)

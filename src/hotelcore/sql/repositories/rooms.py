@@ -38,7 +38,7 @@ from hotelcore.lists import Page, RoomFilter
 from hotelcore.sql import schema
 from hotelcore.sql.building import Value, entity
 from hotelcore.sql.changing import insert_into, versioned_update, write_next_version
-from hotelcore.sql.finding import refuse_unknown
+from hotelcore.sql.finding import found_by_id, refuse_unknown
 from hotelcore.sql.pages import Listing
 from hotelcore.sql.repositories.bookings import BOOKING, IN_HOUSE
 from hotelcore.sql.repositories.room_nights import ROOM_NIGHT
@@ -227,17 +227,15 @@ class SqlRooms:
 
     def get_all(self, room_ids: Collection[RoomId]) -> Mapping[RoomId, Room]:
         """Return rooms by id."""
-        wanted = list(dict.fromkeys(room_ids))
-        found = {each.id: each for each in self._run.all_of(_SOME_ROOMS, _room, wanted)}
-        refuse_unknown("room", wanted, found)
-        return found
+        return found_by_id(self._run, "room", _SOME_ROOMS, _room, room_ids)
 
     def lock(self, room_ids: Collection[RoomId]) -> tuple[Room, ...]:
         """Lock rooms in id order and return them so."""
         wanted = sorted(set(room_ids))
-        found = self._run.all(_LOCK_ROOMS, _room, wanted=wanted)
-        refuse_unknown("room", wanted, {room.id for room in found})
-        return tuple(found)
+        # All in one statement, since those of a house go together.
+        found = {room.id: room for room in self._run.all(_LOCK_ROOMS, _room, wanted=wanted)}
+        refuse_unknown("room", wanted, found)
+        return tuple(found.values())
 
     def update(self, room: Room) -> Room:
         """Store the room if nobody changed it since."""

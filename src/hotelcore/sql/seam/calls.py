@@ -32,9 +32,9 @@ class Otherwise:
 class Call:
     """A statement with the parameters of each of its ``rows``, as the driver takes them.
 
-    It is told of by its ``form``. Where it waits for the next statement, ``queued`` stands in a
-    queue before it, ``is_question`` says that it was asked ahead, and ``takes_long`` that the
-    server is at it for longer than it takes to tell it.
+    It is told of by its ``form``. Where it waits for the next statement, ``queued`` is what
+    PostgreSQL is told before it, such as whose queue to stand in, ``is_question`` says that it was
+    asked ahead, and ``takes_long`` that the server is at it for longer than it takes to tell it.
     """
 
     form: Form

@@ -142,7 +142,7 @@ def _has_long_list(parameters: Sequence[Any]) -> bool:
 
 
 @define(eq=False)
-class _Sending:
+class _Pipeline:
     """Puts messages into a connection's pipeline and collects their results.
 
     ``known`` are the names of what the server has prepared; None lets it prepare nothing.
@@ -258,8 +258,8 @@ def exchange(
     is_async, results_in = connection.dialect.is_async, _BINARY if binary else _TEXT
 
     def exchanged() -> Any:
-        sending = connection.info.pop(BEGUN, None) or _Sending(driver, manners.known)
-        waiting = driver.wait(exchanging(sending, ready, results_in))
+        pipeline = connection.info.pop(BEGUN, None) or _Pipeline(driver, manners.known)
+        waiting = driver.wait(exchanging(pipeline, ready, results_in))
         return await_only(_heeding(waiting)) if is_async else waiting
 
     # Nobody else may speak meanwhile: a second exchange would take this one's results.
@@ -286,9 +286,9 @@ def begin(connection: Connection, messages: Sequence[Message]) -> None:
     adapting = manners.adapting or _Adapting(driver)
     ready = [adapting.ready(message) for message in messages]
     with driver.lock:
-        sending = connection.info.setdefault(BEGUN, _Sending(driver, manners.known))
+        pipeline = connection.info.setdefault(BEGUN, _Pipeline(driver, manners.known))
         try:
-            sending.put(ready, _BINARY)  # what the line does not take yet goes with what follows
+            pipeline.put(ready, _BINARY)  # what the line does not take yet goes with what follows
         except BaseException:
             connection.info.pop(BEGUN)
             driver.pgconn.finish()
@@ -408,23 +408,23 @@ def _begin_if_idle(connection: Connection, messages: Sequence[Message]) -> None:
 
 
 def exchanging(
-    sending: _Sending, ready: Sequence[_Ready], results_in: Format
+    pipeline: _Pipeline, ready: Sequence[_Ready], results_in: Format
 ) -> Generator[Any, Any, list[Any]]:
     """Send and receive, as psycopg's connections of both kinds wait for it."""
-    pgconn = sending.driver.pgconn
-    sending.put(ready, results_in)
+    pgconn = pipeline.driver.pgconn
+    pipeline.put(ready, results_in)
     yield from generators.send(pgconn)
     results: list[Any] = []
-    while sending.unanswered:
+    while pipeline.unanswered:
         found = yield from generators.fetch_many(pgconn)
         if not found:
             raise OperationalError("the connection is lost")
         status = found[-1].status
         if status == ExecStatus.PIPELINE_SYNC:
-            sending.unanswered -= 1
+            pipeline.unanswered -= 1
             continue
         if status in _COPIES:
             raise NotSupportedError("COPY cannot be used here")  # its results would never end
         results += found
     pgconn.exit_pipeline_mode()
-    return sending.answered(results)
+    return pipeline.answered(results)

@@ -87,8 +87,8 @@ def read_told(connection: Connection) -> Mapping[str, str]:
 def tell_again(connection: Connection, told: Mapping[str, str]) -> None:
     """Tell PostgreSQL some settings, by their names, for the open transaction alone."""
     if told:
-        text, values = _telling(told)
-        send(connection, text, [values], no_rows)
+        words, values = _telling(told)
+        send(connection, words, [values], no_rows)
 
 
 def _telling(told: Mapping[str, str]) -> Message:
@@ -216,8 +216,8 @@ class Deadline:
         """Tell PostgreSQL now what it is to be told before the next statement."""
         news = self.enforce(connection)
         if news:
-            *before, (text, values) = news
-            send(connection, text, [values], no_rows, before=before)
+            *before, (words, values) = news
+            send(connection, words, [values], no_rows, before=before)
             self.heard(connection)
 
     def _begins(self, connection: Connection) -> Sequence[Message]:

@@ -48,15 +48,15 @@ class Sending:
         self.alone = False
         self._connection = connection
         self._deadline = deadline
-        # Who stands in a queue with the next statement.
+        # What PostgreSQL is told before the next statement: whose queue to stand in, and more.
         self._queued: list[Message] = []
         # What goes with the next statement, and what of that the server works on already.
         self._waiting: list[Call] = []
         self._begun: list[Call] = []
         # What was asked ahead, until it is asked or something is written.
         self._questions: list[Call] = []
-        # The thread that asks ahead at the moment: what others ask is meant in earnest.
-        self._asking = 0
+        # The threads that ask ahead at the moment: what others ask is meant in earnest.
+        self._asking: set[int] = set()
         # Whether something that waited was sent, and nobody knows what became of it.
         self._lost = False
         # What had waited and was where the last exchange failed, if it was there.
@@ -89,6 +89,7 @@ class Sending:
     def _let_wait(self, call: Call) -> None:
         """Let a statement go with the next one."""
         with self._lock, self._translated():
+            self._forget_what_changes(call)
             if any(each.takes_long for each in self._waiting) and can_begin(self._connection):
                 self._begin()
             self._waiting.append(call)
@@ -179,14 +180,15 @@ class Sending:
         asked ahead is then asked in the same order. Nothing is done where statements do not go
         together, nor inside of what asks ahead. What ``asking`` gives or refuses is not told.
         """
-        if not self._exchanges or self._asking == get_ident():
+        me = get_ident()
+        if not self._exchanges or me in self._asking:
             return
-        self._asking = get_ident()
+        self._asking.add(me)
         try:
             with suppress(Asked, HotelcoreError):
                 asking()
         finally:
-            self._asking = 0
+            self._asking.discard(me)
 
     def _ask(self, call: Call) -> NoReturn:
         """Let a question wait for the next statement, if nothing but the server can refuse it."""
@@ -221,8 +223,13 @@ class Sending:
 
     def _refuse_while_asking(self) -> None:
         """End what asks ahead where it would write."""
-        if self._asking == get_ident():
+        if get_ident() in self._asking:
             raise Asked
+
+    def _forget_what_changes(self, call: Call) -> None:
+        """Forget the answers that a write may make untrue, and those that still wait."""
+        if call.form.writes:
+            self._forget_questions()
 
     def _forget_questions(self) -> None:
         with self._lock:
@@ -235,7 +242,7 @@ class Sending:
     def _ask_or_send(self, call: Call, taking: Taking[T]) -> T:
         """Send a statement, unless it was asked ahead or is to be."""
         with self._lock:
-            if self._asking == get_ident():
+            if get_ident() in self._asking:
                 self._ask(call)
             question = self._known(call) if self._questions else None
             if question is not None:
@@ -257,6 +264,7 @@ class Sending:
         try:
             # Taken before the deadline is left, since SQLite executes while it is fetched from.
             with self._lock, self._translated():
+                self._forget_what_changes(call)
                 return self._exchanged(call, taking, commits, behind)
         except UniqueViolation:
             if self._failed_at is None:

@@ -200,9 +200,7 @@ class Statements(Sending):
         otherwise: Otherwise | None = None,
     ) -> None:
         if rows:
-            call = self._call(statement, rows, otherwise)
-            call.takes_long = takes_long(rows)
-            self._let_wait(call)
+            self._let_wait(self._call(statement, rows, otherwise, takes_long=takes_long(rows)))
 
     def write_last(self, statement: UpdateBase, rows: Sequence[Parameters]) -> None:
         """Write rows as the last of the transaction, and commit in the same exchange if it may be.
@@ -260,11 +258,13 @@ class Statements(Sending):
         statement: Executable,
         rows: Sequence[Parameters],
         otherwise: Otherwise | None = None,
+        *,
+        takes_long: bool = False,
     ) -> Call:
         """Make a statement ready that may run here and now."""
         form = self._form(statement, rows[0])
         text, ready = self._converted(form, rows)
-        return Call(form, text, ready, otherwise)
+        return Call(form, text, ready, otherwise, takes_long=takes_long)
 
     def _form(self, statement: Executable, values: Parameters) -> Form:
         if self.over:
@@ -272,18 +272,16 @@ class Statements(Sending):
         self._refuse_if_lost()
         form = self._forms.of(statement, acting=bool(self._acting))
         if form.writes:
-            self._prepare_write()
+            self._refuse_unless_writable()
         if "hotel_id" in values:
             raise InvalidInput("hotel_id", "is no parameter: the seam alone gives the acting hotel")
         return form
 
-    def _prepare_write(self) -> None:
-        """Refuse what may not be written, and forget the answers that it may make untrue."""
+    def _refuse_unless_writable(self) -> None:
         if not self.may_write:
             self.refuse_if_read_only()
             raise ReadOnly(_WHY_NO_COMMAND)
         self._refuse_while_asking()
-        self._forget_questions()
 
     def _converted(self, form: Form, rows: Sequence[Parameters]) -> tuple[str, Sequence[Any]]:
         """Return the text and the parameters of each row, as the driver takes them."""

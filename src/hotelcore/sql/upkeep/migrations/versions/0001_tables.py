@@ -112,7 +112,7 @@ def _audit_log(op: Operations) -> None:
         of_hotel("hc_audit_log"),
     )
     index(op, "hc_audit_log", "sequence", "hotel_id, sequence", unique=True)
-    index(op, "hc_audit_log", "at", "hotel_id, at")
+    index(op, "hc_audit_log", "at", "hotel_id, at, sequence")
     index(op, "hc_audit_log", "operation", "hotel_id, operation, sequence")
     index(op, "hc_audit_log", "outcome", "hotel_id, outcome, sequence")
     index(op, "hc_audit_log", "resource", "hotel_id, resource, resource_id, sequence")
