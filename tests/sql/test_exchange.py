@@ -26,6 +26,7 @@ from hotelcore.lists import GuestFilter
 from hotelcore.operations import register_guest
 from hotelcore.sql.host import statements_of
 from hotelcore.sql.repositories.guests import GUEST
+from hotelcore.sql.seam import exchange as speaking
 from hotelcore.sql.seam.engine import new_engine
 from hotelcore.sql.seam.exchange import Answer, exchange
 from hotelcore.sql.seam.statements import acting_hotel
@@ -170,6 +171,22 @@ def test_an_interrupt_throws_the_connection_away(connection: Connection) -> None
 
 
 # -- what is prepared ---------------------------------------------------------------------------
+
+
+def test_whatever_ends_an_exchange_lets_others_speak(
+    connection: Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody waits for ever for who was stopped at the last moment."""
+
+    def stopped(_: object) -> None:
+        raise KeyboardInterrupt  # as a signal would, behind the answer
+
+    with monkeypatch.context() as patch:
+        patch.setattr(speaking, "_leave_whole", stopped)
+        with pytest.raises(KeyboardInterrupt):
+            first(connection, "SELECT 1")
+    assert not driver_of(connection).lock.locked()
+    assert first(connection, "SELECT 1") == 1
 
 
 def test_a_text_is_prepared_once(connection: Connection) -> None:

@@ -8,7 +8,7 @@ import traceback
 from collections.abc import Callable, Iterator
 
 import pytest
-from sqlalchemy import Engine, text
+from sqlalchemy import Engine, String, TypeDecorator, bindparam, select, text
 
 from hotelcore.errors import (
     AlreadyExists,
@@ -18,6 +18,8 @@ from hotelcore.errors import (
     SchemaMismatch,
 )
 from hotelcore.operations import add_rooms, register_guest
+from hotelcore.sql.host import acting_hotel, statements_of
+from hotelcore.sql.repositories.rooms import ROOM
 from tests.small_hotel import SmallHotel, opened
 
 CANARY = "Zaunkönig-7"
@@ -70,6 +72,29 @@ def _text_for_an_id(hotel: SmallHotel) -> None:
         uow.guests.get(CANARY)  # type: ignore[arg-type]  # refused at run time too
 
 
+class _Digits(TypeDecorator[str]):
+    """A host's own column, which says itself what it does not take."""
+
+    impl = String
+    cache_ok = True
+
+    def process_bind_param(self, value: object, _: object) -> str:
+        try:
+            return f"{int(str(value)):04}"
+        except ValueError as error:
+            raise InvalidInput("number", "must be digits") from error
+
+
+_BY_NUMBER = select(ROOM.c.id).where(
+    ROOM.c.hotel_id == acting_hotel(), ROOM.c.number == bindparam("number", type_=_Digits)
+)
+
+
+def _text_for_a_column_of_the_hosts(hotel: SmallHotel) -> None:
+    with hotel.desk.reading() as uow:
+        statements_of(uow).first(_BY_NUMBER, tuple, number=CANARY)
+
+
 def _everything_said(error: BaseException) -> Iterator[str]:
     """Give all that an error and those behind it say, in every form that leaves a process."""
     chain: list[BaseException | None] = [error]
@@ -88,6 +113,7 @@ def _everything_said(error: BaseException) -> Iterator[str]:
         (_guest_without_table, SchemaMismatch),
         (_guest_whom_a_trigger_refuses, DatabaseFailure),
         (_text_for_an_id, InvalidInput),
+        (_text_for_a_column_of_the_hosts, InvalidInput),
     ],
 )
 def test_nothing_of_the_drivers_error_is_left(

@@ -36,7 +36,6 @@ from hotelcore.operations.judging import (
     booking_ahead,
     judge,
     lock_booking,
-    lock_with_folios,
     overrides,
     surroundings,
 )
@@ -44,8 +43,11 @@ from hotelcore.operations.nights import (
     change_stay,
     claim_room,
     commit_nights,
+    counters_ahead,
     give_room,
     give_up_no_shows,
+    lock_to_end,
+    nights_to_sell_again,
     note_room,
     note_update,
     release_nights,
@@ -53,7 +55,6 @@ from hotelcore.operations.nights import (
     room_ahead,
     sell_again,
     total_of,
-    with_nights_and_folios,
 )
 from hotelcore.operations.posting import charge_booking, close_settled_folios, refund_credit
 from hotelcore.operations.selling import new_booking, sell_bookings
@@ -304,9 +305,11 @@ def cancel_booking_with_refund(
     if waive_fee:
         uow.require(Permission.RULES_OVERRIDE, "cancel_booking_with_refund with waive_fee")
     uow.reason(reason)
-    before, business_date, folios = lock_with_folios(uow, booking_id)
+    before, business_date = lock_booking(uow, booking_id)
     judge(uow, Action.CANCEL, before)
     nights = uow.bookings.nights(before.id)
+    ending = [(before, nights)]
+    folios = lock_to_end(uow, ending, from_night=business_date, folios_of=[before.id])
     prices = tuple(night.price for night in nights if not night.released)
     fee = before.cancellation.cancellation_fee(before.stay, prices, business_date)
     nothing = Money.zero(before.total.currency)
@@ -314,7 +317,7 @@ def cancel_booking_with_refund(
     with uow.together(later=True):
         released = release_nights(uow, before, nights, from_night=business_date)
         cause = CancellationCause.REQUESTED
-        return _cancelled(uow, before, folios, charged, released, cause, reason)
+        return _cancelled(uow, before, folios[before.id], charged, released, cause, reason)
 
 
 def _cancelled(
@@ -358,17 +361,18 @@ def expire_holds(uow: UnitOfWork, *, limit: int = 100) -> tuple[Booking, ...]:
     """
     if not 1 <= limit <= _MOST_HOLDS:
         raise InvalidInput("limit", f"must be from 1 to {_MOST_HOLDS:,}")
-    nothing = Money.zero(uow.hotel.currency)
+    business_date, nothing = uow.hotel.business_date, Money.zero(uow.hotel.currency)
     holds = uow.bookings.expired_holds(uow.now(), limit=limit)
-    ending = with_nights_and_folios(uow, holds)
+    ids = [hold.id for hold in holds]
+    nights = uow.bookings.nights_of_each(ids)
+    ending = [(hold, nights[hold.id]) for hold in holds]
+    folios = lock_to_end(uow, ending, from_night=business_date, folios_of=ids)
     cause = CancellationCause.HOLD_EXPIRED
     with uow.together(later=True):
-        released = release_nights_of_each(
-            uow, [(hold, nights) for hold, nights, _ in ending], from_night=uow.hotel.business_date
-        )
+        released = release_nights_of_each(uow, ending, from_night=business_date)
         return tuple(
-            _cancelled(uow, hold, folios, nothing, number, cause, _EXPIRED).booking
-            for (hold, _, folios), number in zip(ending, released, strict=True)
+            _cancelled(uow, hold, folios[hold.id], nothing, number, cause, _EXPIRED).booking
+            for hold, number in zip(holds, released, strict=True)
         )
 
 
@@ -382,13 +386,12 @@ def mark_no_show(uow: UnitOfWork, *, booking_id: BookingId) -> Booking:
     Raises `ActionRefused` when the booking is not confirmed or its arrival is not past, and
     `NotFound`.
     """
-    before, business_date, folios = lock_with_folios(uow, booking_id)
+    before, business_date = lock_booking(uow, booking_id)
     judge(uow, Action.MARK_NO_SHOW, before)
     nights = uow.bookings.nights(before.id)
     with uow.together(later=True):
-        missed = [(before, nights, folios)]
         [after] = give_up_no_shows(
-            uow, missed, business_date=business_date, from_night=business_date
+            uow, [(before, nights)], business_date=business_date, from_night=business_date
         )
     return after
 
@@ -408,8 +411,9 @@ def reinstate_booking(
     full (``sold_out``; `SoldOut` if it fills up meanwhile), and `NotFound`.
     """
     force = overrides(uow, force_reason, "reinstate_booking with force_reason")
-    before, business_date, folios = lock_with_folios(uow, booking_id)
+    before, business_date = lock_booking(uow, booking_id)
     nights = uow.bookings.nights(before.id)
+    counters_ahead(uow, nights_to_sell_again(before, nights, business_date))
     around = surroundings(uow, before, action=Action.REINSTATE)
     around = attrs.evolve(around, sellable=around.sellable or force)
     refuse_unless_allowed(Action.REINSTATE, before, business_date, around)
@@ -434,11 +438,12 @@ def reinstate_booking(
                 departure=after.stay.departure,
             )
         )
-        _open_a_folio(uow, folios)
+        _open_a_folio(uow, after)
     return after
 
 
-def _open_a_folio(uow: UnitOfWork, folios: Sequence[Folio]) -> None:
+def _open_a_folio(uow: UnitOfWork, booking: Booking) -> None:
+    folios = uow.folios.of_booking(booking.id)
     if all(folio.status is FolioStatus.CLOSED for folio in folios):
         reopened = uow.folios.reopen(folios[0])
         uow.changed("folio", reopened.id, folios[0], reopened)

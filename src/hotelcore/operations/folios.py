@@ -187,14 +187,13 @@ def move_charge(
     """
     uow.ahead(uow.hotels.current)
     uow.ahead(uow.folios.line, line_id)
-    uow.ahead(uow.folios.get, to_folio_id)
     _ = uow.hotel  # Read before anything is locked: the order of locks.
     charge = uow.folios.line(line_id)
     if not charge.is_charge:
         raise AmountRefused("only a charge moves to another folio, and this line is none")
     if charge.folio_id == to_folio_id:
         raise InvalidInput("to_folio_id", "must be another folio than the charge's own")
-    source, target = _lock_both(uow, charge, uow.folios.get(to_folio_id))
+    source, target = _lock_both(uow, charge, to_folio_id)
     effect = void_of(charge, uow.folios.referring_to(line_id))
     left = _correction(uow, source, charge, LineKind.VOID, effect, f"moved to folio {to_folio_id}")
     entered = new_line(
@@ -214,21 +213,17 @@ def move_charge(
     return left, entered
 
 
-def _lock_both(uow: UnitOfWork, charge: FolioLine, other: Folio) -> tuple[Folio, Folio]:
-    """Lock the folio of a charge and another one, under the locks of their bookings.
+def _lock_both(uow: UnitOfWork, charge: FolioLine, to_folio_id: FolioId) -> tuple[Folio, Folio]:
+    """Lock the folio of a charge and another one, and return them.
 
-    Those by id, so that two moves in opposite directions wait and do not deadlock.
+    In the order of ids, so that two moves in opposite directions wait and do not deadlock.
     """
-    bookings = sorted({charge.booking_id, other.booking_id})
-    both = charge.folio_id, other.id
-    for booking_id in bookings:
-        uow.ahead(uow.bookings.lock, booking_id)
+    both = sorted((charge.folio_id, to_folio_id))
     for folio_id in both:
         uow.ahead(uow.folios.lock, folio_id)
     uow.ahead(uow.folios.referring_to, charge.id)
-    for booking_id in bookings:
-        uow.bookings.lock(booking_id)
-    return lock_open_folio(uow, charge.folio_id), lock_open_folio(uow, other.id)
+    folios = {folio_id: lock_open_folio(uow, folio_id) for folio_id in both}
+    return folios[charge.folio_id], folios[to_folio_id]
 
 
 @operation(Permission.FOLIOS_CHARGE)

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import attrs
 
 from hotelcore.access import Permission
 from hotelcore.domain.bookings import (
     Action,
     Booking,
+    BookingNight,
     BookingStatus,
     Reason,
     RoomKey,
     refuse_unless_allowed,
 )
+from hotelcore.domain.folios import Folio
 from hotelcore.domain.housekeeping import HousekeepingTask, TaskKind
 from hotelcore.domain.rooms import Room, RoomCondition
 from hotelcore.errors import ActionRefused, InvalidInput
@@ -23,7 +27,6 @@ from hotelcore.operations.judging import (
     booking_ahead,
     judge,
     lock_booking,
-    lock_with_folios,
     overrides,
     surroundings,
 )
@@ -36,7 +39,10 @@ from hotelcore.operations.keys import (
 )
 from hotelcore.operations.nights import (
     claim_room,
+    counters_ahead,
     give_room,
+    lock_counters,
+    moving_nights,
     nights_to_come,
     note_room,
     refuse_unless_empty,
@@ -195,13 +201,15 @@ def check_out_guest(
     unsettled = overrides(uow, unsettled_reason, "check_out_guest with unsettled_reason")
     booking_ahead(uow, booking_id)
     uow.ahead(uow.keys.of_booking, booking_id)
-    before, business_date, folios = lock_with_folios(uow, booking_id)
-    keys = valid_keys(uow, booking_id)
+    before, business_date = lock_booking(uow, booking_id)
+    nights, keys = uow.bookings.nights(before.id), valid_keys(uow, booking_id)
+    rooms, folios = _lock_to_leave(uow, before, nights)
     around = surroundings(uow, before, action=Action.CHECK_OUT, folios=folios)
     around = attrs.evolve(around, balance_open=around.balance_open and not unsettled)
     refuse_unless_allowed(Action.CHECK_OUT, before, business_date, around)
     with uow.together(later=True):
-        after, room, released = _left(uow, before)
+        room = next(room for room in rooms if room.id == room_in_use(before))
+        after, released = _left(uow, before, nights)
         _make_dirty(uow, room)
         revoke_keys(uow, keys)
         close_settled_folios(uow, folios)
@@ -217,14 +225,28 @@ def check_out_guest(
         return after, _departure_task(uow, after, room)
 
 
-def _left(uow: UnitOfWork, before: Booking) -> tuple[Booking, Room, int]:
-    """Release the nights to come, and store the booking as it ended; give its room and how many."""
+def _lock_to_leave(
+    uow: UnitOfWork, booking: Booking, nights: Sequence[BookingNight]
+) -> tuple[Sequence[Room], Sequence[Folio]]:
+    """Lock all that an end of the stay changes, and return the booking's room, if any, and folios.
+
+    The room before the booking leaves it: who checks in there holds the room, and then waits for
+    this booking to be out of it.
+    """
+    room_ids = [] if booking.room_id is None else [booking.room_id]
+    moving = moving_nights(booking, nights, uow.hotel.business_date)
+    counters_ahead(uow, moving)
+    uow.ahead(uow.rooms.lock, room_ids)
+    uow.ahead(uow.folios.of_booking, booking.id)
+    lock_counters(uow, moving)
+    return uow.rooms.lock(room_ids), uow.folios.of_booking(booking.id)
+
+
+def _left(uow: UnitOfWork, before: Booking, nights: Sequence[BookingNight]) -> tuple[Booking, int]:
+    """Release the nights to come, and store the booking as it ended; return it and how many."""
     business_date = uow.hotel.business_date
-    nights = uow.bookings.nights(before.id)
     released = release_nights(uow, before, nights, from_night=business_date)
     stayed = (night for night in nights if night.night < business_date)
-    # First the room: who checks in there holds it, and then waits for this booking to be out of it.
-    (room,) = uow.rooms.lock([room_in_use(before)])
     after = uow.bookings.update(
         attrs.evolve(
             before,
@@ -236,7 +258,7 @@ def _left(uow: UnitOfWork, before: Booking) -> tuple[Booking, Room, int]:
         )
     )
     uow.changed("booking", before.id, before, after)
-    return after, room, released
+    return after, released
 
 
 def _departure_task(uow: UnitOfWork, booking: Booking, room: Room) -> HousekeepingTask:

@@ -30,7 +30,6 @@ __all__ = [
     "is_blocked",
     "judge",
     "lock_booking",
-    "lock_with_folios",
     "overrides",
     "surroundings",
 ]
@@ -65,16 +64,6 @@ def lock_booking(uow: UnitOfWork, booking_id: BookingId) -> tuple[Booking, date]
     booking_ahead(uow, booking_id)  # for whoever has not, as nothing is asked ahead twice
     business_date = uow.hotel.business_date
     return uow.bookings.lock(booking_id), business_date
-
-
-def lock_with_folios(
-    uow: UnitOfWork, booking_id: BookingId
-) -> tuple[Booking, date, tuple[Folio, ...]]:
-    """Lock a booking as `lock_booking` does, and all its folios; return those too."""
-    booking_ahead(uow, booking_id)
-    uow.ahead(uow.folios.of_booking, booking_id)
-    booking, business_date = lock_booking(uow, booking_id)
-    return booking, business_date, uow.folios.of_booking(booking_id)
 
 
 def expected_guest(guest: Guest) -> GuestId:

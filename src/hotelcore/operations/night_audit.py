@@ -26,7 +26,7 @@ from hotelcore.errors import BusinessDayBlocked, InvalidInput, RoomTaken
 from hotelcore.events.catalogue import BusinessDayClosed
 from hotelcore.ids import BookingId
 from hotelcore.operations.declaring import operation
-from hotelcore.operations.nights import change_stay, give_up_no_shows, with_nights_and_folios
+from hotelcore.operations.nights import change_stay, give_up_no_shows
 from hotelcore.operations.posting import line_event, room_charge
 from hotelcore.unit_of_work import UnitOfWork
 
@@ -130,9 +130,11 @@ def _matters_of_arrivals(hotel: Hotel, arrivals: Sequence[Booking]) -> list[str]
 def _settle_arrivals(uow: UnitOfWork, hotel: Hotel, arrivals: Sequence[Booking]) -> None:
     if hotel.rules.unresolved_arrival is not UnresolvedArrival.NO_SHOW:
         return
-    day, missed = hotel.business_date, with_nights_and_folios(uow, arrivals)
+    day, next_day = hotel.business_date, hotel.business_date + _DAY
+    nights = uow.bookings.nights_of_each([booking.id for booking in arrivals])
+    missed = [(booking, nights[booking.id]) for booking in arrivals]
     with uow.together():
-        give_up_no_shows(uow, missed, business_date=day, from_night=day + _DAY)
+        give_up_no_shows(uow, missed, business_date=day, from_night=next_day)
 
 
 # -- charging the house -----------------------------------------------------------------------

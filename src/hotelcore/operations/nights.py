@@ -1,8 +1,9 @@
 """A booking's nights: sold, given a room, exchanged and put back on sale, always in one order.
 
-The order is that of the locks: the hotel, bookings by id, the counters by type and night, the room
-nights, the rooms. Callers have read ``uow.hotel`` and locked the booking before, under which its
-folios are locked at any time; see `hotelcore.operations.posting`.
+The order is that of the locks: the hotel, the booking, the counters by type and night, the room
+nights, the rooms, the folios. Callers have read ``uow.hotel`` and locked the booking before. Who
+ends a stay locks the rooms and folios before it frees the room nights: to free them waits for
+nobody, and others wait for the end of whoever does it.
 
 A night before the business date is consumed: it is never sold, released or given another room.
 """
@@ -10,7 +11,7 @@ A night before the business date is consumed: it is never sold, released or give
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import date
 from itertools import groupby
 from operator import attrgetter, itemgetter
@@ -33,7 +34,7 @@ from hotelcore.domain.rooms import Room, RoomType
 from hotelcore.domain.stays import Stay
 from hotelcore.errors import ActionRefused, InvalidInput, RoomTaken
 from hotelcore.events.catalogue import BookingNoShow, BookingRoomAssigned, BookingUpdated
-from hotelcore.ids import RoomId, RoomTypeId
+from hotelcore.ids import BookingId, RoomId, RoomTypeId
 from hotelcore.operations.judging import free_rooms, is_blocked, judge
 from hotelcore.operations.keys import reissue_keys, valid_keys
 from hotelcore.operations.posting import charge_booking
@@ -41,16 +42,19 @@ from hotelcore.unit_of_work import UnitOfWork
 
 __all__ = [
     "NO_SHOW_FEE",
-    "Ending",
     "change_stay",
     "checked_stay",
     "claim_room",
     "commit_nights",
+    "counters_ahead",
     "give_room",
     "give_up_no_shows",
     "lock_counters",
     "lock_each",
+    "lock_to_end",
+    "moving_nights",
     "nights_to_come",
+    "nights_to_sell_again",
     "note_room",
     "note_update",
     "prices_of",
@@ -61,7 +65,6 @@ __all__ = [
     "sell_again",
     "total_of",
     "type_in_use",
-    "with_nights_and_folios",
 ]
 
 
@@ -69,24 +72,12 @@ NO_SHOW_FEE = "no_show_fee"
 """The code of the charge that a no-show's policy asks for."""
 
 
-Ending: TypeAlias = tuple[Booking, Sequence[BookingNight], Sequence[Folio]]
-"""A booking that is about to end, all its nights, and, locked like itself, all its folios."""
-
 # -- reading nights ---------------------------------------------------------------------------
 
 
 def nights_to_come(nights: Iterable[BookingNight], business_date: date) -> tuple[BookingNight, ...]:
     """Return those of a booking's nights that it still has from ``business_date`` on, in order."""
     return tuple(n for n in nights if n.night >= business_date and not n.released)
-
-
-def with_nights_and_folios(uow: UnitOfWork, bookings: Sequence[Booking]) -> list[Ending]:
-    """Return locked bookings, each with all its nights and, locked too, its folios."""
-    ids = [booking.id for booking in bookings]
-    uow.ahead(uow.bookings.nights_of_each, ids)
-    uow.ahead(uow.folios.of_bookings, ids)
-    nights, folios = uow.bookings.nights_of_each(ids), uow.folios.of_bookings(ids)
-    return [(booking, nights[booking.id], folios[booking.id]) for booking in bookings]
 
 
 def total_of(nights: Iterable[BookingNight], currency: str) -> Money:
@@ -137,18 +128,27 @@ def _taken(booking: Booking, nights: Iterable[BookingNight]) -> list[_Move]:
     return [(night.room_type_id, night.night, True, held) for night in nights]
 
 
-def _move_counters(uow: UnitOfWork, moves: Iterable[_Move], *, force: bool = False) -> None:
+def _move_counters(
+    uow: UnitOfWork, moves: Iterable[_Move], *, force: bool = False, are_locked: bool = False
+) -> None:
     """Move the counters, all locked before the first, as everybody locks them."""
     runs = defaultdict[tuple[RoomTypeId, bool, bool], list[date]](list)
     for room_type_id, night, taking, held in sorted(moves):
         runs[room_type_id, taking, held].append(night)
-    if len(runs) > 1:  # one alone locks its nights in order by itself
+    if len(runs) > 1 and not are_locked:  # one alone locks its nights in order by itself
         lock_each(uow, ((run[0], night) for run, nights in runs.items() for night in nights))
     for (room_type_id, taking, held), nights in sorted(runs.items()):
         if taking:
             uow.inventory.sell(room_type_id, nights, held=held, force=force)
         else:
-            uow.inventory.release(room_type_id, nights, held=held)
+            locked = are_locked or len(runs) > 1
+            uow.inventory.release(room_type_id, nights, held=held, locked=locked)
+
+
+def counters_ahead(uow: UnitOfWork, nights: Iterable[BookingNight]) -> None:
+    """Have the counters of nights that are about to move locked with the next question."""
+    for room_type_id, of_type in _by_type((night.room_type_id, night.night) for night in nights):
+        uow.ahead(uow.inventory.lock, room_type_id, of_type)
 
 
 def lock_counters(uow: UnitOfWork, nights: Iterable[BookingNight]) -> None:
@@ -158,9 +158,15 @@ def lock_counters(uow: UnitOfWork, nights: Iterable[BookingNight]) -> None:
 
 def lock_each(uow: UnitOfWork, counters: Iterable[tuple[RoomTypeId, date]]) -> None:
     """Lock counters by type, all nights of one at once, in order, made where they are missing."""
-    by_type = itemgetter(0)
-    for room_type_id, of_type in groupby(sorted(counters), key=by_type):
-        uow.inventory.lock(room_type_id, [night for _, night in of_type])
+    for room_type_id, of_type in _by_type(counters):
+        uow.inventory.lock(room_type_id, of_type)
+
+
+def _by_type(
+    counters: Iterable[tuple[RoomTypeId, date]],
+) -> Iterator[tuple[RoomTypeId, list[date]]]:
+    for room_type_id, of_type in groupby(sorted(counters), key=itemgetter(0)):
+        yield room_type_id, [night for _, night in of_type]
 
 
 def commit_nights(uow: UnitOfWork, nights: Iterable[BookingNight]) -> None:
@@ -185,6 +191,18 @@ def _restated(night: BookingNight, room_type_id: RoomTypeId, *, released: bool) 
 # -- selling and releasing --------------------------------------------------------------------
 
 
+def nights_to_sell_again(
+    booking: Booking, nights: Iterable[BookingNight], business_date: date
+) -> list[BookingNight]:
+    """Return the released nights to come as they are when the booking has them again."""
+    stay = booking.stay.from_day(business_date)
+    return [
+        _restated(night, booking.room_type_id, released=False)
+        for night in nights
+        if night.released and night.night in stay
+    ]
+
+
 def sell_again(
     uow: UnitOfWork, booking: Booking, nights: Iterable[BookingNight], *, force: bool = False
 ) -> tuple[BookingNight, ...]:
@@ -194,16 +212,37 @@ def sell_again(
     type, at the prices fixed on them, and without a room. Raises `SoldOut` as a sale does, unless
     ``force``.
     """
-    stay = booking.stay.from_day(uow.hotel.business_date)
-    again = [
-        _restated(night, booking.room_type_id, released=False)
-        for night in nights
-        if night.released and night.night in stay
-    ]
+    again = nights_to_sell_again(booking, nights, uow.hotel.business_date)
     _move_counters(uow, _taken(booking, again), force=force)
     uow.bookings.put_nights(again)
     sold = {night.night: night for night in again}
     return tuple(sold.get(night.night, night) for night in nights)
+
+
+def lock_to_end(
+    uow: UnitOfWork,
+    bookings: Sequence[tuple[Booking, Sequence[BookingNight]]],
+    *,
+    from_night: date,
+    folios_of: Collection[BookingId],
+) -> Mapping[BookingId, tuple[Folio, ...]]:
+    """Lock what changes when bookings end: counters of their nights, and then the folios of some.
+
+    Returns the folios by booking. Who also changes a room locks it in between.
+    """
+    moving = [night for each in bookings for night in moving_nights(*each, from_night)]
+    counters_ahead(uow, moving)
+    uow.ahead(uow.folios.of_bookings, folios_of)
+    lock_counters(uow, moving)
+    return uow.folios.of_bookings(folios_of)
+
+
+def moving_nights(
+    booking: Booking, nights: Iterable[BookingNight], from_night: date
+) -> tuple[BookingNight, ...]:
+    """Return the nights whose counters move when a booking ends; see `release_nights`."""
+    first = date.min if booking.status is BookingStatus.TENTATIVE else from_night
+    return nights_to_come(nights, first)
 
 
 def release_nights(
@@ -213,7 +252,7 @@ def release_nights(
 
     ``nights`` are all of the booking's, ``booking`` is as it was while it held them. Its earlier
     nights stay as they are; those of a tentative booking count as committed from here on, because
-    it is about to leave the one state whose nights count as held.
+    it is about to leave the one state whose nights count as held. The counters are locked.
     """
     [number] = release_nights_of_each(uow, [(booking, nights)], from_night=from_night)
     return number
@@ -226,18 +265,11 @@ def release_nights_of_each(
     from_night: date,
 ) -> list[int]:
     """Do for several bookings, each with its nights, what `release_nights` does for one."""
-    past = [
-        night
-        for booking, nights in bookings
-        if booking.status is BookingStatus.TENTATIVE
-        for night in nights
-        if night.night < from_night and not night.released
-    ]
+    moving = [night for each in bookings for night in moving_nights(*each, from_night)]
+    commit_nights(uow, (night for night in moving if night.night < from_night))
     released = [(each, nights_to_come(nights, from_night)) for each, nights in bookings]
-    if past:  # else the counters are locked as they are moved
-        lock_counters(uow, [*past, *(night for _, nights in released for night in nights)])
-        commit_nights(uow, past)
-    _move_counters(uow, (move for each in released for move in _given_back(*each)))
+    moves = (move for each in released for move in _given_back(*each))
+    _move_counters(uow, moves, are_locked=True)
     uow.bookings.put_nights(
         [_restated(n, n.room_type_id, released=True) for _, nights in released for n in nights]
     )
@@ -473,24 +505,26 @@ def _keep_room(uow: UnitOfWork, booking: Booking, exchange: _Exchange) -> None:
 
 def give_up_no_shows(
     uow: UnitOfWork,
-    missed: Sequence[Ending],
+    bookings: Sequence[tuple[Booking, Sequence[BookingNight]]],
     *,
     business_date: date,
     from_night: date,
 ) -> list[Booking]:
     """Give up confirmed bookings whose guests never came, and return them as stored.
 
-    ``business_date`` is the day that the no-show counts for. The nights from ``from_night`` on go
-    back on sale; the night audit, which resolves a day after its night is over, gives the next
-    day. The booking's own policy says the fee, reckoned from all nights that the booking had; it
-    is charged as ``no_show_fee`` when it is above zero. Notes each change and reports
-    `BookingNoShow`.
+    Each comes with all its nights. ``business_date`` is the day that the no-show counts for. The
+    nights from ``from_night`` on go back on sale; the night audit, which resolves a day after its
+    night is over, gives the next day. The booking's own policy says the fee, reckoned from all
+    nights that the booking had; it is charged as ``no_show_fee`` when it is above zero. Notes each
+    change and reports `BookingNoShow`.
     """
-    bookings = [(booking, nights) for booking, nights, _ in missed]
+    fees = {booking.id: _no_show_fee(booking, nights) for booking, nights in bookings}
+    charged = [booking_id for booking_id, fee in fees.items() if fee]
+    folios = lock_to_end(uow, bookings, from_night=from_night, folios_of=charged)
     released = release_nights_of_each(uow, bookings, from_night=from_night)
     return [
-        _given_up(uow, booking, folios, _no_show_fee(booking, nights), number, business_date)
-        for (booking, nights, folios), number in zip(missed, released, strict=True)
+        _given_up(uow, booking, folios.get(booking.id, ()), fees[booking.id], number, business_date)
+        for (booking, _), number in zip(bookings, released, strict=True)
     ]
 
 

@@ -1,9 +1,8 @@
 """Lines on folios: built, stored, noted and reported alike for every operation that bills.
 
 The hotel comes first in the order of locks and its business date is that of every line, so who
-calls these has read ``uow.hotel`` before anything was locked. A folio is locked under the lock of
-its booking, or as all that a unit locks beside the hotel: so nobody who has one waits for somebody
-who wants it.
+calls these has read ``uow.hotel`` before anything was locked. Folios come last, after rooms, and by
+id.
 """
 
 from __future__ import annotations

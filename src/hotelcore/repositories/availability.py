@@ -34,8 +34,18 @@ class Inventory(Protocol):
         """
         ...
 
-    def release(self, room_type_id: RoomTypeId, nights: Collection[date], *, held: bool) -> None:
-        """Give one unit back on every night; k units where a night comes k times."""
+    def release(
+        self,
+        room_type_id: RoomTypeId,
+        nights: Collection[date],
+        *,
+        held: bool,
+        locked: bool = False,
+    ) -> None:
+        """Give one unit back on every night; k units where a night comes k times.
+
+        ``locked`` says that the caller has locked the nights with `lock`.
+        """
         ...
 
     def commit_held(self, room_type_id: RoomTypeId, nights: Collection[date]) -> None:

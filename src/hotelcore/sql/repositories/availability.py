@@ -214,9 +214,16 @@ class SqlInventory:
         """Take a unit on every night as often as it is named, or none at all."""
         self._take(_SOLD[held], room_type_id, nights, force=force)
 
-    def release(self, room_type_id: RoomTypeId, nights: Collection[date], *, held: bool) -> None:
+    def release(
+        self,
+        room_type_id: RoomTypeId,
+        nights: Collection[date],
+        *,
+        held: bool,
+        locked: bool = False,
+    ) -> None:
         """Give one unit back on every night; where none was taken the unit fails."""
-        self._move(_RELEASED[held], room_type_id, nights)
+        self._move(_RELEASED[held], room_type_id, nights, locked=locked)
 
     def commit_held(self, room_type_id: RoomTypeId, nights: Collection[date]) -> None:
         """Turn one held unit into a committed one; where none was held the unit fails."""
@@ -266,11 +273,19 @@ class SqlInventory:
             for row in _by_units(room_type_id, some, wanted):
                 self._run.write_with_next(statement, [row])
 
-    def _move(self, change: Update, room_type_id: RoomTypeId, nights: Collection[date]) -> None:
+    def _move(
+        self,
+        change: Update,
+        room_type_id: RoomTypeId,
+        nights: Collection[date],
+        *,
+        locked: bool = False,
+    ) -> None:
         if not nights:
             return
         wanted = Counter(nights)
-        self._locked(room_type_id, wanted)
+        if not locked:
+            self._locked(room_type_id, wanted)
         # Only a fault of ours moves what is not there.
         for row in _by_units(room_type_id, wanted, wanted):
             self._run.write_with_next(change, [row])

@@ -263,14 +263,16 @@ def exchange(
         return await_only(_heeding(waiting)) if is_async else waiting
 
     # Nobody else may speak meanwhile: a second exchange would take this one's results.
-    locking = driver.lock.acquire()
     if is_async:
-        await_only(locking)
-    try:
-        results = _repeated_if_forgotten(driver, exchanged)
-    finally:
-        _leave_whole(driver)
-        driver.lock.release()
+        await_only(driver.lock.acquire())
+        try:
+            results = _repeated_if_forgotten(driver, exchanged)
+        finally:
+            driver.lock.release()
+    else:
+        # By `with` alone no signal comes between having the lock and giving it back.
+        with driver.lock:
+            results = _repeated_if_forgotten(driver, exchanged)
     return [Answer(result, adapting) for result in results]
 
 
@@ -307,6 +309,8 @@ def _repeated_if_forgotten(driver: Any, exchanged: Callable[[], Any]) -> Any:
         if is_open or not _is_idle(driver):
             raise
         return exchanged()
+    finally:
+        _leave_whole(driver)
 
 
 async def _heeding(waiting: Awaitable[Any]) -> Any:

@@ -290,12 +290,13 @@ class Statements(Sending):
                 text, parameters = form.sent({**rows[0], **self._acting})
                 return text, [parameters]
             return form.text, form.parameters_of_many(rows, self._acting)
-        except HotelcoreError:
-            raise
-        except Exception:  # noqa: BLE001, S110  # a column's type may raise any
-            pass
-        # Raised out here, since what was caught may show the value, and would be kept behind this.
-        raise DatabaseFailure(Failure.VALUE.value)
+        except HotelcoreError as refusal:
+            error = refusal
+        except Exception:  # noqa: BLE001  # a column's type may raise any
+            error = DatabaseFailure(Failure.VALUE.value)
+        # Out here, and without what it was raised from, since that may show the value.
+        error.__cause__ = error.__context__ = None
+        raise error
 
 
 def _as_it_is(row: AnyRow) -> AnyRow:

@@ -43,7 +43,7 @@ def statements_under(
 
 
 class WatchedStatements(Statements):
-    """`Statements` that tell of each, also of one that fails."""
+    """`Statements` that tell of each that was sent, also of one that failed."""
 
     watch: Watch
 
