@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import attrs
 
@@ -208,7 +208,7 @@ def check_out_guest(
     around = attrs.evolve(around, balance_open=around.balance_open and not unsettled)
     refuse_unless_allowed(Action.CHECK_OUT, before, business_date, around)
     with uow.together(later=True):
-        room = next(room for room in rooms if room.id == room_in_use(before))
+        room = rooms[room_in_use(before)]
         after, released = _left(uow, before, nights)
         _make_dirty(uow, room)
         revoke_keys(uow, keys)
@@ -227,7 +227,7 @@ def check_out_guest(
 
 def _lock_to_leave(
     uow: UnitOfWork, booking: Booking, nights: Sequence[BookingNight]
-) -> tuple[Sequence[Room], Sequence[Folio]]:
+) -> tuple[Mapping[RoomId, Room], Sequence[Folio]]:
     """Lock all that an end of the stay changes, and return the booking's room, if any, and folios.
 
     The room before the booking leaves it: who checks in there holds the room, and then waits for
@@ -239,7 +239,8 @@ def _lock_to_leave(
     uow.ahead(uow.rooms.lock, room_ids)
     uow.ahead(uow.folios.of_booking, booking.id)
     lock_counters(uow, moving)
-    return uow.rooms.lock(room_ids), uow.folios.of_booking(booking.id)
+    rooms = {room.id: room for room in uow.rooms.lock(room_ids)}
+    return rooms, uow.folios.of_booking(booking.id)
 
 
 def _left(uow: UnitOfWork, before: Booking, nights: Sequence[BookingNight]) -> tuple[Booking, int]:
