@@ -85,7 +85,7 @@ class Call:
 
 def messages_of(calls: Sequence[Call]) -> list[Message]:
     """Return the messages of all the calls, in their order."""
-    return [message for call in calls for message in call.messages]
+    return [message for call in calls for message in call.messages] if calls else []
 
 
 def note_answers(calls: Sequence[Call], answers: Sequence[Any]) -> None:

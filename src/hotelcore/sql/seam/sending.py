@@ -242,7 +242,7 @@ class Sending:
     def _ask_or_send(self, call: Call, taking: Taking[T]) -> T:
         """Send a statement, unless it was asked ahead or is to be."""
         with self._lock:
-            if get_ident() in self._asking:
+            if self._asking and get_ident() in self._asking:
                 self._ask(call)
             question = self._known(call) if self._questions else None
             if question is not None:
@@ -292,7 +292,7 @@ class Sending:
                 call.text,
                 call.rows,
                 lambda cursor: taking(cursor, call.form),
-                before=[*messages_of(waiting), *queued],
+                before=[*messages_of(waiting), *queued] if waiting else queued,
                 after=_COMMIT if commits else messages_of(behind),
                 binary=call.form.binary,
                 beside=beside if ahead or behind else None,
@@ -306,7 +306,8 @@ class Sending:
             raise
         if is_news:
             self._deadline.heard(self._connection)
-        self._refuse_missed(ahead)
+        if ahead:
+            self._refuse_missed(ahead)
         return taken
 
     def _refuse_missed(self, sent: Sequence[Call]) -> None:
