@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, TypeAlias
 from uuid import UUID
 
@@ -20,7 +20,7 @@ from tests.small_hotel import SmallHotel, open_hotel, shared_core
 # More than two statements take, so that the last of three goes for one id.
 MANY = 1_001
 
-Ask: TypeAlias = Callable[[UnitOfWork], Any]  # Any: each kind of repository
+Ask: TypeAlias = Callable[[UnitOfWork], Any]  # Any: a repository of each kind, or its method
 REPOSITORIES: Mapping[str, Ask] = {
     "guest": lambda uow: uow.guests,
     "room": lambda uow: uow.rooms,
@@ -31,6 +31,11 @@ IDS: Mapping[str, Callable[[SmallHotel, UnitOfWork], list[UUID]]] = {
     "room": lambda hotel, _: [each.id for each in hotel.rooms],
     "booking": lambda _, uow: [each.id for each in uow.bookings.page(BookingFilter()).items],
 }
+
+OF_EACH: Sequence[Ask] = (
+    lambda uow: uow.folios.of_bookings,
+    lambda uow: uow.bookings.nights_of_each,
+)
 
 each_kind = pytest.mark.parametrize("kind", REPOSITORIES)
 
@@ -80,13 +85,16 @@ def test_the_first_unknown_id_is_named(core: HotelCore, kind: str) -> None:
 
 @each_kind
 def test_what_is_no_id_is_refused(core: HotelCore, kind: str) -> None:
-    """A text in place of an id is told to be none, by itself or among others."""
+    """A text in place of an id is told to be none, and so is one id in place of several."""
     hotel = new_hotel(core)
     with hotel.desk.reading() as uow:
         repository, known = REPOSITORIES[kind](uow), IDS[kind](hotel, uow)
-        for wanted in (["42"], [*known, "42"]):
+        for wanted in (["42"], [*known, "42"], known[0], None, 5, [[known[0]]]):
             with pytest.raises(InvalidInput):
                 repository.get_all(wanted)
+            for ask in OF_EACH:
+                with pytest.raises(InvalidInput):
+                    ask(uow)(wanted)
 
 
 def test_a_list_may_be_longer_than_a_statement_takes(core: HotelCore) -> None:

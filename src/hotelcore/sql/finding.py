@@ -8,7 +8,7 @@ from uuid import UUID
 
 from sqlalchemy.sql.base import Executable
 
-from hotelcore.errors import NotFound
+from hotelcore.errors import InvalidInput, NotFound
 from hotelcore.sql.seam.statements import AnyRow, Statements
 
 __all__ = ["found_by_id", "found_of_each", "refuse_unknown"]
@@ -34,9 +34,10 @@ def found_by_id(
 ) -> dict[Id, R]:
     """Return the records by their ids, in the order of the statement.
 
-    It finds those whose id is among ``wanted``. Raises `NotFound` for the first unknown id.
+    It finds those whose id is among ``wanted``. Raises `NotFound` for the first unknown id, and
+    `InvalidInput` for what is no collection of ids.
     """
-    ids = list(dict.fromkeys(wanted))
+    ids = _each_once(wanted)
     found = {record.id: record for record in run.all_of(statement, build, ids)}
     refuse_unknown(resource, ids, found)
     return found
@@ -58,9 +59,18 @@ def found_of_each(
 ) -> dict[Id, tuple[T, ...]]:
     """Return the records of each of the ``wanted`` owners, in the order of the statement.
 
-    It finds those whose owner is among ``wanted``; who has none is there with none.
+    It finds those whose owner is among ``wanted``; who has none is there with none. Raises
+    `InvalidInput` for what is no collection of ids.
     """
-    found: dict[Id, list[T]] = {key: [] for key in wanted}
-    for record in run.all_of(statement, build, list(found)):
+    ids = _each_once(wanted)
+    found: dict[Id, list[T]] = {key: [] for key in ids}
+    for record in run.all_of(statement, build, ids):
         found[owner(record)].append(record)
     return {key: tuple(records) for key, records in found.items()}
+
+
+def _each_once(ids: Collection[Id]) -> list[Id]:
+    try:
+        return list(dict.fromkeys(ids))
+    except TypeError:  # one id alone, or what is not hashable
+        raise InvalidInput("ids", "must be a collection of ids") from None
