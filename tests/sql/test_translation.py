@@ -78,7 +78,7 @@ class _Digits(TypeDecorator[str]):
     impl = String
     cache_ok = True
 
-    def process_bind_param(self, value: object, _: object) -> str:
+    def process_bind_param(self, value: object, dialect: object) -> str:
         try:
             return f"{int(str(value)):04}"
         except ValueError as error:
