@@ -10,12 +10,21 @@ from uuid import UUID
 from sqlalchemy import URL, Connection, create_engine, event, text
 
 from benchmarks.data import desk_of, opened
-from benchmarks.house import DAY, PAGE, RANGE, TODAY, House
+from benchmarks.house import DAY, NOW, PAGE, RANGE, TODAY, House
 from benchmarks.report import Report
+from hotelcore.domain.audit import Outcome
 from hotelcore.domain.bookings import BookingStatus
 from hotelcore.domain.folios import FolioStatus
 from hotelcore.domain.housekeeping import TaskStatus
-from hotelcore.lists import BookingFilter, FolioFilter, GuestFilter, RoomFilter, TaskFilter
+from hotelcore.lists import (
+    AuditFilter,
+    BookingFilter,
+    FolioFilter,
+    GuestFilter,
+    JournalFilter,
+    RoomFilter,
+    TaskFilter,
+)
 from hotelcore.sql.seam.driver import send
 from hotelcore.unit_of_work import UnitOfWork
 
@@ -29,6 +38,35 @@ _TIMES = 7
 _SOME_BOOKING = text(
     "SELECT id, guest_id, room_id, confirmation_number FROM hc_booking"
     " WHERE hotel_id = :hotel AND status = 'in_house' ORDER BY id LIMIT 1"
+)
+# What the history of the other sections has none of: three lines a folio, an entry a booking.
+_HISTORY = (
+    "SET session_replication_role = replica",  # the triggers of the chain have nothing to say
+    """
+    INSERT INTO hc_folio_line (
+        hotel_id, id, folio_id, booking_id, kind, code, description, amount_minor, currency,
+        business_date, service_date, posted_at, posted_by
+    )
+    SELECT folio.hotel_id, gen_random_uuid(), folio.id, booking.id, 'charge', 'bar', '', 500,
+        folio.currency, booking.arrival, booking.arrival, folio.opened_at, 'ana'
+    FROM hc_folio AS folio
+    JOIN hc_booking AS booking
+        ON booking.hotel_id = folio.hotel_id AND booking.id = folio.booking_id
+    CROSS JOIN generate_series(1, 3)
+    """,
+    """
+    INSERT INTO hc_audit_log (
+        hotel_id, id, sequence, outcome, at, business_date, subject, role, operation, resource,
+        resource_id, changes, mac
+    )
+    SELECT hotel_id, gen_random_uuid(),
+        1000 + row_number() OVER (PARTITION BY hotel_id ORDER BY arrival, id),
+        'done', arrival + interval '12 hours', arrival, 'ana', 'reception',
+        'create_booking_with_folio', 'booking', id, '[]', ''
+    FROM hc_booking
+    """,
+    "ANALYZE hc_folio_line",
+    "ANALYZE hc_audit_log",
 )
 _SIZE = text(
     "SELECT pg_relation_size(CAST(:index AS regclass))"
@@ -59,6 +97,15 @@ def _questions(hotel_id: UUID, house: House, connection: Connection) -> Mapping[
         "ix_hc_folio_booking": _folios(booking_id=booking_id),
         "ix_hc_folio_guest": _folios(guest_id=guest_id),
         "ix_hc_folio_status": _folios(status=FolioStatus.OPEN),
+        "ix_hc_folio_line_folio": lambda uow: uow.folios.lines(house.folio_id),
+        "ix_hc_folio_line_business_date": lambda uow: uow.folios.journal(
+            JournalFilter(posted_from=last, posted_until=last), limit=PAGE
+        ),
+        "ix_hc_audit_log_at": _entries(since=NOW - 30 * DAY, before=NOW - 29 * DAY),
+        "ix_hc_audit_log_operation": _entries(operation="anonymise_guest"),
+        "ix_hc_audit_log_resource": _entries(resource="booking", resource_id=booking_id),
+        "ix_hc_audit_log_subject": _entries(subject="nobody"),
+        "ix_hc_audit_log_outcome": _entries(outcome=Outcome.DENIED),
         "ix_hc_housekeeping_task_due": _tasks(due=TODAY),
         "ix_hc_housekeeping_task_status": _tasks(status=TaskStatus.OPEN),
         "ix_hc_housekeeping_task_assignee": _tasks(assignee="nobody"),
@@ -81,6 +128,10 @@ def _folios(**asked: Any) -> Ask:
     return lambda uow: uow.folios.page(FolioFilter(**asked), limit=PAGE)
 
 
+def _entries(**asked: Any) -> Ask:
+    return lambda uow: uow.audit.page(AuditFilter(**asked), limit=PAGE)
+
+
 def _tasks(**asked: Any) -> Ask:
     return lambda uow: uow.housekeeping.page(TaskFilter(**asked), limit=PAGE)
 
@@ -89,6 +140,10 @@ def each_index(url: URL, house: House, report: Report) -> None:
     """Take each index away in turn, in a transaction that is undone."""
     engine = create_engine(url)
     core = opened(url)
+    with engine.begin() as connection:
+        for step in _HISTORY:
+            connection.exec_driver_sql(step)
+    engine.dispose()  # with the connection whose triggers say nothing
     with engine.connect() as connection:
         questions = _questions(house.hotel_id, house, connection)
     sent = {name: _sent(core.engine, desk_of(core, house), ask) for name, ask in questions.items()}
