@@ -388,3 +388,10 @@ def test_money_is_frozen_and_hashable() -> None:
         amount.minor = 1  # type: ignore[misc]  # the very mistake under test
     assert {amount: 1}[Money.of("12.50", "EUR")] == 1
     assert repr(amount) == "Money(minor=1250, currency='EUR')"
+
+
+@given(amount=amounts, width=st.integers(0, 30))
+def test_an_amount_is_aligned_as_its_text(amount: Money, width: int) -> None:
+    """In a column it stands where its text would."""
+    assert f"{amount:>{width}}" == str(amount).rjust(width)
+    assert f"{amount}" == str(amount)
