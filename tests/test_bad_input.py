@@ -325,19 +325,16 @@ def test_bad_values_cannot_be_made(case: str) -> None:
 # -- handles and reading ------------------------------------------------------------------------
 
 
-def page_calls() -> dict[str, Callable[..., object]]:
-    """Return a way to ask for a page of each list."""
-    return {
-        "guests": lambda uow, **how: uow.guests.page(GuestFilter(), **how),
-        "bookings": lambda uow, **how: uow.bookings.page(BookingFilter(), **how),
-        "rooms": lambda uow, **how: uow.rooms.page(RoomFilter(), **how),
-        "folios": lambda uow, **how: uow.folios.page(FolioFilter(), **how),
-        "journal": lambda uow, **how: uow.folios.journal(JournalFilter(), **how),
-        "tasks": lambda uow, **how: uow.housekeeping.page(TaskFilter(), **how),
-        "audit": lambda uow, **how: uow.audit.page(AuditFilter(), **how),
-    }
-
-
+# How a page of each list is asked for, and by which filter.
+LISTS: dict[str, tuple[Callable[[UnitOfWork], Callable[..., object]], type]] = {
+    "guests": (lambda uow: uow.guests.page, GuestFilter),
+    "bookings": (lambda uow: uow.bookings.page, BookingFilter),
+    "rooms": (lambda uow: uow.rooms.page, RoomFilter),
+    "folios": (lambda uow: uow.folios.page, FolioFilter),
+    "journal": (lambda uow: uow.folios.journal, JournalFilter),
+    "tasks": (lambda uow: uow.housekeeping.page, TaskFilter),
+    "audit": (lambda uow: uow.audit.page, AuditFilter),
+}
 BAD_LIMITS = (0, -1, 1_001, 10_000, True, 1.0, "5", None)
 # Base 64 of: null, [], two nulls, {}, two numbers; and what is no base 64 at all.
 BAD_CURSORS = (
@@ -346,18 +343,30 @@ BAD_CURSORS = (
 )
 
 
-@pytest.mark.parametrize("page", page_calls())
-def test_bad_pages_are_refused(both: Both, page: str) -> None:
+@pytest.mark.parametrize("name", LISTS)
+def test_bad_pages_are_refused(both: Both, name: str) -> None:
     """A page has 1 to 1,000 records and a cursor that its own list gave."""
-    ask = page_calls()[page]
+    page, kind = LISTS[name]
     for core in both:
         with open_hotel(core).desk.reading() as uow:
             for limit in BAD_LIMITS:
                 with pytest.raises(InvalidInput, match="limit: "):
-                    ask(uow, limit=limit)
+                    page(uow)(kind(), limit=limit)
             for cursor in BAD_CURSORS:
                 with pytest.raises(InvalidInput, match="after: "):
-                    ask(uow, after=cursor)
+                    page(uow)(kind(), after=cursor)
+
+
+@pytest.mark.parametrize("name", LISTS)
+def test_a_filter_is_its_own_lists(both: Both, name: str) -> None:
+    """A list is asked by its own filter alone, and names it where another is given."""
+    page, kind = LISTS[name]
+    others = [other() for _, other in LISTS.values() if other is not kind]
+    for core in both:
+        with open_hotel(core).desk.reading() as uow:
+            for which in (*others, kind, None, {}, "all"):
+                with pytest.raises(InvalidInput, match=f"which: must be a {kind.__name__}"):
+                    page(uow)(which)
 
 
 def test_a_cursor_is_its_own_lists(both: Both) -> None:

@@ -116,7 +116,8 @@ class Policy:
     def authorize(self, role: str, permission: Permission, operation: str) -> None:
         """Raise `PermissionDenied` unless ``role`` has ``permission``, needed for ``operation``."""
         if permission not in self.rights_of(role):
-            raise PermissionDenied(role=role, permission=permission, operation=operation)
+            known = role in self._by_role
+            raise PermissionDenied(role, permission, operation, role_is_known=known)
 
     def __hash__(self) -> int:
         return hash(frozenset(self._by_role.items()))

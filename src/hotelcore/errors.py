@@ -131,10 +131,14 @@ class PermissionDenied(Refused):
     role: str
     permission: str
     operation: str
+    role_is_known: bool = True
 
     def message(self) -> str:
         """Name the role, the permission and the operation."""
-        return f"{self.operation} needs {self.permission}, which the role {self.role} does not have"
+        needs = f"{self.operation} needs {self.permission}"
+        if not self.role_is_known:
+            return f"{needs}, and the policy knows no role {self.role}: add it, or name another"
+        return f"{needs}, which the role {self.role} does not have"
 
 
 @define(slots=False, eq=False)
@@ -270,7 +274,7 @@ class FolioClosed(Refused):
 
     def message(self) -> str:
         """Say where the amount could go instead."""
-        return f"folio {self.folio_id} is closed: post to an open folio of the booking"
+        return f"folio {self.folio_id} is closed for good: post to an open folio of the booking"
 
 
 @define(slots=False, eq=False)

@@ -290,7 +290,7 @@ def test_an_unknown_role_is_denied_everything(hotel: SmallHotel) -> None:
     assert {call: outcome(made, desk) for call, made in attempts.items()} == dict.fromkeys(
         NAMED, "denied"
     )
-    with pytest.raises(PermissionDenied, match="which the role housekeeper does not have"):
+    with pytest.raises(PermissionDenied, match="the policy knows no role housekeeper"):
         desk.once("key").run(operations.register_guest, last_name="Never")
     with pytest.raises(PermissionDenied), desk.transaction():
         pytest.fail("the writing unit was opened")

@@ -26,7 +26,7 @@ from hotelcore.sql.seam.judge import ACTING_HOTEL
 from hotelcore.sql.seam.running import Runner
 from hotelcore.sql.seam.statements import AnyRow
 
-__all__ = ["Listing", "check_limit"]
+__all__ = ["Listing", "check_filter", "check_limit"]
 
 T = TypeVar("T")
 # The columns of a sort key differ in type, so each is a column of anything.
@@ -157,6 +157,12 @@ def _parameters(*clauses: ClauseElement) -> Iterator[str]:
 
 def _place(number: int) -> str:
     return f"place_{number}"
+
+
+def check_filter(which: object, kind: type) -> None:
+    """Raise `InvalidInput` unless ``which`` is the filter of the list that is asked."""
+    if not isinstance(which, kind):
+        raise InvalidInput("which", f"must be a {kind.__name__}, which is this list's filter")
 
 
 def check_limit(limit: object) -> None:

@@ -25,7 +25,7 @@ from hotelcore.domain.audit import AuditLogEntry, Change, Outcome
 from hotelcore.ids import HotelId
 from hotelcore.lists import AuditFilter, Page
 from hotelcore.sql import schema
-from hotelcore.sql.pages import Listing
+from hotelcore.sql.pages import Listing, check_filter
 from hotelcore.sql.sealing.subject_keys import SqlSubjectKeys
 from hotelcore.sql.seam.statements import AnyRow, Statements, acting_hotel
 
@@ -128,6 +128,7 @@ class SqlAuditLog:
         self, which: AuditFilter, *, after: str | None = None, limit: int = 50
     ) -> Page[AuditLogEntry]:
         """Return entries, newest first, with the guests' data that can still be opened."""
+        check_filter(which, AuditFilter)
         by_time = which.since is not None or which.before is not None
         period = {"since": which.since, "before": which.before} if by_time else {}
         page = (_PAGES_OF_PERIOD if by_time else _PAGES).page(

@@ -38,7 +38,7 @@ from hotelcore.sql.building import Value, entity
 from hotelcore.sql.changing import insert_into, upsert_into, versioned_update, write_next_version
 from hotelcore.sql.finding import found_by_id, found_of_each
 from hotelcore.sql.inserting import rows_into
-from hotelcore.sql.pages import Listing
+from hotelcore.sql.pages import Listing, check_filter
 from hotelcore.sql.repositories.room_nights import ROOM_NIGHT
 from hotelcore.sql.seam.statements import AnyRow, Statements, acting_hotel
 from hotelcore.text import clean_text
@@ -426,6 +426,7 @@ class SqlBookings:
         self, which: BookingFilter, *, after: str | None = None, limit: int = 50
     ) -> Page[Booking]:
         """Return bookings in order of arrival."""
+        check_filter(which, BookingFilter)
         period = which.staying
         if period is not None and period.is_day_use:  # it has no night that a stay could share
             return _PAGES.empty(after=after, limit=limit)

@@ -46,7 +46,7 @@ from hotelcore.sql.building import Value, entity
 from hotelcore.sql.changing import insert_into, write_next_version
 from hotelcore.sql.finding import found_of_each
 from hotelcore.sql.inserting import rows_into
-from hotelcore.sql.pages import Listing
+from hotelcore.sql.pages import Listing, check_filter
 from hotelcore.sql.repositories.bookings import BOOKING, IN_HOUSE
 from hotelcore.sql.seam.statements import Statements, acting_hotel
 
@@ -358,6 +358,7 @@ class SqlFolios:
 
     def page(self, which: FolioFilter, *, after: str | None = None, limit: int = 50) -> Page[Folio]:
         """Return folios in the order in which they were opened."""
+        check_filter(which, FolioFilter)
         return _PAGES.page(
             self._run,
             after=after,
@@ -373,6 +374,7 @@ class SqlFolios:
         self, which: JournalFilter, *, after: str | None = None, limit: int = 50
     ) -> Page[FolioLine]:
         """Return lines of all folios in order of business date and posting."""
+        check_filter(which, JournalFilter)
         return _JOURNAL.page(
             self._run,
             after=after,

@@ -34,7 +34,7 @@ from hotelcore.sql.building import entity
 from hotelcore.sql.changing import versioned_update, write_next_version
 from hotelcore.sql.finding import found_by_id
 from hotelcore.sql.inserting import rows_into
-from hotelcore.sql.pages import Listing
+from hotelcore.sql.pages import Listing, check_filter
 from hotelcore.sql.repositories.idempotency import ERASED, IDEMPOTENCY
 from hotelcore.sql.sealing.subject_keys import SqlSubjectKeys
 from hotelcore.sql.seam.statements import Statements, acting_hotel
@@ -194,6 +194,7 @@ class SqlGuests:
 
     def page(self, which: GuestFilter, *, after: str | None = None, limit: int = 50) -> Page[Guest]:
         """Return guests in order of last name."""
+        check_filter(which, GuestFilter)
         begin = None if which.last_name is None else name_key(which.last_name)
         return _PAGES.page(
             self._run,

@@ -28,7 +28,7 @@ from hotelcore.lists import Page, TaskFilter
 from hotelcore.sql import schema
 from hotelcore.sql.building import entity
 from hotelcore.sql.changing import insert_into, versioned_update, write_next_version
-from hotelcore.sql.pages import Listing
+from hotelcore.sql.pages import Listing, check_filter
 from hotelcore.sql.seam.statements import Statements, acting_hotel
 
 __all__ = ["HOUSEKEEPING_TASK", "SqlHousekeeping"]
@@ -158,6 +158,7 @@ class SqlHousekeeping:
         self, which: TaskFilter, *, after: str | None = None, limit: int = 50
     ) -> Page[HousekeepingTask]:
         """Return tasks in order of due date and priority."""
+        check_filter(which, TaskFilter)
         return _PAGES.page(
             self._run,
             after=after,

@@ -39,7 +39,7 @@ from hotelcore.sql import schema
 from hotelcore.sql.building import Value, entity
 from hotelcore.sql.changing import insert_into, versioned_update, write_next_version
 from hotelcore.sql.finding import found_by_id, refuse_unknown
-from hotelcore.sql.pages import Listing
+from hotelcore.sql.pages import Listing, check_filter
 from hotelcore.sql.repositories.bookings import BOOKING, IN_HOUSE
 from hotelcore.sql.repositories.room_nights import ROOM_NIGHT
 from hotelcore.sql.seam.statements import Statements, acting_hotel
@@ -275,6 +275,7 @@ class SqlRooms:
 
     def page(self, which: RoomFilter, *, after: str | None = None, limit: int = 50) -> Page[Room]:
         """Return rooms in order of number."""
+        check_filter(which, RoomFilter)
         return _PAGES.page(
             self._run,
             after=after,
