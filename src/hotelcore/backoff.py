@@ -97,7 +97,10 @@ class Attempts:
         """Return the seconds to pause before another attempt, None when there is to be none."""
         if self.made >= self._most:
             return None
-        return self._backoff.pause(self.made, self._ends - self._monotonic())
+        now = self._monotonic()
+        pause = self._backoff.pause(self.made, self._ends - now)
+        # What is left was rounded, so a pause may seem to be shorter than it and reach the end.
+        return pause if pause is not None and now + pause < self._ends else None
 
     def begin(self) -> bool:
         """Begin another attempt, unless the pause took longer than there was time."""

@@ -95,6 +95,14 @@ _EXAMPLES: tuple[tuple[int, Event], ...] = (
         1,
         fact.ChargeVoided(**_of_folio, voided_line_id=FolioLineId(_id(8)), amount=_eur(-12_000)),
     ),
+    (
+        1,
+        fact.AllowanceGranted(**_of_folio, charge_line_id=FolioLineId(_id(8)), amount=_eur(500)),
+    ),
+    (
+        1,
+        fact.AllowanceVoided(**_of_folio, voided_line_id=FolioLineId(_id(9)), amount=_eur(500)),
+    ),
     (1, fact.PaymentReceived(**_of_folio, method="card", amount=Money(36_000, "JPY"))),
     (
         1,

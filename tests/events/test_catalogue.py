@@ -53,6 +53,8 @@ pms.external.disconnected   hotelId configId vendor
 booking.checkedIn           hotelId bookingId roomId businessDate
 booking.checkedOut          hotelId bookingId roomId businessDate nightsReleased
 booking.reinstated          hotelId bookingId confirmationNumber arrival departure
+allowance.granted           hotelId bookingId folioId lineId chargeLineId amount
+allowance.voided            hotelId bookingId folioId lineId voidedLineId amount
 payment.received            hotelId bookingId folioId lineId method amount
 payment.refunded            hotelId bookingId folioId lineId paymentLineId amount
 room.statusChanged          hotelId roomId previous condition

@@ -146,6 +146,24 @@ COMMANDS = st.tuples(
 )
 
 
+# What each fact does to the balance of its folio.
+EFFECTS: dict[type[Event], int] = {
+    fact.ChargePosted: 1,
+    fact.ChargeVoided: -1,
+    fact.AllowanceGranted: -1,
+    fact.AllowanceVoided: 1,
+    fact.PaymentReceived: -1,
+    fact.PaymentRefunded: 1,
+}
+
+
+def told_by(heard: list[Any], folio_id: FolioId) -> int:  # Any: the facts share their fields alone
+    """Return what a folio owes by the facts that were reported of it."""
+    return sum(
+        EFFECTS[type(event)] * event.amount.minor for event in heard if event.folio_id == folio_id
+    )
+
+
 @pytest.mark.long
 @settings(max_examples=40)
 @given(commands=st.lists(COMMANDS, max_size=16))
@@ -155,8 +173,10 @@ COMMANDS = st.tuples(
 def test_a_folio_agrees_with_a_model_after_every_command(
     core: HotelCore, clock: FixedClock, commands: list[tuple[str, int, int, int]]
 ) -> None:
-    """Every command is taken or refused as a simple ledger says, and the balances are its own."""
-    hotel = open_hotel(core, clock)
+    """Every command is taken or refused as a simple ledger says, and so are balances and facts."""
+    hotel, heard = open_hotel(core, clock), list[Event]()
+    for kind in EFFECTS:
+        core.events.subscribe(kind, heard.append)
     booking, first = hotel.book()
     second = hotel.desk().run(op.open_folio, booking_id=booking.id)
     folios, ledger = [first.id, second.id], Ledger()
@@ -173,6 +193,7 @@ def test_a_folio_agrees_with_a_model_after_every_command(
                 perform(hotel, folios, name, folio, line or unknown, amount)
             assert hotel.rows() == before
         assert [hotel.folio(key).balance.minor for key in folios] == ledger.owed
+        assert [told_by(heard, key) for key in folios] == ledger.owed
     for key in folios:
         assert_adds_up(hotel, key)
 
@@ -478,16 +499,12 @@ def test_every_posting_is_reported_as_what_it_is(hotel: SmallHotel, core: HotelC
     """Each line has its own event with amounts as one speaks of them, above zero."""
     booking, folio = hotel.book()
     heard: list[Event] = []
-    for kind in (
-        fact.ChargePosted,
-        fact.ChargeVoided,
-        fact.PaymentReceived,
-        fact.PaymentRefunded,
-        fact.FolioClosed,
-    ):
+    for kind in (*EFFECTS, fact.FolioClosed):
         core.events.subscribe(kind, heard.append)
     desk = hotel.desk()
     charge, payment = hotel.charge(folio.id, 900), hotel.pay(folio.id, 900)
+    allowance = desk.run(op.grant_allowance, line_id=charge.id, amount=eur(900), reason="late")
+    taken_back = desk.run(op.void_charge, line_id=allowance.id, reason="wrong")
     refund = desk.run(op.refund_payment, line_id=payment.id, amount=eur(900), reason="late")
     void = desk.run(op.void_charge, line_id=charge.id, reason="wrong")
     desk.run(op.close_folio, folio_id=folio.id)
@@ -497,6 +514,8 @@ def test_every_posting_is_reported_as_what_it_is(hotel: SmallHotel, core: HotelC
     assert heard == [
         fact.ChargePosted(line_id=charge.id, code="bar", service_date=TODAY, **money),
         fact.PaymentReceived(line_id=payment.id, method="card", **money),
+        fact.AllowanceGranted(line_id=allowance.id, charge_line_id=charge.id, **money),
+        fact.AllowanceVoided(line_id=taken_back.id, voided_line_id=allowance.id, **money),
         fact.PaymentRefunded(line_id=refund.id, payment_line_id=payment.id, **money),
         fact.ChargeVoided(line_id=void.id, voided_line_id=charge.id, **money),
         fact.FolioClosed(**whose),
@@ -512,6 +531,21 @@ def test_an_audit_entry_says_what_a_posting_did_to_the_folio(hotel: SmallHotel) 
     assert entry.operation == "post_charge_to_folio"
     assert [change.resource for change in entry.changes] == ["folio", "folio_line"]
     assert entry.changes[1].resource_id == line.id
+
+
+def test_an_audit_entry_says_why_a_line_was_corrected(hotel: SmallHotel) -> None:
+    """The reason of an allowance, a void and a refund stands in the entry as in the line."""
+    _, folio = hotel.book()
+    charge, payment, desk = hotel.charge(folio.id, 900), hotel.pay(folio.id, 900), hotel.desk()
+    lines = [
+        desk.run(op.grant_allowance, line_id=charge.id, amount=eur(1), reason="noise"),
+        desk.run(op.refund_payment, line_id=payment.id, amount=eur(1), reason="paid twice"),
+    ]
+    lines.append(desk.run(op.void_charge, line_id=lines[0].id, reason="no noise"))
+    with hotel.desk().reading() as uow:
+        entries = uow.audit.page(AuditFilter(resource="folio", resource_id=folio.id)).items
+    told = [entry.reason for entry in reversed(entries)][-3:]
+    assert told == [line.description for line in lines] == ["noise", "paid twice", "no noise"]
 
 
 # -- what a cancellation keeps and gives back -------------------------------------------------

@@ -35,6 +35,8 @@ from hotelcore.ids import (
 
 __all__ = [
     "CATALOGUE",
+    "AllowanceGranted",
+    "AllowanceVoided",
     "BookingCancelled",
     "BookingCheckedIn",
     "BookingCheckedOut",
@@ -210,6 +212,28 @@ class ChargeVoided(_OfBooking):
 
 
 @frozen(kw_only=True)
+class AllowanceGranted(_OfBooking):
+    """A charge was lowered by a line of its own."""
+
+    wire_name: ClassVar[str] = "allowance.granted"
+    folio_id: FolioId
+    line_id: FolioLineId
+    charge_line_id: FolioLineId
+    amount: Money
+
+
+@frozen(kw_only=True)
+class AllowanceVoided(_OfBooking):
+    """An allowance was taken back by a line of its own."""
+
+    wire_name: ClassVar[str] = "allowance.voided"
+    folio_id: FolioId
+    line_id: FolioLineId
+    voided_line_id: FolioLineId
+    amount: Money
+
+
+@frozen(kw_only=True)
 class PaymentReceived(_OfBooking):
     """A payment was recorded."""
 
@@ -338,6 +362,8 @@ def catalogue_of(*kinds: type[Event]) -> Mapping[str, type[Event]]:
 
 
 CATALOGUE: Mapping[str, type[Event]] = catalogue_of(
+    AllowanceGranted,
+    AllowanceVoided,
     BookingCancelled,
     BookingCheckedIn,
     BookingCheckedOut,

@@ -108,7 +108,7 @@ def grant_allowance(
     that is no charge. ``reason`` has 1 to 500 characters. Raises `FolioClosed` and `NotFound`.
     """
     _line_ahead(uow, line_id)
-    why, granted = _reason(reason), in_hotel_currency(uow, amount)
+    why, granted = _reason(uow, reason), in_hotel_currency(uow, amount)
     charge, folio = _lock_line(uow, line_id)
     effect = allowance_of(charge, uow.folios.referring_to(line_id), granted)
     line = _correction(uow, folio, charge, LineKind.ALLOWANCE, effect, why)
@@ -146,7 +146,7 @@ def refund_payment(
     that is no payment. ``reason`` has 1 to 500 characters. Raises `FolioClosed` and `NotFound`.
     """
     _line_ahead(uow, line_id)
-    why, given = _reason(reason), in_hotel_currency(uow, amount)
+    why, given = _reason(uow, reason), in_hotel_currency(uow, amount)
     payment, folio = _lock_line(uow, line_id)
     effect = refund_of(payment, uow.folios.referring_to(line_id), given)
     line = refund_line(uow, folio, payment, effect, why)
@@ -164,14 +164,14 @@ def void_charge(uow: UnitOfWork, *, line_id: FolioLineId, reason: str) -> FolioL
     characters. Raises `FolioClosed` and `NotFound`.
     """
     _line_ahead(uow, line_id)
-    why = _reason(reason)
+    why = _reason(uow, reason)
     original, folio = _lock_line(uow, line_id)
     if original.kind in (LineKind.PAYMENT, LineKind.REFUND):
         raise AmountRefused("money that moved is not voided: refund a payment, pay a refund anew")
     effect = void_of(original, uow.folios.referring_to(line_id))
     line = _correction(uow, folio, original, LineKind.VOID, effect, why)
     with uow.together(later=True):
-        post_lines(uow, folio, [line])
+        post_lines(uow, folio, [line], voided=original.kind)
     return line
 
 
@@ -238,7 +238,9 @@ def close_folio(uow: UnitOfWork, *, folio_id: FolioId) -> Folio:
         return close_at_zero(uow, folio)
 
 
-def _reason(reason: str) -> str:
+def _reason(uow: UnitOfWork, reason: str) -> str:
+    """Note in the audit entry why a line is posted, and return it for the line itself."""
+    uow.reason(reason)
     return clean_text("reason", reason, most=500)
 
 

@@ -153,8 +153,7 @@ def _post(uow: UnitOfWork, due: _Due, folios: Mapping[BookingId, Folio]) -> None
         uow.folios.post(lines)
         uow.bookings.mark_posted([night for _, night in due])
     for line in lines:
-        if event := line_event(line):
-            uow.emit(event)
+        uow.emit(line_event(line))
 
 
 # -- the figures ------------------------------------------------------------------------------

@@ -24,6 +24,8 @@ from hotelcore.domain.folios import (
 )
 from hotelcore.domain.money import Money, sum_money
 from hotelcore.events.catalogue import (
+    AllowanceGranted,
+    AllowanceVoided,
     ChargePosted,
     ChargeVoided,
     Event,
@@ -124,18 +126,23 @@ def refund_line(
     )
 
 
-def post_lines(uow: UnitOfWork, folio: Folio, lines: Sequence[FolioLine]) -> Folio:
+def post_lines(
+    uow: UnitOfWork,
+    folio: Folio,
+    lines: Sequence[FolioLine],
+    *,
+    voided: LineKind = LineKind.CHARGE,
+) -> Folio:
     """Post lines to one folio, which the transaction has locked; note them and report them.
 
-    Returns the folio as it is then.
+    ``voided`` is the kind of line that a void among them reverses. Returns the folio as it is then.
     """
     after = attrs.evolve(folio, balance=_balance_after(folio, lines))
     uow.folios.post(lines)
     uow.changed("folio", folio.id, folio, after)
     for line in lines:
         uow.changed("folio_line", line.id, None, line)
-        if event := line_event(line):
-            uow.emit(event)
+        uow.emit(line_event(line, voided=voided))
     return after
 
 
@@ -146,10 +153,11 @@ def _balance_after(folio: Folio, lines: Sequence[FolioLine]) -> Money:
         raise errors.AmountRefused("the balance would pass what a folio can hold") from None
 
 
-def line_event(line: FolioLine) -> Event | None:
-    """Return the fact that a posted line is; an allowance has no event of its own.
+def line_event(line: FolioLine, *, voided: LineKind = LineKind.CHARGE) -> Event:
+    """Return the fact that a posted line is, so that all facts of a folio add up to its balance.
 
-    Payments, refunds and voids are reported with the amount that was paid, refunded, voided.
+    Each is reported with the amount that was paid, refunded, allowed or voided; ``voided`` is the
+    kind of line that a void reverses.
     """
     match line.kind:
         case LineKind.CHARGE:
@@ -158,10 +166,12 @@ def line_event(line: FolioLine) -> Event | None:
             return _payment_received(line)
         case LineKind.REFUND:
             return _payment_refunded(line)
+        case LineKind.ALLOWANCE:
+            return _allowance_granted(line)
+        case LineKind.VOID if voided is LineKind.ALLOWANCE:
+            return _allowance_voided(line)
         case LineKind.VOID:
             return _charge_voided(line)
-        case LineKind.ALLOWANCE:
-            return None
 
 
 def _charge_posted(line: FolioLine) -> ChargePosted:
@@ -194,6 +204,28 @@ def _payment_refunded(line: FolioLine) -> PaymentRefunded:
         folio_id=line.folio_id,
         line_id=line.id,
         payment_line_id=_original(line),
+        amount=line.amount,
+    )
+
+
+def _allowance_granted(line: FolioLine) -> AllowanceGranted:
+    return AllowanceGranted(
+        hotel_id=line.hotel_id,
+        booking_id=line.booking_id,
+        folio_id=line.folio_id,
+        line_id=line.id,
+        charge_line_id=_original(line),
+        amount=-line.amount,
+    )
+
+
+def _allowance_voided(line: FolioLine) -> AllowanceVoided:
+    return AllowanceVoided(
+        hotel_id=line.hotel_id,
+        booking_id=line.booking_id,
+        folio_id=line.folio_id,
+        line_id=line.id,
+        voided_line_id=_original(line),
         amount=line.amount,
     )
 

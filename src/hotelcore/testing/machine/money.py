@@ -124,7 +124,7 @@ def pay(house: House, folio: Key, minor: int, *, currency: str | None = None) ->
 
 
 def _lowering(
-    house: House, key: Key, minor: int, operation: Any, of: str, kind: str, event: str | None
+    house: House, key: Key, minor: int, operation: Any, of: str, kind: str, event: str
 ) -> Command:
     """Lower a charge or a payment by an allowance or a refund."""
     line = house.lines.get(key)
@@ -158,7 +158,9 @@ def _lowering(
 
 def allow(house: House, key: Key, minor: int) -> Command:
     """Take an amount off a charge."""
-    return _lowering(house, key, minor, op.grant_allowance, "charge", "allowance", None)
+    return _lowering(
+        house, key, minor, op.grant_allowance, "charge", "allowance", "allowance.granted"
+    )
 
 
 def refund(house: House, key: Key, minor: int) -> Command:
@@ -196,7 +198,7 @@ def void(house: House, key: Key) -> Command:
             refers_to=key,
             code="" if line is None else line.code,
         ),
-        event="charge.voided",
+        event="allowance.voided" if line and line.kind == "allowance" else "charge.voided",
     )
 
 
