@@ -673,6 +673,16 @@ def test_no_attempt_begins_after_the_time_limit(
     assert failed.value.attempts == len(began) <= retry.attempts
 
 
+@given(limit=st.integers(1, 10_000), start=st.floats(0, 1e6))
+def test_no_pause_ends_with_the_time_limit(limit: int, start: float) -> None:
+    """A pause of just the time that there is would be for nothing, however it is rounded."""
+    whole = timedelta(milliseconds=limit)
+    retry = Retry(first_pause=whole, longest_pause=2 * whole, time_limit=whole)
+    attempts = retry.begin(lambda: start, lambda: 0.5)
+    assert attempts.begin()
+    assert attempts.pause() is None  # half of the second bound, which is twice the limit
+
+
 def test_exhaustion_says_who_failed_and_no_more() -> None:
     """The error names event, listeners and attempts, crosses processes, and quotes nobody."""
     bus = bus_of(fine, broken, Shown().method)
