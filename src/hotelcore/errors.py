@@ -192,7 +192,7 @@ _WHAT_TO_DO: Mapping[str, str] = MappingProxyType(
         # of a booking
         "wrong_status": "its status does not allow that; possible_actions tells what it allows",
         "arrival_not_reached": "the business date is before the arrival; wait, or amend the stay",
-        "arrival_not_passed": "the guest may still come; wait until the arrival day is closed",
+        "arrival_not_passed": "the guest may still come; close the day with it in no_shows",
         "stay_is_over": "its last day has passed; make a new booking",
         "hold_expired": "its hold has ended; make a new booking",
         "no_room": "no room of its type is free on all its nights; name another, or amend the stay",
@@ -212,7 +212,7 @@ _WHAT_TO_DO: Mapping[str, str] = MappingProxyType(
         # of a business day
         "local_date_not_reached": "the day is not over in the hotel's time zone; wait until it is",
         "departure_overdue": "check the guest out, or amend the stay",
-        "arrival_unresolved": "check the guest in, or amend or cancel the booking",
+        "arrival_unresolved": "check in, amend or cancel the booking, or name it in no_shows",
         "room_taken": "the room is another's next night; move one of the two",
         "no_open_folio": "open a folio for the booking",
     }

@@ -6,12 +6,13 @@ import multiprocessing
 import os
 import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from itertools import count
+from typing import Any
 from uuid import UUID
 
 import pytest
@@ -37,7 +38,7 @@ from hotelcore.errors import (
     PermissionDenied,
 )
 from hotelcore.events.catalogue import BookingNoShow, BusinessDayClosed, ChargePosted, Event
-from hotelcore.ids import HotelId
+from hotelcore.ids import BookingId, HotelId, new_id
 from hotelcore.lists import FolioFilter
 from hotelcore.tenancy import Actor
 from tests.operations.recount import untold
@@ -61,9 +62,9 @@ ALL_AT_ONCE = HouseRules(
 )
 
 
-def close(hotel: SmallHotel, day: date) -> BusinessDay:
+def close(hotel: SmallHotel, day: date, no_shows: Collection[BookingId] = ()) -> BusinessDay:
     """Run the audit of a day."""
-    return hotel.desk().run(op.close_business_day, business_date=day)
+    return hotel.desk().run(op.close_business_day, business_date=day, no_shows=no_shows)
 
 
 def busy_evening(core: HotelCore, clock: FixedClock) -> SmallHotel:
@@ -254,6 +255,40 @@ def test_a_missing_guest_may_be_waited_for(core: HotelCore, clock: FixedClock) -
         days = uow.business_days.between(TODAY, TODAY + DAY)
     assert [day.room_revenue.minor for day in days] == [0, 6_500]
     assert hotel.folio(folio.id).balance == booking.total
+
+
+@pytest.mark.parametrize("rule", UnresolvedArrival)
+def test_who_is_named_is_a_no_show_of_the_day_that_closes(
+    core: HotelCore, clock: FixedClock, rule: UnresolvedArrival
+) -> None:
+    """Whatever the house rules say of the others; so also who stops the audit can be given up."""
+    hotel = open_hotel(core, clock, rules=HouseRules(unresolved_arrival=rule))
+    named, _ = hotel.book(2)
+    others = [] if rule is UnresolvedArrival.BLOCK else [hotel.book(2)[0]]
+    clock.advance(DAY)
+    day = close(hotel, TODAY, no_shows=[named.id])
+    given_up = hotel.booking(named.id)
+    assert (given_up.status, given_up.no_show_on) == (BookingStatus.NO_SHOW, TODAY)
+    expected = len(others) if rule is UnresolvedArrival.NO_SHOW else 0
+    assert day.no_shows == 1 + expected
+    kept = [hotel.booking(other.id).status is BookingStatus.CONFIRMED for other in others]
+    assert kept == [not expected] * len(others)
+
+
+def test_nobody_else_is_named_a_no_show(core: HotelCore, clock: FixedClock) -> None:
+    """Who is in house, not due, cancelled, of another hotel or unknown, and what is no id."""
+    hotel = open_hotel(core, clock)
+    there, later, gone = hotel.move_in(2)[0], hotel.book(1, begins=1)[0], hotel.book(1)[0]
+    hotel.desk().run(op.cancel_booking_with_refund, booking_id=gone.id, reason="other plans")
+    strange, _ = open_hotel(core, clock).book(1)
+    clock.advance(DAY)
+    before = hotel.rows()
+    ids = (there.id, later.id, gone.id, strange.id, new_id())
+    wrong: list[Any] = [*([key] for key in ids), ["x"], "x", [None]]  # Any: wrong on purpose
+    for no_shows in wrong:
+        with pytest.raises(InvalidInput, match="no_shows: "):
+            close(hotel, TODAY, no_shows)
+    assert hotel.rows() == before
 
 
 def test_a_posting_error_stops_the_day_from_closing(hotel: SmallHotel) -> None:

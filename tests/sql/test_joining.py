@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Generator, Iterator, Sequence
-from contextlib import AbstractContextManager, closing, contextmanager, suppress
+from contextlib import AbstractContextManager, closing, contextmanager, nullcontext, suppress
 from datetime import timedelta
 from typing import TypeAlias
 
@@ -195,6 +195,63 @@ def test_joining_never_commits(engine: Engine, hotel: SmallHotel, opening: Openi
             book(uow, hotel)
         assert commits == []
     assert len(commits) == 1
+
+
+@openings
+@pytest.mark.parametrize("goes_on", [False, True])
+def test_nothing_is_committed_in_the_midst_of_a_block(
+    engine: Engine, hotel: SmallHotel, opening: Opening, goes_on: bool
+) -> None:
+    """Neither then nor by a later commit, or a booking could have no audit entry and no event."""
+    before = hotel.rows()
+
+    def attempt() -> None:
+        with opening(engine) as host:
+            subscribe(host, "ada@example.org")
+            with hotel.desk().joining(host) as uow:
+                book(uow, hotel)
+                with suppress(InvalidInput) if goes_on else nullcontext():
+                    host.commit()
+
+    with pytest.raises(InvalidInput, match="leave the block first" if not goes_on else "is over"):
+        attempt()
+    assert hotel.rows() == before
+    assert subscribers(engine) == []
+    hotel.book()
+
+
+@pytest.mark.parametrize("goes_on", [False, True])
+def test_nothing_around_a_block_is_kept_in_the_midst_of_it(
+    engine: Engine, hotel: SmallHotel, goes_on: bool
+) -> None:
+    """A savepoint of the host's does not end before the block, which is kept whole or not."""
+    before = stored(hotel)
+    with engine.begin() as host, suppress(InvalidInput):
+        around = host.begin_nested()
+        with hotel.desk().joining(host) as uow:
+            book(uow, hotel)
+            with pytest.raises(InvalidInput, match="leave the block first") as refused:
+                around.commit()
+            if not goes_on:
+                raise refused.value
+    kept = 1 if goes_on else 0
+    assert stored(hotel) == {table: number + kept for table, number in before.items()}
+
+
+@openings
+def test_what_a_host_does_inside_of_a_block_is_its_own(
+    engine: Engine, hotel: SmallHotel, opening: Opening
+) -> None:
+    """A savepoint that it opens and ends there, and a block within the block, are kept as ever."""
+    before = stored(hotel)
+    with opening(engine) as host, hotel.desk().joining(host) as uow:
+        with host.begin_nested():
+            subscribe(host, "ada@example.org")
+        booking = book(uow, hotel)
+        with hotel.desk().joining(host) as within:
+            within.bookings.get(booking.id)
+    assert subscribers(engine) == ["ada@example.org"]
+    assert stored(hotel) == {table: number + 1 for table, number in before.items()}
 
 
 @openings

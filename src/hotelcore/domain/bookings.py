@@ -202,9 +202,11 @@ def reasons_against(
     checks: dict[Action, tuple[tuple[bool, Reason], ...]] = {
         Action.CONFIRM: ((hold_over, Reason.HOLD_EXPIRED), (over, Reason.STAY_IS_OVER)),
         Action.AMEND: (
+            (hold_over, Reason.HOLD_EXPIRED),
             (over and booking.status is not BookingStatus.IN_HOUSE, Reason.STAY_IS_OVER),
         ),
         Action.ASSIGN_ROOM: (
+            (hold_over, Reason.HOLD_EXPIRED),
             (over, Reason.STAY_IS_OVER),
             (not over and not around.has_room, Reason.NO_ROOM),
         ),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Collection, Container, Mapping, Sequence
+from collections.abc import Callable, Collection, Container, Iterable, Mapping, Sequence
 from datetime import date, datetime, timedelta
 from types import MappingProxyType
 
@@ -14,6 +14,7 @@ from hotelcore.domain.availability import plan_rooms
 from hotelcore.domain.bookings import (
     Action,
     Booking,
+    BookingNight,
     BookingStatus,
     CancellationOutcome,
     Reason,
@@ -179,10 +180,10 @@ def amend_stay(
     later; the keys are replaced when the departure changes. ``force_reason`` (1 to 500 characters,
     needs `Permission.RULES_OVERRIDE`) says why to sell beyond the limit.
 
-    Raises `ActionRefused` in a state that holds no nights and for a stay that went by without the
-    guest, `SoldOut` with the full nights, `RoomTaken` with the nights on which the booking's room
-    is not free (nothing overrides that: assign or move to another room), `InvalidInput` for dates
-    or prices that do not fit, `NotFound`.
+    Raises `ActionRefused` in a state that holds no nights, after the end of a hold, and for a stay
+    that went by without the guest, `SoldOut` with the full nights, `RoomTaken` with the nights on
+    which the booking's room is not free (nothing overrides that: assign or move to another room),
+    `InvalidInput` for dates or prices that do not fit, `NotFound`.
     """
     force = overrides(uow, force_reason, "amend_stay with force_reason")
     before, _ = lock_booking(uow, booking_id)
@@ -210,9 +211,9 @@ def assign_room(
     `Permission.RULES_OVERRIDE`) says why to do so beyond that type's limit. Condition does not
     matter before the check-in.
 
-    Raises `ActionRefused` when the booking is in house or ended, its stay is over, or no single
-    room is free for it (``no_room``); `RoomTaken` with the nights on which the named room is not
-    free, `SoldOut` with the nights on which the other type is full, `NotFound`.
+    Raises `ActionRefused` when the booking is in house or ended, its hold or its stay is over, or
+    no single room is free for it (``no_room``); `RoomTaken` with the nights on which the named room
+    is not free, `SoldOut` with the nights on which the other type is full, `NotFound`.
     """
     force = overrides(uow, force_reason, "assign_room with force_reason")
     booking_ahead(uow, booking_id)
@@ -293,11 +294,11 @@ def cancel_booking_with_refund(
     """Cancel a booking that has not arrived, charge the fee of its own policy, refund the rest.
 
     The nights from the business date on go back on sale. The fee is reckoned on the business date
-    from all nights that the booking has; above zero it is charged as ``cancellation_fee``. Then
-    what the folios together are in credit is paid back, payment by payment: what was paid less
-    the fee and other charges. Settled folios close. ``reason`` (1 to 500 characters) goes to the
-    audit and the refunds, so it should name nobody. ``waive_fee`` charges nothing and needs
-    `Permission.RULES_OVERRIDE`.
+    from all nights that the booking has; above zero it is charged as ``cancellation_fee``. A
+    tentative booking has none, as nothing was promised yet. Then what the folios together are in
+    credit is paid back, payment by payment: what was paid less the fee and other charges. Settled
+    folios close. ``reason`` (1 to 500 characters) goes to the audit and the refunds, so it should
+    name nobody. ``waive_fee`` charges nothing and needs `Permission.RULES_OVERRIDE`.
 
     Raises `ActionRefused` when the booking is in house or ended, `InvalidInput`, `NotFound`.
     """
@@ -310,14 +311,22 @@ def cancel_booking_with_refund(
     nights = uow.bookings.nights(before.id)
     ending = [(before, nights)]
     folios = lock_to_end(uow, ending, from_night=business_date, folios_of=[before.id])
-    prices = tuple(night.price for night in nights if not night.released)
-    fee = before.cancellation.cancellation_fee(before.stay, prices, business_date)
     nothing = Money.zero(before.total.currency)
-    charged = nothing if waive_fee or fee is None else fee
+    fee = nothing if waive_fee else _fee_for_cancelling(before, nights, business_date)
     with uow.together(later=True):
         released = release_nights(uow, before, nights, from_night=business_date)
         cause = CancellationCause.REQUESTED
-        return _cancelled(uow, before, folios[before.id], charged, released, cause, reason)
+        return _cancelled(uow, before, folios[before.id], fee, released, cause, reason)
+
+
+def _fee_for_cancelling(
+    booking: Booking, nights: Iterable[BookingNight], business_date: date
+) -> Money:
+    prices = tuple(night.price for night in nights if not night.released)
+    nothing = Money.zero(booking.total.currency)
+    if booking.status is BookingStatus.TENTATIVE:
+        return nothing
+    return booking.cancellation.cancellation_fee(booking.stay, prices, business_date) or nothing
 
 
 def _cancelled(

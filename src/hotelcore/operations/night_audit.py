@@ -7,7 +7,7 @@ bookings of no-shows are stored one by one.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import date, timedelta
 from typing import TypeAlias
 
@@ -39,17 +39,21 @@ _Due: TypeAlias = Sequence[tuple[Booking, BookingNight]]
 
 
 @operation(Permission.BUSINESS_DAY_CLOSE)
-def close_business_day(uow: UnitOfWork, *, business_date: date) -> BusinessDay:
+def close_business_day(
+    uow: UnitOfWork, *, business_date: date, no_shows: Collection[BookingId] = ()
+) -> BusinessDay:
     """Close the hotel's open business day, which must be ``business_date``, and return its figures.
 
     Guests in house who should have left are kept one more night or stop the audit, as the house
     rules say. Every night in house up to this one is charged to its booking's oldest open folio,
     at the price fixed on it. The business date moves on by one. Guests who should have arrived
-    are no-shows of the closed day, are waited for, or stop the audit, as the house rules say.
+    are no-shows of the closed day, are waited for, or stop the audit, as the house rules say;
+    those of the bookings in ``no_shows`` are no-shows whatever the rules say.
 
     A day that is closed already is returned as it was stored, and nothing happens. Raises
-    `InvalidInput` for any other day than the open one, and `BusinessDayBlocked`, which names
-    everything that stops the audit, each with the confirmation number:
+    `InvalidInput` for any other day than the open one and for ``no_shows`` who are not due, and
+    `BusinessDayBlocked`, which names everything that stops the audit, each with the confirmation
+    number:
 
     - ``local_date_not_reached``: it is not yet the next day in the hotel's time zone;
     - ``departure_overdue``, ``arrival_unresolved``: the house rules want a decision of somebody;
@@ -67,14 +71,15 @@ def close_business_day(uow: UnitOfWork, *, business_date: date) -> BusinessDay:
     next_day = attrs.evolve(hotel, business_date=hotel.business_date + _DAY)
     uow.changed("hotel", hotel.id, hotel, next_day)
     arrivals = uow.bookings.unresolved_arrivals(business_date)
-    matters = _settle_departures(uow, hotel) + _matters_of_arrivals(hotel, arrivals)
+    missing, awaited = _missing(hotel, arrivals, no_shows)
+    matters = _settle_departures(uow, hotel) + _matters_of_arrivals(hotel, awaited)
     due = uow.bookings.nights_to_post(business_date)
     folios = uow.folios.of_house()
     matters += [f"no_open_folio {number}" for number in _without_folio(due, folios)]
     if matters:
         raise BusinessDayBlocked(business_date, tuple(matters))
     _post(uow, due, folios)
-    _settle_arrivals(uow, hotel, arrivals)
+    _give_up(uow, hotel, missing)
     with uow.together(later=True):
         day = _finish(uow, hotel, due)
         # Last of all: whatever is posted above is of the day that closes.
@@ -121,18 +126,30 @@ def _extend(uow: UnitOfWork, booking: Booking) -> list[str]:
     return []
 
 
-def _matters_of_arrivals(hotel: Hotel, arrivals: Sequence[Booking]) -> list[str]:
+def _missing(
+    hotel: Hotel, arrivals: Sequence[Booking], no_shows: Collection[BookingId]
+) -> tuple[list[Booking], list[Booking]]:
+    """Tell those who are given up, by the house rules or by name, from those who are awaited."""
+    if set(no_shows) - {booking.id for booking in arrivals}:
+        raise InvalidInput("no_shows", "must be confirmed bookings whose arrival day has come")
+    if hotel.rules.unresolved_arrival is UnresolvedArrival.NO_SHOW:
+        return list(arrivals), []
+    missing = [booking for booking in arrivals if booking.id in no_shows]
+    return missing, [booking for booking in arrivals if booking.id not in no_shows]
+
+
+def _matters_of_arrivals(hotel: Hotel, awaited: Sequence[Booking]) -> list[str]:
     if hotel.rules.unresolved_arrival is not UnresolvedArrival.BLOCK:
         return []
-    return [f"arrival_unresolved {booking.confirmation_number}" for booking in arrivals]
+    return [f"arrival_unresolved {booking.confirmation_number}" for booking in awaited]
 
 
-def _settle_arrivals(uow: UnitOfWork, hotel: Hotel, arrivals: Sequence[Booking]) -> None:
-    if hotel.rules.unresolved_arrival is not UnresolvedArrival.NO_SHOW:
+def _give_up(uow: UnitOfWork, hotel: Hotel, missing: Sequence[Booking]) -> None:
+    if not missing:
         return
     day, next_day = hotel.business_date, hotel.business_date + _DAY
-    nights = uow.bookings.nights_of_each([booking.id for booking in arrivals])
-    missed = [(booking, nights[booking.id]) for booking in arrivals]
+    nights = uow.bookings.nights_of_each([booking.id for booking in missing])
+    missed = [(booking, nights[booking.id]) for booking in missing]
     with uow.together():
         give_up_no_shows(uow, missed, business_date=day, from_night=next_day)
 

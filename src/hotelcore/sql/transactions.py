@@ -25,6 +25,7 @@ from hotelcore.sql.audit.chain import add_entries, lock_head
 from hotelcore.sql.repositories.idempotency import claim, settle
 from hotelcore.sql.schema import TableNames
 from hotelcore.sql.seam.engine import DEADLINE
+from hotelcore.sql.seam.joining import kept_open
 from hotelcore.sql.seam.limits import Deadline, read_told, tell_again
 from hotelcore.sql.seam.sending import undo
 from hotelcore.sql.seam.statements import Statements
@@ -298,7 +299,8 @@ def _savepoint(connection: Connection, deadline: Deadline) -> Generator[None, No
             with translated(limits):
                 # The first statement would do it too, but the host's own might come before.
                 deadline.tell(connection)
-            yield
+            with kept_open(connection):
+                yield
             with translated(limits):
                 # A rollback to the savepoint would do this by itself.
                 tell_again(connection, told_by_host)

@@ -6,16 +6,18 @@ dialect does at an end, which is the last thing that can fail, is followed here.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Generator
+from contextlib import contextmanager, suppress
 from typing import Any
 from weakref import WeakSet
 
 from attrs import define, field
 from sqlalchemy import Connection, Dialect, Engine
 
+from hotelcore.errors import InvalidInput
 from hotelcore.sql.seam.limits import forget_told
 
-__all__ = ["after_commit", "watch_commits"]
+__all__ = ["after_commit", "kept_open", "watch_commits"]
 
 _LEDGER = "hotelcore_ledger"
 _watched: WeakSet[Dialect] = WeakSet()
@@ -31,10 +33,21 @@ class _Waiting:
 
 @define
 class _Ledger:
-    """The savepoints that are open on a connection, and what waits for its commit."""
+    """The savepoints that are open on a connection, and what waits for its commit.
+
+    ``units`` are those of the savepoints in which a unit of work has not come to its end.
+    """
 
     savepoints: list[str] = field(factory=list)
+    units: list[str] = field(factory=list)
     waiting: list[_Waiting] = field(factory=list)
+
+    def is_unfinished(self, savepoint: str | None = None) -> bool:
+        """Tell whether a unit is inside of a savepoint, or of the transaction."""
+        inside = self.savepoints
+        if savepoint is not None:
+            inside = inside[inside.index(savepoint) + 1 :] if savepoint in inside else []
+        return not set(self.units).isdisjoint(inside)
 
     def tell(self) -> None:
         """Call what waited."""
@@ -67,8 +80,23 @@ def after_commit(connection: Connection, call: Callable[[], None]) -> None:
     ledger.waiting.append(_Waiting(call, len(ledger.savepoints)))
 
 
+@contextmanager
+def kept_open(connection: Connection) -> Generator[None]:
+    """Refuse to commit, or to leave a savepoint around this one, until the body is over.
+
+    A unit of work stores its events and its audit entries at its end: what was kept before that
+    would lack them for good.
+    """
+    units, unit = (ledger := _ledger(connection)).units, ledger.savepoints[-1]
+    units.append(unit)
+    try:
+        yield
+    finally:
+        units.remove(unit)
+
+
 def watch_commits(engine: Engine) -> None:
-    """Hook into an engine, once, what `after_commit` needs; and spare psycopg idle rollbacks."""
+    """Hook into an engine, once, what is asked for here; and spare psycopg idle rollbacks."""
     dialect = engine.dialect
     if dialect in _watched:
         return
@@ -77,6 +105,9 @@ def watch_commits(engine: Engine) -> None:
         _spare_idle_rollbacks(dialect)
     _follow(dialect, "do_savepoint", lambda on, name: _ledger(on).savepoints.append(name))
     _follow(dialect, "do_rollback_to_savepoint", _undone)
+    _refuse_unfinished(dialect, "do_release_savepoint", lambda *_: None)
+    # Else it would be kept by whatever the host commits on this connection next.
+    _refuse_unfinished(dialect, "do_commit", lambda on: dialect.do_rollback(on))
     _follow(dialect, "do_release_savepoint", lambda on, name: _ledger(on).keep(name))
     _follow(dialect, "do_rollback", _forgotten)
     _follow(dialect, "do_commit", lambda on: _forgotten(on).tell())
@@ -109,20 +140,41 @@ def _follow(dialect: Dialect, method: str, then: Callable[..., Any]) -> None:
     setattr(dialect, method, do_and_then)
 
 
+def _refuse_unfinished(dialect: Dialect, method: str, instead: Callable[..., Any]) -> None:
+    """Refuse to keep what a unit is in the midst of, and do something ``instead``."""
+    do = getattr(dialect, method)
+
+    def do_if_finished(*args: Any) -> None:
+        if _ledger(args[0]).is_unfinished(*args[1:]):
+            instead(*args)
+            raise InvalidInput("transaction", _UNFINISHED)
+        do(*args)
+
+    setattr(dialect, method, do_if_finished)
+
+
 def _undone(connection: Any, savepoint: str) -> None:
     _ledger(connection).undo(savepoint)
     forget_told(connection)
 
 
 def _ledger(connection: Any) -> _Ledger:
-    ledger: _Ledger = connection.info.setdefault(_LEDGER, _Ledger())
+    try:
+        ledger: _Ledger = connection.info.setdefault(_LEDGER, _Ledger())
+    except NotImplementedError:  # the bare connection with which a dialect looks about at first
+        return _Ledger()
     return ledger
 
 
 def _forgotten(connection: Any) -> _Ledger:
-    try:
-        ledger: _Ledger = connection.info.pop(_LEDGER, None) or _Ledger()
+    ledger = _ledger(connection)
+    with suppress(NotImplementedError):
+        connection.info.pop(_LEDGER, None)
         forget_told(connection)
-    except NotImplementedError:  # the bare connection with which a dialect looks about at first
-        return _Ledger()
     return ledger
+
+
+_UNFINISHED = (
+    "is not committed inside of joining(), where audit entries and events are still to come: leave"
+    " the block first"
+)

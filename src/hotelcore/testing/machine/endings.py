@@ -35,7 +35,7 @@ def cancel(house: House, key: Key, *, waive: bool = False) -> Command:
 
     def learn(result: Any) -> None:
         assert known is not None
-        fee = 0 if waive else cancellation_fee(known, house.day)
+        fee = 0 if waive or known.status == "tentative" else cancellation_fee(known, house.day)
         refund = end(house, known, fee)
         assert (result.fee.minor, result.refund.minor) == (fee, refund), (result, fee, refund)
         shows(house, result.booking)
@@ -75,9 +75,7 @@ def expire(house: House) -> Command:
     ended = [
         booking
         for key, booking in sorted(house.bookings.items())
-        if booking.status == "tentative"
-        and booking.hold_until is not None
-        and booking.hold_until <= house.now
+        if booking.hold_is_over(house.now)
     ]
 
     def learn(result: Any) -> None:

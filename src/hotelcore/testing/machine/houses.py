@@ -137,6 +137,10 @@ class Booking:
         """Tell whether its last night, or its one day, lies before ``day``."""
         return day > self.arrival if self.is_day_use else day >= self.departure
 
+    def hold_is_over(self, now: datetime) -> bool:
+        """Tell whether it is tentative, and its time has run out."""
+        return self.status == "tentative" and self.hold_until is not None and self.hold_until <= now
+
     def standing(self) -> dict[date, Night]:
         """Return the nights that were not given back, in order."""
         return {

@@ -165,7 +165,7 @@ def confirm(house: House, key: Key) -> Command:
 
     doubts = _UNKNOWN
     if known is not None:
-        expired = known.hold_until is not None and known.hold_until <= house.now
+        expired = known.hold_is_over(house.now)
         doubts = against(
             ActionRefused=known.status != "tentative" or expired or known.is_over(house.day)
         )
@@ -219,7 +219,7 @@ def amendment_doubts(
     over = day > arrival if arrival == departure else day >= departure
     room_type = house.rooms[known.room].room_type if known.room else known.room_type
     return against(
-        ActionRefused=known.is_over(day) and not in_house,
+        ActionRefused=(known.is_over(day) and not in_house) or known.hold_is_over(house.now),
         InvalidInput=(arrival != known.arrival or departure < day) if in_house else (over or past),
         SoldOut=not force and bool(house.full(room_type, added)),
         RoomTaken=known.room is not None and house.taken(known.room, added, but=known.key),
@@ -281,6 +281,7 @@ def assign(house: House, key: Key, room: Key | None, *, force: bool = False) -> 
         doubts = _UNKNOWN | against(ActionRefused=known is not None and known.status not in AWAITED)
     else:
         waiting = known.status in AWAITED and not known.is_over(house.day)
+        waiting = waiting and not known.hold_is_over(house.now)
         if room is not None:
             doubts = room_doubts(house, known, room, force=force)
         elif known.room is None:
@@ -346,8 +347,7 @@ def assign_all(house: House, room_type: Key, until: date) -> Command:
 
 
 def _may_be_confirmed(house: House, booking: Booking) -> bool:
-    held = booking.hold_until is not None and booking.hold_until > house.now
-    return booking.status == "tentative" and held
+    return booking.status == "tentative" and not booking.hold_is_over(house.now)
 
 
 _RARELY = st.sampled_from([False, False, False, True])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from datetime import date, timedelta
 from typing import Any
 from uuid import UUID
@@ -149,17 +150,18 @@ def check_out(house: House, key: Key, *, unsettled: bool = False) -> Command:
 # -- the night ---------------------------------------------------------------------------------
 
 
-def close_day(house: House, day: date) -> Command:
-    """Close a business day."""
+def close_day(house: House, day: date, no_shows: Collection[Key] = ()) -> Command:
+    """Close a business day; nobody waits for the bookings that are named."""
+    arguments = {"business_date": day, "no_shows": [UUID(key) for key in no_shows]}
     if day in house.days:
-        return Command(operation=op.close_business_day, arguments={"business_date": day})
+        return Command(operation=op.close_business_day, arguments=arguments)
     overdue = _in_order(house, "in_house", lambda b: b.departure <= day)
     arrivals = _in_order(house, "confirmed", lambda b: b.arrival <= day)
     staying = overdue if house.rules.departures == "extend" else []
     blocked = (
         day >= house.local_date()
         or (bool(overdue) and house.rules.departures == "block")
-        or (bool(arrivals) and house.rules.arrivals == "block")
+        or (house.rules.arrivals == "block" and any(b.key not in no_shows for b in arrivals))
         or any(_cannot_stay(house, booking) for booking in staying)
         or any(not house.open_folios(b.key) for b in _charged_tonight(house, staying))
     )
@@ -177,8 +179,8 @@ def close_day(house: House, day: date) -> Command:
         for booking in house.bookings.values():
             if booking.status == "in_house":
                 house.post_nights(booking, day + DAY)
-        if house.rules.arrivals == "no_show":
-            for booking in arrivals:
+        for booking in arrivals:
+            if house.rules.arrivals == "no_show" or booking.key in no_shows:
                 give_up(house, booking, day + DAY)
         house.days[day] = (len(sold), sum(sold))
         assert (told.rooms_sold, told.room_revenue.minor) == house.days[day], (told, sold)
@@ -186,10 +188,12 @@ def close_day(house: House, day: date) -> Command:
 
     return Command(
         operation=op.close_business_day,
-        arguments={"business_date": day},
+        arguments=arguments,
         doubts=frozenset({"InvalidInput"})
         if day != house.day
-        else against(BusinessDayBlocked=blocked),
+        else against(
+            InvalidInput=bool({*no_shows} - {b.key for b in arrivals}), BusinessDayBlocked=blocked
+        ),
         learn=learn,
         event="businessDay.closed",
     )
@@ -289,11 +293,12 @@ class StayRules(Driver):
             self.run(house, check_out(house, key))
 
     @driving(op.close_business_day)
-    @rule(hotel=HOTELS, days=st.integers(-1, 1), manner=_MANNERS)
-    def close_day(self, hotel: int, days: int, manner: Manner) -> None:
+    @rule(hotel=HOTELS, days=st.integers(-1, 1), missing=st.none() | PICKS, manner=_MANNERS)
+    def close_day(self, hotel: int, days: int, missing: int | None, manner: Manner) -> None:
         """Close the open business day, or another."""
         house = self.houses[hotel]
-        self.run(house, close_day(house, house.day + days * DAY), manner)
+        no_shows = [] if missing is None else [self.pick(house, "bookings", missing, _is_due)]
+        self.run(house, close_day(house, house.day + days * DAY, no_shows), manner)
 
     @driving(op.close_business_day)
     @rule(hotel=HOTELS)
@@ -305,13 +310,13 @@ class StayRules(Driver):
         self.run(house, close_day(house, house.day))
 
     @driving(op.close_business_day)
-    @rule(hotel=HOTELS, early=st.booleans())
-    def end_the_day_after_all(self, hotel: int, early: bool) -> None:
+    @rule(hotel=HOTELS, early=st.booleans(), naming=st.booleans())
+    def end_the_day_after_all(self, hotel: int, early: bool, naming: bool) -> None:
         """Close the business day; where something stops it, remove that and close it again."""
         house = self.houses[hotel]
         if not early and house.day >= house.local_date():
             self.pass_time(timedelta(days=1))
-        self.close_at_last(house)
+        self.close_at_last(house, naming=naming)
 
     @driving(op.create_booking_with_folio, op.check_in_guest, op.close_folio)
     @rule(hotel=HOTELS, of=PICKS, nights=st.integers(1, 2))
@@ -329,27 +334,35 @@ class StayRules(Driver):
     end_the_day_at_last = end_the_day_after_all
     end_the_day_unbilled = end_the_day_without_a_bill
 
-    def close_at_last(self, house: House) -> None:
-        """Close the business day; while something stops it, remove that and try again."""
-        day = house.day
+    def close_at_last(self, house: House, *, naming: bool = False) -> None:
+        """Close the business day; while something stops it, remove that and try again.
+
+        Who did not come is cancelled, or with ``naming`` named as a no-show.
+        """
+        day, no_shows = house.day, list[Key]()
         for remedy in (None, self._let_it_end, self._empty_the_desk, self._open_bills):
+            if remedy is self._empty_the_desk and naming:
+                no_shows = [
+                    b.key for b in _in_order(house, "confirmed", lambda b: b.arrival <= day)
+                ]
             if remedy is not None:
-                remedy(house, day)
-            if self.run(house, close_day(house, day)) is not None:
+                remedy(house, day, {*no_shows})
+            if self.run(house, close_day(house, day, no_shows)) is not None:
                 return
         raise AssertionError(f"nothing lets {day} be closed in hotel {house.place}")
 
-    def _let_it_end(self, house: House, day: date) -> None:
+    def _let_it_end(self, house: House, day: date, _: Collection[Key]) -> None:
         while day >= house.local_date():  # the one on which the clocks go back takes two of them
             self.pass_time(timedelta(days=1))
 
-    def _empty_the_desk(self, house: House, day: date) -> None:
+    def _empty_the_desk(self, house: House, day: date, no_shows: Collection[Key]) -> None:
         for booking in _in_order(house, "confirmed", lambda b: b.arrival <= day):
-            self.run(house, cancel(house, booking.key))
+            if booking.key not in no_shows:
+                self.run(house, cancel(house, booking.key))
         for booking in _in_order(house, "in_house", lambda b: b.departure <= day):
             self.run(house, check_out(house, booking.key, unsettled=True))
 
-    def _open_bills(self, house: House, _: date) -> None:
+    def _open_bills(self, house: House, _: date, __: Collection[Key]) -> None:
         for booking in _charged_tonight(house, []):
             if not house.open_folios(booking.key):
                 self.run(house, open_folio(house, booking.key, None))
