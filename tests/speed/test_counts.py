@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, nullcontext
 from datetime import timedelta
 
 import pytest
@@ -13,6 +13,7 @@ from hotelcore import operations as op
 from hotelcore.domain.bookings import Booking, BookingStatus
 from hotelcore.domain.cancellation import CancellationPolicy, Fee, FeeKind
 from hotelcore.domain.hotels import HouseRules
+from hotelcore.errors import ActionRefused
 from hotelcore.lists import BookingFilter
 from hotelcore.pms import (
     PmsSnapshot,
@@ -156,6 +157,31 @@ def test_many_no_shows_cost_the_round_trips_of_one(meter: Meter) -> None:
         return costs["postgresql round trips"]
 
     assert closing(30) == closing(1)
+
+
+def test_a_room_is_found_among_guests_who_leave_for_what_one_costs(meter: Meter) -> None:
+    """Their rooms are free from tonight on, and who is in which is asked with one question."""
+
+    def arriving(number: int, *, full: bool) -> list[dict[str, int]]:
+        hotel = open_hotel(meter.core, rooms=number if full else number + 1)
+        for _ in range(number):
+            hotel.desk.run(op.check_in_guest, booking_id=hotel.booked()[0].id)
+        hotel.desk.run(op.close_business_day, business_date=TODAY)
+        booking, _ = hotel.booked(arrival=TODAY + DAY)
+
+        def ask() -> object:
+            with hotel.desk.reading() as uow:
+                return op.possible_actions(uow, booking_id=booking.id)
+
+        def check_in() -> None:
+            refused = pytest.raises(ActionRefused, match="room_occupied")
+            with refused if full else nullcontext():
+                hotel.desk.run(op.check_in_guest, booking_id=booking.id)
+
+        return [meter.costs(ask), meter.costs(check_in)]
+
+    for full in (False, True):
+        assert arriving(12, full=full) == arriving(1, full=full)
 
 
 def test_a_call_costs_the_same_each_time(meter: Meter) -> None:

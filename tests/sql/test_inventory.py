@@ -30,6 +30,7 @@ from hotelcore.ids import (
     MaintenanceId,
     RoomId,
     RoomTypeId,
+    new_id,
 )
 from hotelcore.sql.repositories.room_nights import SqlRoomNights
 from hotelcore.sql.schema import TableNames
@@ -508,4 +509,7 @@ def test_a_day_use_needs_a_room_that_nobody_is_in(database: Engine) -> None:
         after = WEEK.departure
         assert unit.rooms.free(of_type, Stay(after, after)) == tuple(rooms[1:])
         occupied = [unit.rooms.is_occupied(room.id) for room in rooms]
+        ids = [room.id for room in rooms]
+        assert unit.rooms.occupied([*ids, RoomId(new_id())]) == {rooms[0].id}
+        assert unit.rooms.occupied(ids[1:]) == unit.rooms.occupied([]) == frozenset()
     assert occupied == [True, False, False, False]

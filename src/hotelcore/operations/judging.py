@@ -5,8 +5,9 @@ A screen's list of possible actions and the command itself read the same facts h
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from datetime import date, timedelta
+from itertools import chain
 
 from hotelcore.access import Permission
 from hotelcore.domain.bookings import (
@@ -111,24 +112,21 @@ def surroundings(
     )
 
 
-def free_rooms(uow: UnitOfWork, booking: Booking) -> Iterator[Room]:
-    """Give the rooms of the booked type that are free on all nights to come, by number.
+def free_rooms(uow: UnitOfWork, booking: Booking) -> tuple[Sequence[Room], Sequence[Room]]:
+    """Return the rooms of the booked type that are free on all nights to come, by number.
 
-    For a guest who is due, those that are ready and empty come first.
+    First those that the guest could have now: for one who is due they are ready and empty. Then
+    the others.
     """
-    business_date = uow.hotel.business_date
+    business_date, rules = uow.hotel.business_date, uow.hotel.rules
     rooms = uow.rooms.free(booking.room_type_id, booking.stay.from_day(business_date))
-    later = list[Room]()
-    for room in rooms:
-        if booking.stay.arrival > business_date or _is_fit(uow, room):
-            yield room
-        else:
-            later.append(room)
-    yield from later
-
-
-def _is_fit(uow: UnitOfWork, room: Room) -> bool:
-    return uow.hotel.rules.is_ready(room.condition) and not uow.rooms.is_occupied(room.id)
+    if booking.stay.arrival > business_date:
+        return rooms, ()
+    ready = [room.id for room in rooms if rules.is_ready(room.condition)]
+    fit = frozenset(ready) - uow.rooms.occupied(ready)
+    return [room for room in rooms if room.id in fit], [
+        room for room in rooms if room.id not in fit
+    ]
 
 
 def is_blocked(uow: UnitOfWork, room_id: RoomId, day: date) -> bool:
@@ -140,7 +138,7 @@ def is_blocked(uow: UnitOfWork, room_id: RoomId, day: date) -> bool:
 def _room_in_question(uow: UnitOfWork, booking: Booking) -> Room | None:
     if booking.room_id is not None:
         return uow.rooms.get(booking.room_id)
-    return next(free_rooms(uow, booking), None)
+    return next(chain(*free_rooms(uow, booking)), None)
 
 
 def _is_ready(uow: UnitOfWork, booking: Booking, room: Room) -> bool:

@@ -353,7 +353,9 @@ def claim_room(
 def _give_first_free_room(
     uow: UnitOfWork, action: Action, booking: Booking, nights: Sequence[BookingNight]
 ) -> Room:
-    for room in free_rooms(uow, booking):
+    fit, others = free_rooms(uow, booking)
+    # Nobody is checked in to a room that is not fit, and to ask of each why would take long.
+    for room in fit if action is Action.CHECK_IN else (*fit, *others):
         # Somebody may be quicker, and then the next room may still be free and empty.
         try:
             judge(uow, action, booking, room)

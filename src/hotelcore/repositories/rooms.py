@@ -67,6 +67,10 @@ class Rooms(Protocol):
         """Tell whether a booking in house is in the room."""
         ...
 
+    def occupied(self, room_ids: Collection[RoomId]) -> frozenset[RoomId]:
+        """Return those of the rooms that a booking in house is in; an unknown one is in none."""
+        ...
+
     def page(self, which: RoomFilter, *, after: str | None = None, limit: int = 50) -> Page[Room]:
         """Return rooms in order of number."""
         ...

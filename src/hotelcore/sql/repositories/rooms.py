@@ -42,7 +42,7 @@ from hotelcore.sql.finding import found_by_id, refuse_unknown
 from hotelcore.sql.pages import Listing, check_filter
 from hotelcore.sql.repositories.bookings import BOOKING, IN_HOUSE
 from hotelcore.sql.repositories.room_nights import ROOM_NIGHT
-from hotelcore.sql.seam.statements import Statements, acting_hotel
+from hotelcore.sql.seam.statements import AnyRow, Statements, acting_hotel
 
 __all__ = [
     "MAINTENANCE",
@@ -179,6 +179,9 @@ _FREE_BY_DAY = _OF_TYPE.where(
     ~_SOMEBODY_IN,
     ~_NIGHT_OF_ROOM.where(_n.night == bindparam("first"), _n.maintenance_id.is_not(None)),
 )
+_OCCUPIED = select(_b.room_id).where(
+    _b.hotel_id == acting_hotel(), _b.room_id.in_(bindparam("wanted", expanding=True)), IN_HOUSE
+)
 _IS_OCCUPIED = select(_SOMEBODY_IN.label("occupied")).where(
     _r.hotel_id == acting_hotel(), _r.id == bindparam("key")
 )
@@ -195,6 +198,10 @@ _PAGES = Listing(
         "on_floor": _r.floor == bindparam("on_floor"),
     },
 )
+
+
+def _its_room(row: AnyRow) -> RoomId:
+    return RoomId(row.room_id)
 
 
 def _room_values(room: Room) -> dict[str, object]:
@@ -272,6 +279,10 @@ class SqlRooms:
         if occupied is None:
             raise NotFound("room", room_id)
         return occupied
+
+    def occupied(self, room_ids: Collection[RoomId]) -> frozenset[RoomId]:
+        """Return those of the rooms that a booking in house is in; an unknown one is in none."""
+        return frozenset(self._run.all_of(_OCCUPIED, _its_room, sorted(set(room_ids))))
 
     def page(self, which: RoomFilter, *, after: str | None = None, limit: int = 50) -> Page[Room]:
         """Return rooms in order of number."""
