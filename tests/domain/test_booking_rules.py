@@ -89,6 +89,7 @@ surroundings = st.builds(
     room_ready=st.booleans(),
     balance_open=st.booleans(),
     sellable=st.booleans(),
+    guest_anonymised=st.booleans(),
 )
 statuses = st.sampled_from(BookingStatus)
 
@@ -126,6 +127,7 @@ def test_every_reason_stands_where_its_words_hold(
     if hold is not None:
         wanted = attrs.evolve(wanted, hold_until=NOW + timedelta(minutes=hold))
     over = arrival + max(nights, 1) <= 0
+    hold_over = hold is not None and hold <= 0
     no_room = around.has_room is False
     unfit = {
         Reason.ROOM_OCCUPIED: around.has_room and around.room_occupied,
@@ -133,11 +135,18 @@ def test_every_reason_stands_where_its_words_hold(
     }
     words: dict[Action, dict[Reason, bool]] = {
         Action.CONFIRM: {
-            Reason.HOLD_EXPIRED: hold is not None and hold <= 0,
+            Reason.HOLD_EXPIRED: hold_over,
             Reason.STAY_IS_OVER: over,
         },
-        Action.AMEND: {Reason.STAY_IS_OVER: over and status is not BookingStatus.IN_HOUSE},
-        Action.ASSIGN_ROOM: {Reason.STAY_IS_OVER: over, Reason.NO_ROOM: no_room and not over},
+        Action.AMEND: {
+            Reason.HOLD_EXPIRED: hold_over,
+            Reason.STAY_IS_OVER: over and status is not BookingStatus.IN_HOUSE,
+        },
+        Action.ASSIGN_ROOM: {
+            Reason.HOLD_EXPIRED: hold_over,
+            Reason.STAY_IS_OVER: over,
+            Reason.NO_ROOM: no_room and not over,
+        },
         Action.CHECK_IN: {
             Reason.ARRIVAL_NOT_REACHED: arrival > 0,
             Reason.STAY_IS_OVER: over,
@@ -147,6 +156,7 @@ def test_every_reason_stands_where_its_words_hold(
         Action.CHECK_OUT: {Reason.BALANCE_OPEN: around.balance_open},
         Action.MARK_NO_SHOW: {Reason.ARRIVAL_NOT_PASSED: arrival >= 0},
         Action.REINSTATE: {
+            Reason.ANONYMISED: around.guest_anonymised,
             Reason.STAY_IS_OVER: over,
             Reason.SOLD_OUT: not around.sellable and not over,
         },

@@ -17,7 +17,7 @@ from hotelcore import operations as op
 from hotelcore.access import Role
 from hotelcore.clock import FixedClock
 from hotelcore.core import HotelCore
-from hotelcore.domain.bookings import BookingStatus
+from hotelcore.domain.bookings import Action, BookingStatus, Reason
 from hotelcore.domain.guests import ANONYMOUS, Guest
 from hotelcore.domain.hotels import HouseRules, UnresolvedArrival
 from hotelcore.domain.money import Money
@@ -30,6 +30,7 @@ from hotelcore.errors import (
     InvalidInput,
     NotFound,
     PermissionDenied,
+    StaleVersion,
 )
 from hotelcore.ids import GuestId, HotelId, RoomTypeId
 from hotelcore.lists import GuestFilter
@@ -234,6 +235,36 @@ def test_a_guest_has_what_was_told_and_nothing_else(hotel: SmallHotel) -> None:
     ):
         assert {name: getattr(guest, name) for name in told} == expected
         assert guest.created_at == NOON
+
+
+def test_a_booking_of_an_anonymised_guest_is_not_taken_back(hotel: SmallHotel) -> None:
+    """Nobody is left to expect; the table and the command say so alike, also beyond the limit."""
+    booking, _ = hotel.book(2)
+    desk = hotel.desk()
+    desk.run(op.cancel_booking_with_refund, booking_id=booking.id, reason="other plans")
+    desk.run(op.anonymise_guest, guest_id=hotel.guest_id)
+    with desk.reading() as uow:
+        told = op.possible_actions(uow, booking_id=booking.id)[Action.REINSTATE]
+    before = hotel.rows()
+    for why in (None, "a promise"):
+        reinstate: dict[str, Any] = {"booking_id": booking.id, "force_reason": why}
+        with pytest.raises(ActionRefused) as refused:
+            desk.run(op.reinstate_booking, **reinstate)
+        assert refused.value.reasons == told == (Reason.ANONYMISED,)
+    assert hotel.rows() == before
+
+
+def test_nobody_overwrites_a_guest_whom_they_have_not_seen(hotel: SmallHotel) -> None:
+    """Of two who amend the same version the later one is told; with a fresh one it goes through."""
+    desk, seen = hotel.desk(), hotel.desk().run(op.register_guest, last_name="Lovelace")
+    amend: dict[str, Any] = {"guest_id": seen.id, "last_name": "Lovelace"}
+    first = desk.run(op.amend_guest, **amend, email="a@example.org", version=seen.version)
+    before = hotel.rows()
+    late = lambda: desk.run(op.amend_guest, **amend, phone="1", version=seen.version)  # noqa: E731
+    assert isinstance(refusal(late), StaleVersion)
+    assert hotel.rows() == before
+    again = desk.run(op.amend_guest, **amend, phone="1", version=first.version)
+    assert (again.phone, again.email, again.version) == ("1", None, first.version + 1)
 
 
 def test_a_guest_who_is_expected_is_not_anonymised(hotel: SmallHotel) -> None:

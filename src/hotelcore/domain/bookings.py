@@ -81,6 +81,7 @@ class Reason(StrEnum):
     ROOM_NOT_READY = "room_not_ready"
     BALANCE_OPEN = "balance_open"
     SOLD_OUT = "sold_out"
+    ANONYMISED = "anonymised"
     NOT_PERMITTED = "not_permitted"
 
 
@@ -164,7 +165,8 @@ class Surroundings:
 
     ``now`` decides whether a hold expired. The room flags speak of the room that the booking has
     for all its nights to come, or of the free one that it would be given; ``balance_open`` of all
-    its folios; ``sellable`` of the nights that a reinstated booking would take again.
+    its folios; ``sellable`` of the nights that a reinstated booking would take again;
+    ``guest_anonymised`` of the guest that it would expect again.
     """
 
     now: datetime
@@ -173,6 +175,7 @@ class Surroundings:
     room_ready: bool
     balance_open: bool
     sellable: bool
+    guest_anonymised: bool = False
 
 
 _FROM: Mapping[Action, frozenset[BookingStatus]] = MappingProxyType(
@@ -220,6 +223,7 @@ def reasons_against(
         Action.CHECK_OUT: ((around.balance_open, Reason.BALANCE_OPEN),),
         Action.MARK_NO_SHOW: ((business_date <= stay.arrival, Reason.ARRIVAL_NOT_PASSED),),
         Action.REINSTATE: (
+            (around.guest_anonymised, Reason.ANONYMISED),
             (over, Reason.STAY_IS_OVER),
             (not over and not around.sellable, Reason.SOLD_OUT),
         ),

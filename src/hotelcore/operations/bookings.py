@@ -24,9 +24,10 @@ from hotelcore.domain.bookings import (
 from hotelcore.domain.cancellation import CancellationCause, CancellationPolicy
 from hotelcore.domain.fields import JsonValue, check_day
 from hotelcore.domain.folios import Folio, FolioStatus
+from hotelcore.domain.guests import Guest
 from hotelcore.domain.money import Money
 from hotelcore.domain.stays import MOST_NIGHTS, Stay
-from hotelcore.errors import InvalidInput
+from hotelcore.errors import InvalidInput, StaleVersion
 from hotelcore.events.catalogue import BookingCancelled, BookingReinstated
 from hotelcore.ids import BookingId, GuestId, RoomId, RoomTypeId
 from hotelcore.lists import RoomFilter, every
@@ -416,12 +417,17 @@ def reinstate_booking(
     refunded stays so. ``force_reason`` (1 to 500 characters, needs `Permission.RULES_OVERRIDE`)
     says why to sell beyond the limit.
 
-    Raises `ActionRefused` when the booking is in another state, its stay is over, or a night is
-    full (``sold_out``; `SoldOut` if it fills up meanwhile), and `NotFound`.
+    Raises `ActionRefused` when the booking is in another state, its stay is over, its guest was
+    anonymised, or a night is full (``sold_out``; `SoldOut` if it fills up meanwhile),
+    `StaleVersion` when it gets another guest meanwhile, and `NotFound`.
     """
     force = overrides(uow, force_reason, "reinstate_booking with force_reason")
+    guest = _share_guest(uow, booking_id)
     before, business_date = lock_booking(uow, booking_id)
+    if before.guest_id != guest.id:
+        raise StaleVersion("booking", booking_id)
     nights = uow.bookings.nights(before.id)
+    uow.ahead(uow.guests.get, guest.id)
     counters_ahead(uow, nights_to_sell_again(before, nights, business_date))
     around = surroundings(uow, before, action=Action.REINSTATE)
     around = attrs.evolve(around, sellable=around.sellable or force)
@@ -449,6 +455,17 @@ def reinstate_booking(
         )
         _open_a_folio(uow, after)
     return after
+
+
+def _share_guest(uow: UnitOfWork, booking_id: BookingId) -> Guest:
+    """Keep the guest of a booking from being anonymised, before the booking itself is locked."""
+    uow.ahead(uow.hotels.current)
+    uow.ahead(uow.bookings.get, booking_id)
+    _ = uow.hotel  # Read before the guest is shared: the order of locks.
+    guest_id = uow.bookings.get(booking_id).guest_id
+    uow.ahead(uow.guests.share, guest_id)
+    booking_ahead(uow, booking_id)
+    return uow.guests.share(guest_id)
 
 
 def _open_a_folio(uow: UnitOfWork, booking: Booking) -> None:

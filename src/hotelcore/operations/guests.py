@@ -10,7 +10,7 @@ from hotelcore.access import Permission
 from hotelcore.domain.bookings import BookingStatus
 from hotelcore.domain.fields import Attributes, JsonValue
 from hotelcore.domain.guests import ANONYMOUS, Guest
-from hotelcore.errors import ActionRefused
+from hotelcore.errors import ActionRefused, StaleVersion
 from hotelcore.ids import GuestId
 from hotelcore.lists import BookingFilter
 from hotelcore.operations.declaring import operation
@@ -97,14 +97,18 @@ def amend_guest(
     country: str | None = None,
     vip: bool = False,
     attributes: Mapping[str, JsonValue] | None = None,
+    version: int | None = None,
 ) -> Guest:
     """Replace all that is known of a guest; what is not given is emptied.
 
-    The limits are those of `register_guest`. Raises `ActionRefused` for a guest who was
-    anonymised (``anonymised``), `NotFound`, `InvalidInput`, and `StaleVersion` when somebody else
-    amends the guest at the same time.
+    The limits are those of `register_guest`. ``version`` is that of the guest as whoever amends
+    saw it; with it nobody overwrites what they have not seen. Raises `StaleVersion` when the guest
+    has another version meanwhile, and also without it when somebody else amends at the same time;
+    `ActionRefused` for a guest who was anonymised (``anonymised``), `NotFound`, `InvalidInput`.
     """
     guest = uow.guests.get(guest_id)
+    if version is not None and version != guest.version:
+        raise StaleVersion("guest", guest.id)
     if guest.anonymised_at is not None:
         raise ActionRefused("amend_guest", ("anonymised",))
     amended = attrs.evolve(

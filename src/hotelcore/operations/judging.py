@@ -109,6 +109,7 @@ def surroundings(
         room_ready=room is not None and _is_ready(uow, booking, room),
         balance_open=Action.CHECK_OUT in asked and _is_unsettled(uow, booking, folios),
         sellable=Action.REINSTATE in asked and _is_sellable(uow, booking),
+        guest_anonymised=Action.REINSTATE in asked and _is_anonymised(uow, booking),
     )
 
 
@@ -151,6 +152,12 @@ def _is_ready(uow: UnitOfWork, booking: Booking, room: Room) -> bool:
 def _is_unsettled(uow: UnitOfWork, booking: Booking, folios: Sequence[Folio] | None) -> bool:
     of_booking = uow.folios.of_booking(booking.id) if folios is None else folios
     return any(folio.balance for folio in of_booking)
+
+
+def _is_anonymised(uow: UnitOfWork, booking: Booking) -> bool:
+    # Who is expected is kept from being anonymised.
+    expected = booking.status.holds_nights
+    return not expected and uow.guests.get(booking.guest_id).anonymised_at is not None
 
 
 def _is_sellable(uow: UnitOfWork, booking: Booking) -> bool:

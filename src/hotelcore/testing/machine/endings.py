@@ -124,6 +124,7 @@ def reinstate(house: House, key: Key, *, force: bool = False) -> Command:
         doubts = against(
             ActionRefused=known.status not in ("cancelled", "no_show")
             or known.is_over(house.day)
+            or house.guests[known.guest]
             or (not force and bool(house.full(known.room_type, coming)))
         )
 
