@@ -31,7 +31,7 @@ from hotelcore.errors import (
     SoldOut,
 )
 from hotelcore.events import catalogue as fact
-from hotelcore.ids import RoomId, new_id
+from hotelcore.ids import RoomId, TaskId, new_id
 from hotelcore.lists import AuditFilter, TaskFilter
 from hotelcore.operations.keys import room_in_use
 from tests.operations.recount import (
@@ -511,6 +511,35 @@ def test_a_guest_who_owes_nothing_leaves(hotel: SmallHotel) -> None:
     )
     assert events_of(hotel)[-3:] == ["room.statusChanged", "folio.closed", "booking.checkedOut"]
     assert reasons_of(leaving(hotel, booking)) == ("wrong_status",)
+
+
+def test_a_cleaning_for_a_guest_who_left_is_cancelled(hotel: SmallHotel) -> None:
+    """Nobody makes a room clean by it that the departure left dirty; other tasks stay open."""
+    booking, _ = hotel.move_in(2)
+    room_id, elsewhere = hotel.room_ids[:2]
+    assert hotel.booking(booking.id).room_id == room_id
+    desk, stay_over = hotel.desk(), TaskKind.STAY_OVER
+
+    def task(room: RoomId, kind: TaskKind, days: int = 0) -> TaskId:
+        due = hotel.today + days * DAY
+        return desk.run(op.create_housekeeping_task, room_id=room, kind=kind, due=due).id
+
+    stale = task(room_id, stay_over)
+    kept = [
+        task(room_id, stay_over, 1),
+        task(room_id, TaskKind.INSPECTION),
+        task(elsewhere, stay_over),
+    ]
+    done = task(room_id, stay_over)
+    desk.run(op.complete_housekeeping_task, task_id=done)
+    desk.run(op.check_out_guest, booking_id=booking.id)
+    with desk.reading() as uow:
+        found = [uow.housekeeping.get(key).status for key in (stale, done, *kept)]
+    assert found == [TaskStatus.CANCELLED, TaskStatus.DONE, *[TaskStatus.OPEN] * 3]
+    with pytest.raises(ActionRefused, match="task_not_open"):
+        desk.run(op.complete_housekeeping_task, task_id=stale)
+    with desk.reading() as uow:
+        assert uow.rooms.get(room_id).condition is RoomCondition.DIRTY
 
 
 def test_leaving_with_a_debt_needs_a_permitted_reason(hotel: SmallHotel) -> None:

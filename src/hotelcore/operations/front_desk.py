@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import attrs
 
@@ -17,7 +17,7 @@ from hotelcore.domain.bookings import (
     refuse_unless_allowed,
 )
 from hotelcore.domain.folios import Folio
-from hotelcore.domain.housekeeping import HousekeepingTask, TaskKind
+from hotelcore.domain.housekeeping import HousekeepingTask, TaskKind, TaskStatus
 from hotelcore.domain.rooms import Room, RoomCondition
 from hotelcore.errors import ActionRefused, InvalidInput
 from hotelcore.events.catalogue import BookingCheckedIn, BookingCheckedOut
@@ -192,7 +192,8 @@ def check_out_guest(
 
     The nights from the business date on go back on sale; a stay that ends early then ends on the
     business date, and its total is that of the nights that remain. Folios at zero are closed, the
-    keys revoked, the room is dirty. ``unsettled_reason`` (1 to 500 characters, needs
+    keys revoked, the room is dirty, and a cleaning of it while the guest stays that nobody did is
+    cancelled. ``unsettled_reason`` (1 to 500 characters, needs
     `Permission.RULES_OVERRIDE`) lets the guest go with a balance; that folio stays open.
 
     Raises `ActionRefused` when the booking is not in house, or a folio has a balance
@@ -203,13 +204,14 @@ def check_out_guest(
     uow.ahead(uow.keys.of_booking, booking_id)
     before, business_date = lock_booking(uow, booking_id)
     nights, keys = uow.bookings.nights(before.id), valid_keys(uow, booking_id)
-    rooms, folios = _lock_to_leave(uow, before, nights)
+    tasks, rooms, folios = _lock_to_leave(uow, before, nights)
     around = surroundings(uow, before, action=Action.CHECK_OUT, folios=folios)
     around = attrs.evolve(around, balance_open=around.balance_open and not unsettled)
     refuse_unless_allowed(Action.CHECK_OUT, before, business_date, around)
     with uow.together(later=True):
         room = rooms[room_in_use(before)]
         after, released = _left(uow, before, nights)
+        _cancel_tasks(uow, tasks)
         _make_dirty(uow, room)
         revoke_keys(uow, keys)
         close_settled_folios(uow, folios)
@@ -227,20 +229,28 @@ def check_out_guest(
 
 def _lock_to_leave(
     uow: UnitOfWork, booking: Booking, nights: Sequence[BookingNight]
-) -> tuple[Mapping[RoomId, Room], Sequence[Folio]]:
-    """Lock all that an end of the stay changes, and return the booking's room, if any, and folios.
+) -> tuple[Sequence[HousekeepingTask], Mapping[RoomId, Room], Sequence[Folio]]:
+    """Lock all that an end of the stay changes, and return it: tasks, the room if any, folios.
 
     The room before the booking leaves it: who checks in there holds the room, and then waits for
-    this booking to be out of it.
+    this booking to be out of it. Tasks before the room, as whoever completes one locks them.
     """
+    business_date = uow.hotel.business_date
     room_ids = [] if booking.room_id is None else [booking.room_id]
-    moving = moving_nights(booking, nights, uow.hotel.business_date)
+    moving = moving_nights(booking, nights, business_date)
     counters_ahead(uow, moving)
+    for room_id in room_ids:
+        uow.ahead(uow.housekeeping.lock_open, room_id, TaskKind.STAY_OVER, business_date)
     uow.ahead(uow.rooms.lock, room_ids)
     uow.ahead(uow.folios.of_booking, booking.id)
     lock_counters(uow, moving)
+    tasks = [
+        task
+        for room_id in room_ids
+        for task in uow.housekeeping.lock_open(room_id, TaskKind.STAY_OVER, business_date)
+    ]
     rooms = {room.id: room for room in uow.rooms.lock(room_ids)}
-    return rooms, uow.folios.of_booking(booking.id)
+    return tasks, rooms, uow.folios.of_booking(booking.id)
 
 
 def _left(uow: UnitOfWork, before: Booking, nights: Sequence[BookingNight]) -> tuple[Booking, int]:
@@ -260,6 +270,13 @@ def _left(uow: UnitOfWork, before: Booking, nights: Sequence[BookingNight]) -> t
     )
     uow.changed("booking", before.id, before, after)
     return after, released
+
+
+def _cancel_tasks(uow: UnitOfWork, tasks: Iterable[HousekeepingTask]) -> None:
+    # Whoever completed one later would make a room clean that the departure left dirty.
+    for task in tasks:
+        cancelled = uow.housekeeping.update(attrs.evolve(task, status=TaskStatus.CANCELLED))
+        uow.changed("housekeeping_task", task.id, task, cancelled)
 
 
 def _departure_task(uow: UnitOfWork, booking: Booking, room: Room) -> HousekeepingTask:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from datetime import date
 from typing import Protocol
 
-from hotelcore.domain.housekeeping import HousekeepingTask
-from hotelcore.ids import TaskId
+from hotelcore.domain.housekeeping import HousekeepingTask, TaskKind
+from hotelcore.ids import RoomId, TaskId
 from hotelcore.lists import Page, TaskFilter
 
 __all__ = ["Housekeeping"]
@@ -24,6 +25,12 @@ class Housekeeping(Protocol):
 
     def lock(self, task_id: TaskId) -> HousekeepingTask:
         """Return one task, locked."""
+        ...
+
+    def lock_open(
+        self, room_id: RoomId, kind: TaskKind, until: date
+    ) -> tuple[HousekeepingTask, ...]:
+        """Return the open tasks of a kind in a room that are due until a day, locked, by id."""
         ...
 
     def update(self, task: HousekeepingTask) -> HousekeepingTask:

@@ -23,7 +23,7 @@ from sqlalchemy import (
 from hotelcore.domain.fields import Attributes
 from hotelcore.domain.housekeeping import HousekeepingTask, TaskKind, TaskStatus
 from hotelcore.errors import AlreadyExists, NotFound
-from hotelcore.ids import TaskId
+from hotelcore.ids import RoomId, TaskId
 from hotelcore.lists import Page, TaskFilter
 from hotelcore.sql import schema
 from hotelcore.sql.building import entity
@@ -84,6 +84,16 @@ Index(
 _ALL = select(HOUSEKEEPING_TASK).where(_c.hotel_id == acting_hotel())
 _ONE = _ALL.where(_c.id == bindparam("key"))
 _LOCK = _ONE.with_for_update(key_share=True)
+_LOCK_OPEN = (
+    _ALL.where(
+        _c.room_id == bindparam("room"),
+        _c.kind == bindparam("of_kind"),
+        _c.status == TaskStatus.OPEN.value,
+        _c.due <= bindparam("until"),
+    )
+    .order_by(_c.id)
+    .with_for_update(key_share=True)
+)
 _INSERT = insert_into(HOUSEKEEPING_TASK)
 _UPDATE = versioned_update(HOUSEKEEPING_TASK)
 
@@ -139,6 +149,13 @@ class SqlHousekeeping:
     def lock(self, task_id: TaskId) -> HousekeepingTask:
         """Return one task, locked."""
         return self._one(_LOCK, task_id)
+
+    def lock_open(
+        self, room_id: RoomId, kind: TaskKind, until: date
+    ) -> tuple[HousekeepingTask, ...]:
+        """Return the open tasks of a kind in a room that are due until a day, locked, by id."""
+        values = {"room": room_id, "of_kind": kind.value, "until": until}
+        return tuple(self._run.all(_LOCK_OPEN, _task, **values))
 
     # `Any`: it selects all columns.
     def _one(self, statement: Select[Any], task_id: TaskId) -> HousekeepingTask:

@@ -197,6 +197,7 @@ class Task:
 
     room: Key
     kind: str
+    due: date
     is_open: bool = True
     booking: Key | None = None
 

@@ -131,7 +131,7 @@ def create_task(house: House, room: Key, kind: TaskKind, due: date) -> Command:
     """Create a housekeeping task."""
 
     def learn(told: Any) -> None:
-        house.tasks[told.id.hex] = Task(room, kind.value)
+        house.tasks[told.id.hex] = Task(room, kind.value, due)
 
     return Command(
         operation=op.create_housekeeping_task,

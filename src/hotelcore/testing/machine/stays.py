@@ -129,7 +129,10 @@ def check_out(house: House, key: Key, *, unsettled: bool = False) -> Command:
         known.total = sum(night.price for d, night in known.standing().items() if d < house.day)
         house.rooms[known.room].condition = "dirty"
         house.close_settled(known)
-        house.tasks[task.id.hex] = Task(known.room, "departure", booking=key)
+        for other in house.tasks.values():
+            stale = other.kind == "stay_over" and other.due <= house.day
+            other.is_open = other.is_open and not (stale and other.room == known.room)
+        house.tasks[task.id.hex] = Task(known.room, "departure", house.day, booking=key)
         for day, night in known.standing().items():
             assert night.posted, f"the night of {day} was never charged"
         shows(house, told)
