@@ -274,7 +274,7 @@ class FolioClosed(Refused):
 
     def message(self) -> str:
         """Say where the amount could go instead."""
-        return f"folio {self.folio_id} is closed for good: post to an open folio of the booking"
+        return f"folio {self.folio_id} is closed already: post to an open folio of the booking"
 
 
 @define(slots=False, eq=False)

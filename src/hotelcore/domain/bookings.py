@@ -90,8 +90,9 @@ class Booking:
     """One booking of one room. ``room_id`` is the room it has, or will first have.
 
     ``total`` is the sum of the prices fixed on its nights, day uses have none. ``hold_until`` is
-    the instant after which a tentative booking loses its nights. The ``_at`` fields are instants,
-    the ``_on`` fields the business dates on which the guest came, left, or was given up.
+    the instant after which a tentative booking is not confirmed any more, and loses its nights with
+    the next `expire_holds`. The ``_at`` fields are instants, the ``_on`` fields the business dates
+    on which the guest came, left, or was given up.
     """
 
     id: BookingId = fields.identifier()

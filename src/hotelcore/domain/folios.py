@@ -35,14 +35,17 @@ ROOM_CHARGE = "room"
 
 
 class FolioStatus(StrEnum):
-    """An open folio takes lines; a closed one is settled for good."""
+    """An open folio takes lines; a closed one is settled, until its booking is taken back."""
 
     OPEN = "open"
     CLOSED = "closed"
 
 
 class LineKind(StrEnum):
-    """What a line is; lines of charges and refunds are owed, the others are credits."""
+    """What a line is. Charges and refunds are owed, payments and allowances are credits.
+
+    A void is the exact opposite of the line that it refers to.
+    """
 
     CHARGE = "charge"
     ALLOWANCE = "allowance"

@@ -228,7 +228,7 @@ def _lock_both(uow: UnitOfWork, charge: FolioLine, to_folio_id: FolioId) -> tupl
 
 @operation(Permission.FOLIOS_CHARGE)
 def close_folio(uow: UnitOfWork, *, folio_id: FolioId) -> Folio:
-    """Close a folio for good; afterwards it accepts nothing.
+    """Close a folio; afterwards it accepts nothing, unless its booking is reinstated.
 
     Raises `AmountRefused` unless its balance is zero, `FolioClosed` if it is closed already, and
     `NotFound`.

@@ -5,7 +5,8 @@ nights, the rooms, the folios. Callers have read ``uow.hotel`` and locked the bo
 ends a stay locks the rooms and folios before it frees the room nights: to free them waits for
 nobody, and others wait for the end of whoever does it.
 
-A night before the business date is consumed: it is never sold, released or given another room.
+A night before the business date is consumed: it is never released or given another room, and sold
+only as a part of a stay that began before, with a reason.
 """
 
 from __future__ import annotations
