@@ -98,6 +98,37 @@ def test_a_commit_of_another_process_wakes_the_relay(scene: Scene) -> None:
         assert process.wait(PATIENCE) == 0
 
 
+_CROWDED = """
+import resource, sys
+from uuid import UUID
+from hotelcore import Actor, HotelCore, Role
+from hotelcore.relay import Relay
+from hotelcore.subscriptions import Subscriptions
+from tests.relay.scene import House, running
+from tests.relay.test_running import NEVER, Mail
+
+resource.setrlimit(resource.RLIMIT_NOFILE, (2_048, resource.getrlimit(resource.RLIMIT_NOFILE)[1]))
+files = [open("/dev/null") for _ in range(1_100)]
+core = HotelCore(sys.argv[1], subscriptions=Subscriptions())
+hotel_id, room = UUID(sys.argv[2]), UUID(sys.argv[3])
+mail = Mail(core.subscriptions)
+house = House(hotel_id, core.acting_as(Actor(hotel_id=hotel_id, subject="root", role=Role.ADMIN)))
+with running(Relay(core, poll=NEVER)):
+    for sequence in range(1, 4):
+        house.reports(room)
+        assert mail.awaited() == (room, sequence)
+core.close()
+"""
+
+
+def test_a_relay_works_beside_very_many_open_files(scene: Scene) -> None:
+    """A process with more than 1,024 of them is woken and works as any other."""
+    house, url = scene.house(), scene.core.engine.url.render_as_string(hide_password=False)
+    subprocess.run(
+        [sys.executable, "-c", _CROWDED, url, str(house.hotel_id), str(new_room())], check=True
+    )
+
+
 @pytest.mark.parametrize(
     "names", [TableNames(prefix="inn_"), TableNames(prefix="inn_", schema="hotels")]
 )

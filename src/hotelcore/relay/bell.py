@@ -7,7 +7,7 @@ commits of others, which costs some microseconds to look at.
 from __future__ import annotations
 
 import logging
-import select
+import selectors
 import socket
 from contextlib import ExitStack, suppress
 from typing import Any, Protocol
@@ -98,8 +98,18 @@ def _driver_errors(engine: Engine) -> type[Exception]:
     return errors
 
 
-def _readable(*sources: Any, seconds: float) -> bool:  # Any: whatever select() takes
-    return bool(select.select(sources, (), (), seconds)[0])
+# select() takes no file of a number above 1,023, and epoll would need one more file for each wait.
+# On Windows, which has no poll(), the numbers do not matter to select().
+_Waiting: type[selectors.BaseSelector] = getattr(
+    selectors, "PollSelector", selectors.SelectSelector
+)
+
+
+def _readable(*sources: int | socket.socket, seconds: float) -> bool:
+    with _Waiting() as waiting:
+        for source in sources:
+            waiting.register(source, selectors.EVENT_READ)
+        return bool(waiting.select(seconds))
 
 
 class _Announced:
