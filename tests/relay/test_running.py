@@ -368,6 +368,48 @@ def test_a_relay_may_be_stopped_at_any_time(scene: Scene) -> None:
     assert mail.awaited()[1] == 1
 
 
+def test_a_relay_that_has_ended_runs_again(scene: Scene) -> None:
+    """One that works until idle does so each time that it is asked, and may then serve on."""
+    house, room, mail = scene.house(), new_room(), Mail(scene.on)
+    relay = Relay(scene.core, poll=NEVER)
+    for sequence in range(1, 4):
+        house.reports(room)
+        relay.run_until_idle()
+        assert mail.get_nowait() == (room, sequence)
+    with running(relay):
+        house.reports(room)
+        assert mail.awaited() == (room, 4)
+    assert scene.lanes_waiting() == 0
+
+
+def test_a_relay_that_was_stopped_takes_nothing_up(scene: Scene) -> None:
+    """It returns at once, so what waits is there for another, which need not wait for a lease."""
+    house, room, mail = scene.house(), new_room(), Mail(scene.on)
+    relay = Relay(scene.core, poll=NEVER)
+    with running(relay):
+        pass
+    house.reports(room)
+    relay.run_until_idle()
+    relay.run()
+    assert mail.empty()
+    scene.work()
+    assert mail.get_nowait() == (room, 1)
+
+
+def test_a_relay_runs_in_one_thread_at_a_time(scene: Scene) -> None:
+    """A second thread is refused before it takes anything up, and the first works on."""
+    house, room, mail = scene.house(), new_room(), Mail(scene.on)
+    relay = Relay(scene.core, poll=NEVER)
+    with running(relay):
+        house.reports(room)
+        assert mail.awaited() == (room, 1)
+        for run in (relay.run_until_idle, relay.run):
+            with pytest.raises(InvalidInput, match=r"^relay: runs already"):
+                run()
+        house.reports(room)
+        assert mail.awaited() == (room, 2)
+
+
 def test_what_a_handler_commits_as_it_ends_is_worked_too(scene: Scene) -> None:
     """Until idle means also what the last handler caused, and what that one caused."""
     house, room = scene.house(), new_room()

@@ -6,8 +6,11 @@ One process that runs a `Relay` beside the database is enough; several share the
 from __future__ import annotations
 
 import logging
+from collections.abc import Generator
+from contextlib import contextmanager
 from datetime import timedelta
 from threading import Event as Flag
+from threading import Lock
 
 import attrs
 
@@ -25,6 +28,19 @@ __all__ = ["Relay"]
 _log = logging.getLogger("hotelcore.relay")
 
 
+@attrs.frozen
+class _Shift:
+    """What one run works with: the bell that wakes it, and the threads of its handlers."""
+
+    bell: Bell
+    crew: Crew
+
+    def close(self) -> None:
+        """Let the threads finish what they have, and give the bell's connection back."""
+        self.crew.leave()
+        self.bell.close()
+
+
 class Relay:
     """Numbers the events of every hotel and works off the core's durable subscriptions.
 
@@ -37,6 +53,8 @@ class Relay:
     With ``feeding=False`` it only works lanes: that is the consumer behind a broker, which calls
     `receive` with what arrives. Raises `InvalidInput` for numbers below 1 or above 10,000, and for
     durations that are no timedelta above zero, of a day at most.
+
+    It may run again after a run has ended. Once it was stopped it stays so: make another then.
     """
 
     def __init__(
@@ -58,49 +76,54 @@ class Relay:
             _check_duration(name, duration)
         self._core = core
         self._poll = poll.total_seconds()
+        self._workers = workers
         self._batch = batch
+        self._lease = lease
         self._look_at = 0.0
         self._stopping = Flag()
-        self._bell = Bell(core.engine, core._names)
+        self._runs = Lock()
+        self._shift: _Shift | None = None
         self._feeder = (
             Feeder(core, transport=transport, batch=batch, lease=lease) if feeding else None
         )
-        self._crew = Crew(core, workers=workers, lease=lease, free=self._bell.ring)
 
     def run(self) -> None:
         """Work until `stop` is called from another thread or a signal handler.
 
-        A database that fails is asked again; what was under way then is done again.
+        A database that fails is asked again; what was under way then is done again. Raises
+        `InvalidInput` while another thread runs this relay.
         """
-        try:
+        with self._running() as shift:
             news = True
             while not self._stopping.is_set():
-                news = self._more(news) or self._bell.wait(self._poll)
-        finally:
-            self._close()
+                news = self._more(shift.crew, news) or shift.bell.wait(self._poll)
 
     def run_until_idle(self) -> None:
         """Work until nothing waits that is due now, and close; for scripts and tests.
 
-        A database that fails raises its error.
+        A database that fails raises its error. Raises `InvalidInput` while another thread runs
+        this relay.
         """
-        try:
+        with self._running() as shift:
             while not self._stopping.is_set():
                 # Asked before the round: what a worker commits as it ends must still be seen.
-                working = self._crew.working
-                if self._feed() + self._crew.take_up():
+                working = shift.crew.working
+                if self._feed() + shift.crew.take_up():
                     continue
                 if not working:
                     break
-                self._bell.wait(self._poll)
-        finally:
-            self._close()
+                shift.bell.wait(self._poll)
 
     def stop(self) -> None:
-        """Have `run` return when the handlers have finished the events that they are at."""
+        """Have `run` return when the handlers have finished the events that they are at.
+
+        A relay that does not run, or not yet, returns from `run` at once from now on.
+        """
         self._stopping.set()
-        self._crew.stop()
-        self._bell.ring()
+        # Who runs looks at the flag after it has begun a shift, so a shift begun later ends too.
+        if shift := self._shift:
+            shift.crew.stop()
+            shift.bell.ring()
 
     def receive(self, envelope: Envelope) -> None:
         """Take an event that arrived through a broker: its lanes know of it when this returns.
@@ -113,9 +136,30 @@ class Relay:
         whole = [attrs.evolve(each, first=1) for each in news]
         with self._core._serving() as run:
             raise_lanes(run, whole, now=self._core._clock.now())
-        self._bell.ring()
+        if shift := self._shift:
+            shift.bell.ring()
 
-    def _more(self, news: bool) -> bool:
+    @contextmanager
+    def _running(self) -> Generator[_Shift]:
+        """Lend the body what a run works with, to one thread at a time."""
+        if not self._runs.acquire(blocking=False):
+            raise InvalidInput("relay", "runs already: make one for each thread that shall run one")
+        try:
+            self._shift = shift = self._new_shift()
+            try:
+                yield shift
+            finally:
+                shift.close()
+                self._shift = None
+        finally:
+            self._runs.release()
+
+    def _new_shift(self) -> _Shift:
+        bell = Bell(self._core.engine, self._core._names)
+        crew = Crew(self._core, workers=self._workers, lease=self._lease, free=bell.ring)
+        return _Shift(bell, crew)
+
+    def _more(self, crew: Crew, news: bool) -> bool:
         """Feed if there is news, and fill the crew; whether more waits than went into the batch.
 
         After a smaller batch the bell is waited for. On a database where writers take turns, that
@@ -123,7 +167,7 @@ class Relay:
         """
         try:
             fed = self._feed() if news or self._overdue() else 0
-            self._crew.take_up()
+            crew.take_up()
         except HotelcoreError as error:
             _log.error("the relay tries again: %s", error)
             return False
@@ -136,10 +180,6 @@ class Relay:
     def _feed(self) -> int:
         self._look_at = self._core._clock.monotonic() + self._poll
         return self._feeder.feed() if self._feeder else 0
-
-    def _close(self) -> None:
-        self._crew.leave()
-        self._bell.close()
 
 
 def _check_number(name: str, value: object) -> None:
