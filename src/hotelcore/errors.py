@@ -213,7 +213,7 @@ _WHAT_TO_DO: Mapping[str, str] = MappingProxyType(
         "local_date_not_reached": "the day is not over in the hotel's time zone; wait until it is",
         "departure_overdue": "check the guest out, or amend the stay",
         "arrival_unresolved": "check in, amend or cancel the booking, or name it in no_shows",
-        "room_taken": "the room is another's next night; move one of the two",
+        "room_taken": "the room is not free for one more night; move the guest, or free the room",
         "no_open_folio": "open a folio for the booking",
     }
 )
@@ -250,20 +250,28 @@ class SoldOut(Refused):
     nights: tuple[date, ...]
 
     def message(self) -> str:
-        """Name the nights that are full."""
-        return f"no room of this type is left on {_dates(self.nights)}"
+        """Name the nights that are full, and what else to ask for."""
+        return (
+            f"no room of this type is left on {_dates(self.nights)}: name other nights or another"
+            " type, or give a force_reason"
+        )
 
 
 @define(slots=False, eq=False)
 class RoomTaken(Refused, Conflict):
-    """The room is occupied, assigned or out of order on at least one night."""
+    """The room is occupied, assigned or out of order on at least one night.
+
+    Without ``nights``, somebody was in the room at the moment in which another guest was to enter.
+    """
 
     room_id: UUID
     nights: tuple[date, ...]
 
     def message(self) -> str:
-        """Name the nights on which the room is not free."""
-        return f"the room is not free on {_dates(self.nights)}"
+        """Name the nights on which the room is not free, and what else to ask for."""
+        if not self.nights:
+            return "somebody is in the room: check that guest out, or name another room"
+        return f"the room is not free on {_dates(self.nights)}: name another room, or other nights"
 
 
 @define(slots=False, eq=False)

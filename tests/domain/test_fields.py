@@ -40,6 +40,8 @@ from hotelcore.errors import (
     BusinessDayBlocked,
     InvalidInput,
     NotFound,
+    RoomTaken,
+    SoldOut,
 )
 from hotelcore.events.bus import EventBus
 from hotelcore.events.catalogue import BookingCreated
@@ -200,6 +202,19 @@ def test_a_blocked_day_names_each_matter_once() -> None:
     assert blocked.message().endswith("A1, B2")
     waiting = BusinessDayBlocked(day, ("local_date_not_reached",), date(2026, 11, 30))
     assert "while it is 2026-11-30" in waiting.message()
+
+
+def test_a_full_night_and_a_taken_room_say_what_else_to_ask_for() -> None:
+    """The nights are named with the way out, and a room that somebody is in names no night."""
+    nights = (date(2026, 12, 1), date(2026, 12, 2))
+    full = str(SoldOut(new_id(), nights))
+    assert full.startswith("no room of this type is left on 2026-12-01, 2026-12-02: ")
+    assert full.endswith("name other nights or another type, or give a force_reason")
+    taken = str(RoomTaken(new_id(), nights))
+    assert taken.startswith("the room is not free on 2026-12-01, 2026-12-02: ")
+    assert taken.endswith("name another room, or other nights")
+    entered = str(RoomTaken(new_id(), ()))
+    assert entered == "somebody is in the room: check that guest out, or name another room"
 
 
 def test_a_hotel_is_spoken_of_as_the_actors_own() -> None:

@@ -6,7 +6,7 @@ import multiprocessing
 import os
 import signal
 import time
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import UTC, date, datetime, timedelta
@@ -38,7 +38,7 @@ from hotelcore.errors import (
     PermissionDenied,
 )
 from hotelcore.events.catalogue import BookingNoShow, BusinessDayClosed, ChargePosted, Event
-from hotelcore.ids import BookingId, HotelId, new_id
+from hotelcore.ids import BookingId, HotelId, RoomId, new_id
 from hotelcore.lists import FolioFilter
 from hotelcore.tenancy import Actor
 from tests.operations.recount import untold
@@ -195,21 +195,40 @@ def test_everything_that_stops_the_audit_is_named_at_once(
     assert hotel.rows() == before
 
 
-def test_a_room_that_is_promised_to_another_stops_the_audit(
-    core: HotelCore, clock: FixedClock
+def promise_to_another(hotel: SmallHotel, room_id: RoomId) -> None:
+    """Assign the room to a guest who comes tomorrow."""
+    other, _ = hotel.book(1, begins=1)
+    hotel.desk().run(op.assign_room, booking_id=other.id, room_id=room_id)
+
+
+def block_from_tomorrow(hotel: SmallHotel, room_id: RoomId) -> None:
+    """Give the room to maintenance for two nights."""
+    hotel.desk().run(
+        op.block_room,
+        room_id=room_id,
+        kind=MaintenanceKind.OUT_OF_ORDER,
+        period=Stay(hotel.today + DAY, hotel.today + 3 * DAY),
+        reason="leak",
+    )
+
+
+@pytest.mark.parametrize("give_away", [promise_to_another, block_from_tomorrow])
+def test_a_room_that_is_not_free_for_another_night_stops_the_audit(
+    core: HotelCore, clock: FixedClock, give_away: Callable[[SmallHotel, RoomId], None]
 ) -> None:
-    """An overdue guest is kept another night, but never in somebody else's room."""
+    """An overdue guest is kept, but neither in another guest's room nor in a blocked one."""
     hotel = open_hotel(core, clock, rules=ALL_AT_ONCE)
     overdue, _ = hotel.move_in(1)
-    hotel.close_day()
-    other, _ = hotel.book(1)
     room_id = hotel.booking(overdue.id).room_id
-    hotel.desk().run(op.assign_room, booking_id=other.id, room_id=room_id)
+    assert room_id is not None
+    give_away(hotel, room_id)
+    hotel.close_day()
     clock.advance(DAY)
     before = hotel.rows()
     with pytest.raises(BusinessDayBlocked) as refused:
         close(hotel, hotel.today)
     assert refused.value.reasons == (f"room_taken {overdue.confirmation_number}",)
+    assert "the room is not free for one more night" in str(refused.value)
     assert hotel.rows() == before
 
 

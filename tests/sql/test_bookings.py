@@ -121,7 +121,8 @@ def test_two_bookings_are_never_in_house_in_one_room(house: House) -> None:
         first = SqlBookings(run).update(attrs.evolve(first, status=IN_HOUSE))
     with house.writing() as run, pytest.raises(RoomTaken) as refusal:
         SqlBookings(run).update(attrs.evolve(second, status=IN_HOUSE))
-    assert (refusal.value.room_id, refusal.value.nights) == (room_id, (second.stay.arrival,))
+    assert (refusal.value.room_id, refusal.value.nights) == (room_id, ())
+    assert str(refusal.value).startswith("somebody is in the room: ")
     with house.writing() as run:
         SqlBookings(run).update(attrs.evolve(first, status=BookingStatus.CHECKED_OUT))
         SqlBookings(run).update(attrs.evolve(second, status=IN_HOUSE))

@@ -44,7 +44,7 @@ class Bookings(Protocol):
         ...
 
     def update(self, booking: Booking) -> Booking:
-        """Store the booking; `RoomTaken` if it enters a room that somebody is in."""
+        """Store the booking; `RoomTaken`, of no night, if it enters a room that somebody is in."""
         ...
 
     def nights(self, booking_id: BookingId) -> tuple[BookingNight, ...]:

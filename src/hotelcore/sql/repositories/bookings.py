@@ -501,7 +501,7 @@ def _found(booking: Booking | None, key: BookingId | str) -> Booking:
 def _already_taken(booking: Booking) -> Conflict:
     """Say which unique key a booking hit: its room's if it is in house, else its number's."""
     if booking.status is BookingStatus.IN_HOUSE and booking.room_id is not None:
-        return RoomTaken(booking.room_id, (booking.stay.arrival,))
+        return RoomTaken(booking.room_id, ())  # in it now, whatever night the stays begin with
     return AlreadyExists("booking", "confirmation number")
 
 
