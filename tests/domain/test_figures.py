@@ -3,10 +3,21 @@
 from __future__ import annotations
 
 from datetime import UTC, date, datetime
-from decimal import Decimal
+from decimal import (
+    ROUND_CEILING,
+    ROUND_DOWN,
+    ROUND_HALF_EVEN,
+    ROUND_UP,
+    Context,
+    Decimal,
+    Inexact,
+    Rounded,
+    Subnormal,
+    localcontext,
+)
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from hotelcore.domain.audit import AuditHead, AuditReport
@@ -14,7 +25,7 @@ from hotelcore.domain.availability import Availability, RoomAvailability
 from hotelcore.domain.bookings import BookingStatus
 from hotelcore.domain.business_day import BusinessDay
 from hotelcore.domain.hotels import Hotel
-from hotelcore.domain.money import Money
+from hotelcore.domain.money import MINOR_LIMIT, Money
 from hotelcore.domain.rooms import MaintenanceKind, MaintenancePeriod, RoomType
 from hotelcore.domain.stays import Stay
 from hotelcore.errors import InvalidInput
@@ -60,6 +71,33 @@ def test_the_averages_of_a_day() -> None:
     day = closed(5, 1, 3, 10_000)
     assert (day.adr, day.rev_par) == (Money(3_333, "EUR"), Money(2_500, "EUR"))
     assert day.occupancy == Decimal("0.75")
+
+
+_CONTEXTS = st.builds(
+    Context,
+    prec=st.integers(1, 60),
+    rounding=st.sampled_from([ROUND_CEILING, ROUND_DOWN, ROUND_HALF_EVEN, ROUND_UP]),
+    traps=st.lists(st.sampled_from([Inexact, Rounded, Subnormal]), unique=True),
+)
+
+
+@given(
+    st.integers(1, 2_000),
+    st.integers(0, 2_500),
+    st.integers(1 - MINOR_LIMIT, MINOR_LIMIT - 1),
+    _CONTEXTS,
+)
+@example(1, 1, 1_763_668, Context(prec=4))
+@example(3, 1, 1_000, Context(traps=[Inexact]))
+def test_the_callers_decimal_context_changes_no_figure(
+    rooms: int, sold: int, revenue: int, context: Context
+) -> None:
+    """However a host reckons with decimals, and whatever it refuses, a day's figures are these."""
+    day = closed(rooms, 0, sold, revenue)
+    with localcontext(Context()):
+        expected = day.adr, day.rev_par, day.occupancy
+    with localcontext(context):
+        assert (day.adr, day.rev_par, day.occupancy) == expected
 
 
 def test_a_price_below_nothing_is_no_base_rate() -> None:

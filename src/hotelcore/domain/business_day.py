@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from datetime import date, datetime
-from decimal import Decimal
+from decimal import ROUND_HALF_EVEN, Context, Decimal, DivisionByZero, InvalidOperation
 
 from attrs import frozen
 
 from hotelcore.domain import fields
-from hotelcore.domain.money import Money
+from hotelcore.domain.money import EXACT, Money
 from hotelcore.ids import HotelId
 
 __all__ = ["BusinessDay"]
+
+# As many digits as Python gives by default, whatever the caller's own decimal context says.
+_SHARES = Context(prec=28, rounding=ROUND_HALF_EVEN, traps=[DivisionByZero, InvalidOperation])
 
 
 @frozen(kw_only=True)
@@ -63,8 +66,8 @@ class BusinessDay:
         revenue = self.room_revenue
         if not rooms:
             return Money.zero(revenue.currency)
-        return Money.rounded(revenue.amount / rooms, revenue.currency)
+        return Money.rounded(EXACT.divide(revenue.amount, rooms), revenue.currency)
 
 
 def _ratio(part: int, whole: int) -> Decimal:
-    return Decimal(part) / whole if whole else Decimal(0)
+    return _SHARES.divide(Decimal(part), whole) if whole else Decimal(0)

@@ -9,7 +9,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from decimal import ROUND_HALF_EVEN, Context, Decimal
+from decimal import (
+    ROUND_HALF_EVEN,
+    Context,
+    Decimal,
+    DivisionByZero,
+    InvalidOperation,
+    Overflow,
+)
 from types import MappingProxyType
 from typing import Never
 
@@ -17,7 +24,16 @@ from attrs import frozen
 
 from hotelcore.errors import CurrencyMismatch, InvalidInput
 
-__all__ = ["EXPONENTS", "MAX_PARTS", "MINOR_LIMIT", "Money", "currency", "exponent", "sum_money"]
+__all__ = [
+    "EXACT",
+    "EXPONENTS",
+    "MAX_PARTS",
+    "MINOR_LIMIT",
+    "Money",
+    "currency",
+    "exponent",
+    "sum_money",
+]
 
 MINOR_LIMIT = 2**63
 """`abs(minor)` stays below this: what a signed 64-bit column holds, both signs alike."""
@@ -50,8 +66,11 @@ EXPONENTS: Mapping[str, int | None] = MappingProxyType(
 
 _PLAIN_NUMBER = re.compile(r"(-?)([0-9]{1,19})(?:\.([0-9]{1,19}))?")
 
-# The caller's own decimal context may round to few digits; ours holds every amount we accept.
-_EXACT = Context(prec=40, rounding=ROUND_HALF_EVEN)
+EXACT = Context(
+    prec=40, rounding=ROUND_HALF_EVEN, traps=[DivisionByZero, InvalidOperation, Overflow]
+)
+"""For every figure made of money: the caller's own decimal context may round to few digits, or
+refuse to round, and this one holds every amount that is accepted, and its part a room."""
 
 
 def exponent(currency: str) -> int:
@@ -124,8 +143,8 @@ class Money:
         _require(Decimal, amount, "amount", "use Money.of for what needs no rounding")
         if not amount.is_finite() or amount.adjusted() > 19:
             raise InvalidInput("amount", "must be finite and within what 64 bits hold")
-        nearest = amount.quantize(Decimal((0, (1,), -decimals)), context=_EXACT)
-        return cls(int(nearest.scaleb(decimals, _EXACT)), currency)
+        nearest = amount.quantize(Decimal((0, (1,), -decimals)), context=EXACT)
+        return cls(int(nearest.scaleb(decimals, EXACT)), currency)
 
     @classmethod
     def zero(cls, currency: str) -> Money:
@@ -135,7 +154,7 @@ class Money:
     @property
     def amount(self) -> Decimal:
         """The amount in major units, with as many decimals as the currency has."""
-        return Decimal(self.minor).scaleb(-exponent(self.currency), _EXACT)
+        return Decimal(self.minor).scaleb(-exponent(self.currency), EXACT)
 
     def split(self, parts: int) -> tuple[Money, ...]:
         """Return `parts` amounts, at most one minor unit apart, that sum to this one.
