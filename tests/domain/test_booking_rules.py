@@ -18,6 +18,7 @@ from hotelcore.domain.bookings import (
     Reason,
     Surroundings,
     allowed_actions,
+    reasons_against,
     refuse_unless_allowed,
 )
 from hotelcore.domain.cancellation import CancellationPolicy, Fee, FeeKind
@@ -101,6 +102,17 @@ def test_only_the_edges_of_the_table_exist(
     """An action outside its states is refused for that alone; inside them never for that."""
     for action, reasons in allowed_actions(booking(status, arrival, nights), TODAY, around).items():
         assert (reasons == (Reason.WRONG_STATUS,)) == ((status, action) not in EDGES)
+
+
+@pytest.mark.parametrize("action", Action)
+@given(around=surroundings)
+def test_every_action_stands_in_the_table(action: Action, around: Surroundings) -> None:
+    """Each is judged in the states that it has, by reasons of its own; a forgotten one in none."""
+    states = [status for status, possible in EDGES if possible is action]
+    assert states
+    for status in states:
+        against = reasons_against(action, booking(status), TODAY, around)
+        assert Reason.WRONG_STATUS not in against
 
 
 @given(st.integers(-4, 4), st.integers(0, 3), surroundings)

@@ -221,7 +221,9 @@ def reasons_against(
             (around.has_room and around.room_occupied, Reason.ROOM_OCCUPIED),
             (around.has_room and not around.room_ready, Reason.ROOM_NOT_READY),
         ),
+        Action.MOVE_ROOM: (),
         Action.CHECK_OUT: ((around.balance_open, Reason.BALANCE_OPEN),),
+        Action.CANCEL: (),
         Action.MARK_NO_SHOW: ((business_date <= stay.arrival, Reason.ARRIVAL_NOT_PASSED),),
         Action.REINSTATE: (
             (around.guest_anonymised, Reason.ANONYMISED),
@@ -229,7 +231,7 @@ def reasons_against(
             (not over and not around.sellable, Reason.SOLD_OUT),
         ),
     }
-    return tuple(reason for holds, reason in checks.get(action, ()) if holds)
+    return tuple(reason for holds, reason in checks[action] if holds)
 
 
 def allowed_actions(
