@@ -58,6 +58,16 @@ def test_a_change_shows_both_sides_of_what_differs() -> None:
     assert noted.after == {"email": None, "vip": True}
 
 
+def test_a_flag_that_was_a_number_is_a_change() -> None:
+    """What differs in JSON is shown, though Python takes 1 and True for the same."""
+    before, after = (attrs.evolve(ADA, attributes=Attributes({"pet": pet})) for pet in (1, True))
+    assert change(before, after).after == {"attributes": HIDDEN}
+    assert personal_between(before, after) == [
+        {"attributes": {"pet": 1}},
+        {"attributes": {"pet": True}},
+    ]
+
+
 def test_what_is_personal_is_kept_apart() -> None:
     """The values of personal fields are kept where they differ, both sides; None of none."""
     after = attrs.evolve(ADA, email=None, first_name="Augusta", vip=True)

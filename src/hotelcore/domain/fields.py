@@ -59,11 +59,18 @@ JsonValue: TypeAlias = (
 """What may stand in a host's own fields: JSON without floats."""
 
 
+# Made once: to make one takes as long as to write a few fields.
+_dump = json.JSONEncoder(
+    sort_keys=True, separators=(",", ":"), ensure_ascii=False, default=dict
+).encode
+
+
 class Attributes(Mapping[str, JsonValue]):
     """A host's own fields on an entity: a small, frozen JSON object.
 
     At most 8 KiB as JSON. Numbers are integers: a float would come back different from some
-    databases, so write a decimal as text. Lists come back as tuples.
+    databases, so write a decimal as text. Lists come back as tuples. Two are equal when their JSON
+    is, in which 1 is not true; a plain mapping equals the attributes that it would make.
     """
 
     __slots__ = ("_values",)
@@ -85,6 +92,12 @@ class Attributes(Mapping[str, JsonValue]):
     def __len__(self) -> int:
         return len(self._values)
 
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Attributes):
+            return _equals_plain(self, other) if isinstance(other, Mapping) else NotImplemented
+        # Most that differ do so for Python too, which takes less time to see.
+        return self._values == other._values and self.to_json() == other.to_json()
+
     def __hash__(self) -> int:
         return hash(self.to_json())
 
@@ -94,9 +107,13 @@ class Attributes(Mapping[str, JsonValue]):
 
     def to_json(self) -> str:
         """Return the canonical JSON text: sorted keys, no spaces."""
-        return json.dumps(
-            self._values, sort_keys=True, separators=(",", ":"), ensure_ascii=False, default=dict
-        )
+        return _dump(self._values)
+
+
+def _equals_plain(attributes: Attributes, other: Mapping[str, JsonValue]) -> bool:
+    with suppress(InvalidInput):
+        return attributes == Attributes(other)
+    return False  # what no attributes could hold equals none
 
 
 def _items(values: object) -> Iterable[tuple[str, JsonValue]]:
