@@ -164,7 +164,7 @@ class UnitOfWork(Protocol):
         of ``guest_id``, the guest whom the record tells of, until the guest is anonymised; if that
         guest has none, it is not kept. Without it the key is the record's own, and only a guest's
         is ever deleted. ``guest_id`` itself stays in the entry. Raises `InvalidInput` for what is
-        no UUID, `ReadOnly` outside of an operation.
+        no UUID or no record, a dict of its fields among them, `ReadOnly` outside of an operation.
         """
         ...
 

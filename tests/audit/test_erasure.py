@@ -247,17 +247,26 @@ def test_what_a_host_keeps_of_a_guest_is_erased_too(hotel: SmallHotel) -> None:
 
 @pytest.mark.parametrize(
     ("field", "named"),
-    [("resource", {"resource": " "}), ("resource_id", {"id": "1"}), ("guest_id", {"whose": "1"})],
+    [
+        ("resource", {"resource": " "}),
+        ("resource_id", {"id": "1"}),
+        ("guest_id", {"whose": "1"}),
+        ("before", {"before": {"guest": "x"}}),
+        ("after", {"after": {"guest": "x"}}),
+        ("after", {"after": Visit}),
+    ],
 )
 def test_what_names_no_record_is_refused_before_it_is_sealed(
     hotel: SmallHotel, field: str, named: dict[str, Any]
 ) -> None:
     """The refusal names the argument, and nobody gets a key for what is not noted."""
-    given = {"resource": "spa_visit", "id": new_id(), "whose": None, **named}
+    visit = {"resource": "spa_visit", "id": new_id(), "before": None, "after": Visit("x")}
+    given = {**visit, "whose": None, **named}
 
     @op.operation(Permission.FRONT_DESK)
     def note(uow: UnitOfWork) -> None:
-        uow.changed(given["resource"], given["id"], None, Visit("x"), guest_id=given["whose"])
+        states = given["before"], given["after"]
+        uow.changed(given["resource"], given["id"], *states, guest_id=given["whose"])
 
     with nothing_kept(hotel.core.engine), pytest.raises(InvalidInput) as refused:
         hotel.desk.run(note)

@@ -14,6 +14,7 @@ from attrs import frozen
 
 from hotelcore import wire
 from hotelcore.domain import fields
+from hotelcore.errors import InvalidInput
 from hotelcore.ids import AuditEntryId, GuestId, HotelId
 from hotelcore.text import clean_text
 
@@ -27,6 +28,7 @@ __all__ = [
     "Fault",
     "Outcome",
     "check_record",
+    "check_states",
     "personal_between",
     "text_of_change",
 ]
@@ -120,8 +122,8 @@ def text_of_change(
 
     None stands for not existing. It is a text from here on, since a sync has tens of thousands of
     them: as objects they would take three times the memory until the end of the transaction. What
-    it is of has passed `check_record`. Raises `InvalidInput` for what does not travel, and for more
-    that is ``sealed`` than a change may hold.
+    it is of has passed `check_record` and `check_states`. Raises `InvalidInput` for what does not
+    travel, and for more that is ``sealed`` than a change may hold.
     """
     texts = {
         "after": _shown(after, other=before),
@@ -140,6 +142,13 @@ def check_record(resource: str, resource_id: UUID, guest_id: GuestId | None) -> 
     fields.check_id("resource_id", resource_id)
     if guest_id is not None:
         fields.check_id("guest_id", guest_id)
+
+
+def check_states(before: object, after: object) -> None:
+    """Raise `InvalidInput` for a state that is neither a record nor None."""
+    for name, state in (("before", before), ("after", after)):
+        if state is not None and not attrs.has(type(state)):
+            raise InvalidInput(name, "must be a record of an attrs class, or None")
 
 
 def personal_between(before: Entity | None, after: Entity | None) -> list[wire.Json] | None:

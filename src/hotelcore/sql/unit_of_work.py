@@ -19,6 +19,7 @@ from hotelcore.domain.audit import (
     AuditLogEntry,
     Outcome,
     check_record,
+    check_states,
     personal_between,
     text_of_change,
 )
@@ -287,6 +288,7 @@ class SqlUnitOfWork:
         """Note a change for the audit entry of the running command."""
         command = self._running()
         check_record(resource, resource_id, guest_id)
+        check_states(before, after)
         personal, sealed = personal_between(before, after), None
         if personal is not None:
             # Now, and not at the end: what is sealed must be so before a guest is forgotten.
