@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 from uuid import UUID
 
@@ -33,6 +34,7 @@ from hotelcore.ids import (
 )
 from hotelcore.lists import RoomFilter, TaskFilter
 from hotelcore.sql.repositories.hotels import SqlHotels
+from tests.small_hotel import written_statements
 from tests.sql.house import DAY, NOON, House, new_house
 from tests.sql.units import (
     FIRST,
@@ -100,6 +102,52 @@ def test_a_stripe_id_belongs_to_one_hotel(database: Engine, name: str) -> None:
     with pytest.raises(AlreadyExists) as refusal, unit_of(third) as unit:
         unit.hotels.update(changed)
     assert (refusal.value.kind, refusal.value.field) == ("hotel", name)
+
+
+_marks = st.none() | st.sampled_from(["a", "b"])
+
+
+@given(before=st.tuples(_marks, _marks), after=st.tuples(_marks, _marks), read=st.booleans())
+def test_only_a_stripe_id_that_changes_is_written(
+    database: Engine,
+    before: tuple[str | None, ...],
+    after: tuple[str | None, ...],
+    read: bool,
+) -> None:
+    """What is stored is what was given; a statement more is sent for each that differs alone."""
+    house, hotel = unfounded(database)
+
+    def marked(hotel: Hotel, marks: tuple[str | None, ...]) -> Hotel:
+        customer, subscription = (mark and f"{mark}{hotel.id}" for mark in marks)
+        return attrs.evolve(hotel, stripe_customer_id=customer, stripe_subscription_id=subscription)
+
+    with unit_of(house) as unit, written_statements(database) as written:
+        unit.hotels.add(marked(hotel, before))
+    assert sum("SET stripe" in each for each in written) == len(before) - before.count(None)
+    with unit_of(house) as unit, written_statements(database) as written:
+        if read:
+            unit.hotels.lock()
+        unit.hotels.update(marked(hotel, after))
+    differing = sum(one != other for one, other in zip(before, after, strict=True))
+    assert sum("SET stripe" in each for each in written) == (differing if read else len(after))
+    with house.reading() as run:
+        assert SqlHotels(run).current() == attrs.evolve(marked(hotel, after), version=2)
+
+
+def test_a_stripe_id_that_was_undone_is_written_again(database: Engine) -> None:
+    """After a savepoint was undone nothing counts as stored that was stored in it."""
+    house, hotel = unfounded(database)
+    marked = attrs.evolve(hotel, stripe_customer_id=f"cus_{hotel.id}")
+    with unit_of(house) as unit:
+        unit.hotels.add(hotel)
+    with unit_of(house) as unit:
+        unit.hotels.lock()
+        with suppress(LookupError), unit.savepoint():
+            unit.hotels.update(marked)
+            raise LookupError
+        unit.hotels.update(marked)
+    with house.reading() as run:
+        assert SqlHotels(run).current() == attrs.evolve(marked, version=2)
 
 
 def test_a_hotel_is_registered_once(database: Engine) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import date, datetime
 from functools import partial
 from typing import Any
@@ -69,7 +70,7 @@ _SHARED = _CURRENT.with_for_update(read=True)
 _LOCKED = _CURRENT.with_for_update(key_share=True)
 _INSERT = insert_into(HOTEL)
 _UPDATE = versioned_update(HOTEL, leaving=[c.name for c in _STRIPE])
-_NO_STRIPE = {c.name: None for c in _STRIPE}
+_NO_STRIPE: Mapping[str, str | None] = {c.name: None for c in _STRIPE}
 _SET_STRIPE = {
     c.name: update(HOTEL)
     .where(_c.hotel_id == acting_hotel(), c.is_distinct_from(bindparam("stripe_id")))
@@ -113,7 +114,7 @@ class SqlHotels:
         self._run.must_write(_INSERT, [row], taken=lambda: AlreadyExists("hotel", "id"))
         add_feed(self._run, hotel.created_at)
         add_head(self._run)
-        self._set_stripe_ids(hotel)
+        self._set_stripe_ids(hotel, stored=_NO_STRIPE)
 
     def current(self) -> Hotel:
         """Return the acting hotel, in a writing unit kept as it is until the unit ends."""
@@ -134,7 +135,7 @@ class SqlHotels:
         version = write_next_version(
             self._run, _UPDATE, "hotel", hotel.id, hotel.version, _values(hotel)
         )
-        self._set_stripe_ids(hotel)
+        self._set_stripe_ids(hotel, stored=self._known_stripe_ids(hotel.version))
         self._known = attrs.evolve(hotel, version=version)
         return self._known
 
@@ -145,9 +146,17 @@ class SqlHotels:
         self._known = found
         return found
 
-    def _set_stripe_ids(self, hotel: Hotel) -> None:
+    def _known_stripe_ids(self, version: int) -> Mapping[str, str | None]:
+        """Return the ids as they are stored with that version; none that is not known for sure."""
+        if self._known is None or self._known.version != version:
+            return {}
+        return {name: getattr(self._known, name) for name in _SET_STRIPE}
+
+    def _set_stripe_ids(self, hotel: Hotel, *, stored: Mapping[str, str | None]) -> None:
         # One statement for each: the one that fails is the only word on which of them is taken,
         # since the other hotel's row is not ours to read.
         for name, statement in _SET_STRIPE.items():
-            row = {"stripe_id": getattr(hotel, name)}
-            self._run.must_write(statement, [row], taken=partial(AlreadyExists, "hotel", name))
+            stripe_id = getattr(hotel, name)
+            if name not in stored or stored[name] != stripe_id:
+                taken = partial(AlreadyExists, "hotel", name)
+                self._run.must_write(statement, [{"stripe_id": stripe_id}], taken=taken)
