@@ -240,7 +240,8 @@ class SqlRooms:
         """Lock rooms in id order and return them so."""
         wanted = sorted(set(room_ids))
         # All in one statement, since those of a house go together.
-        found = {room.id: room for room in self._run.all(_LOCK_ROOMS, _room, wanted=wanted)}
+        rooms = self._run.all(_LOCK_ROOMS, _room, wanted=wanted) if wanted else ()
+        found = {room.id: room for room in rooms}
         refuse_unknown("room", wanted, found)
         return tuple(found.values())
 
@@ -259,8 +260,9 @@ class SqlRooms:
 
     def set_condition(self, room_ids: Collection[RoomId], condition: RoomCondition) -> None:
         """Set the condition of locked rooms at once, each with its next version."""
-        row = {"wanted": list(room_ids), "new_condition": condition.value}
-        self._run.write_with_next(_SET_CONDITION, [row])  # they are locked, so nothing refuses it
+        wanted = list(room_ids)
+        rows = [{"wanted": wanted, "new_condition": condition.value}] if wanted else []
+        self._run.write_with_next(_SET_CONDITION, rows)  # they are locked, so nothing refuses it
 
     def free(self, room_type_id: RoomTypeId, stay: Stay) -> tuple[Room, ...]:
         """Return the type's rooms that are free for the whole stay, ordered by number."""
