@@ -510,6 +510,20 @@ def test_types_and_rooms_have_what_was_told(hotel: SmallHotel) -> None:
         assert uow.room_types.get(full.id) == full
 
 
+def test_new_rooms_are_counted_on_past_nights_too(core: HotelCore, clock: FixedClock) -> None:
+    """Every counter equals its recount from today's rooms; a closed day keeps the rooms it had."""
+    hotel = open_hotel(core, clock, rooms=2)
+    hotel.book(3)
+    hotel.close_day()
+    hotel.desk().run(op.add_rooms, room_type_id=hotel.type_id, numbers=["900"])
+    with hotel.desk().reading() as uow:
+        counted = uow.inventory.nights(Stay(TODAY - DAY, TODAY + 3 * DAY), hotel.type_id)
+        assert [night.rooms for night in counted] == [3] * 4
+        [closed] = uow.business_days.between(TODAY, TODAY)
+    assert closed.rooms == 2
+    assert core.prove(hotel.hotel_id).ok
+
+
 TOO_FEW_OR_MANY = "numbers: must name 1 to 5,000 rooms"
 
 

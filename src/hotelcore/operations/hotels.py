@@ -121,11 +121,13 @@ def add_rooms(
     floor: str | None = None,
     condition: RoomCondition = RoomCondition.CLEAN,
 ) -> tuple[Room, ...]:
-    """Add 1 to 5,000 rooms of a type, one for each number, on sale for every night from now on.
+    """Add 1 to 5,000 rooms of a type, one for each number, on sale for every night.
 
-    A number (1 to 20 characters) is unique in the hotel: `AlreadyExists`. ``floor`` has up to 20
-    characters. Returns the rooms in the order of ``numbers``. Raises `InvalidInput`, also for a
-    number given twice, and `NotFound` for an unknown type.
+    A counter is at any time what the rooms of today say, so past nights count the new rooms too;
+    what a closed business day says of its rooms stays. A number (1 to 20 characters) is unique in
+    the hotel: `AlreadyExists`. ``floor`` has up to 20 characters. Returns the rooms in the order of
+    ``numbers``. Raises `InvalidInput`, also for a number given twice, and `NotFound` for an unknown
+    type.
     """
     if not 1 <= len(numbers) <= MOST_ROOMS:
         raise InvalidInput("numbers", f"must name 1 to {MOST_ROOMS:,} rooms")

@@ -17,7 +17,10 @@ class Inventory(Protocol):
     """The counters of each room type and night, moved in night order so that nobody deadlocks."""
 
     def add_rooms(self, room_type_id: RoomTypeId, number: int) -> None:
-        """Count ``number`` more rooms on every night, future ones too."""
+        """Count ``number`` more rooms on every night, past and future ones too.
+
+        A counter equals at any time what the rooms of today say, on a past night as on any other.
+        """
         ...
 
     def lock(self, room_type_id: RoomTypeId, nights: Collection[date]) -> None:
