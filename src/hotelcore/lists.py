@@ -81,7 +81,8 @@ class BookingFilter:
 class GuestFilter:
     """Which guests: the beginning of a last name, or an exact e-mail or phone number.
 
-    Case, accents, and the spacing of a number do not matter. Ordered by last name, then id.
+    Case, accents, and the spacing of a number do not matter; by a phone without any digit nobody is
+    found. Ordered by last name, then id.
     """
 
     last_name: str | None = fields.text(200, least=0, optional=True)

@@ -6,6 +6,7 @@ import json
 from base64 import b64decode, b64encode
 from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta
+from functools import partial
 from typing import Any
 from uuid import uuid4
 
@@ -33,7 +34,7 @@ from hotelcore.errors import (
     StaleVersion,
 )
 from hotelcore.ids import GuestId, HotelId, RoomTypeId
-from hotelcore.lists import GuestFilter
+from hotelcore.lists import GuestFilter, every
 from hotelcore.tenancy import Actor
 from tests.operations.small_hotel import (
     DAY,
@@ -454,6 +455,29 @@ def test_only_an_admin_sets_a_hotel_up(hotel: SmallHotel, role: Role) -> None:
 
 
 # -- room types and rooms ---------------------------------------------------------------------
+
+
+DIGITLESS = st.text(st.characters(exclude_categories=["Nd", "Cs"], exclude_characters="\0"))
+
+
+@given(theirs=DIGITLESS, asked=DIGITLESS, digits=st.from_regex(r"[0-9]{1,9}", fullmatch=True))
+@example(theirs="unknown", asked="unknown", digits="1")
+def test_by_a_phone_without_digits_nobody_is_found(
+    hotel: SmallHotel, theirs: str, asked: str, digits: str
+) -> None:
+    """Guests of whom no number is known are not one guest; a number finds who has it."""
+    theirs, asked = theirs[:40], asked[:40]
+    guest = register(hotel, phone=f"{theirs} {digits}")
+    for _ in range(2):
+        register(hotel, phone=f"n {theirs}")
+
+    def found(phone: str) -> list[GuestId]:
+        with hotel.desk().reading() as uow:
+            pages = partial(uow.guests.page, GuestFilter(phone=phone))
+            return [each.id for each in every(lambda after: pages(after=after))]
+
+    assert found(asked) == found(f"n {theirs}") == []
+    assert guest.id in found(digits)
 
 
 @pytest.mark.parametrize(

@@ -30,7 +30,10 @@ def email_key(email: str) -> str:
 
 
 def phone_key(phone: str) -> str:
-    """Keep the digits of a phone number, whatever their script or spacing."""
+    """Keep the digits of a phone number, whatever their script or spacing.
+
+    A text without digits is no number: its key is empty, and nobody is found by that.
+    """
     return "".join(str(unicodedata.decimal(c)) for c in phone if c.isdecimal())
 
 

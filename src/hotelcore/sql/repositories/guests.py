@@ -128,7 +128,7 @@ def _values(guest: Guest) -> dict[str, object]:
         "vip": guest.vip,
         "last_name_key": name_key(guest.last_name),
         "email_key": email_key(guest.email) if guest.email else None,
-        "phone_key": phone_key(guest.phone) if guest.phone else None,
+        "phone_key": phone_key(guest.phone or "") or None,
         "attributes": guest.attributes,
         "created_at": guest.created_at,
         "anonymised_at": guest.anonymised_at,
@@ -196,13 +196,16 @@ class SqlGuests:
         """Return guests in order of last name."""
         check_filter(which, GuestFilter)
         begin = None if which.last_name is None else name_key(which.last_name)
+        phone = None if which.phone is None else phone_key(which.phone)
+        if phone == "":  # earlier versions stored it of every text without digits
+            return _PAGES.empty(after=after, limit=limit)
         return _PAGES.page(
             self._run,
             after=after,
             name_from=begin,
             name_until=None if begin is None else begin + "\U0010ffff",
             email=None if which.email is None else email_key(which.email),
-            phone=None if which.phone is None else phone_key(which.phone),
+            phone=phone,
             vip_only=which.vip is True or None,
             not_vip=which.vip is False or None,
             limit=limit,
