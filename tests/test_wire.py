@@ -344,6 +344,49 @@ def test_a_refusal_names_the_field_in_the_canonical_form_too() -> None:
     assert refused.value.field == "inner.amount"
 
 
+@frozen
+class Folder:
+    """A record with another one inside, beside other values."""
+
+    label: str
+    inside: object
+    size: int = 0
+
+
+class Counted(Mapping[str, object]):
+    """Free-form data that cannot travel, and counts how often it is looked into."""
+
+    def __init__(self) -> None:
+        self.times = 0
+
+    def __getitem__(self, key: str) -> object:
+        return 1.5
+
+    def __iter__(self) -> Iterator[str]:
+        self.times += 1
+        return iter(["weight"])
+
+    def __len__(self) -> int:
+        return 1
+
+
+@pytest.mark.parametrize("convert", [encode, canonical, fingerprint])
+@pytest.mark.parametrize("between", [lambda inside: inside, lambda inside: {"in": inside}])
+@given(depth=st.integers(1, 12))
+def test_a_refusal_from_deep_inside_is_found_once(
+    convert: Callable[[object], object], between: Callable[[object], object], depth: int
+) -> None:
+    """However deep the records nest, each value is looked at once, and the whole path is named."""
+    value: object = (counted := Counted())
+    for number in range(depth):
+        value = Folder(str(number), between(value))
+    with pytest.raises(InvalidInput) as refused:
+        convert(value)
+    assert counted.times == 1
+    step = "inside" if between(0) == 0 else "inside.in"
+    assert refused.value.field == ".".join([*[step] * depth, "weight"])
+
+
 def test_fingerprints_are_sha256_of_the_canonical_form() -> None:
     """The fingerprint is the hexadecimal digest that any other reader can compute."""
     assert fingerprint({"b": 1, "a": "é"}) == sha256('{"a":"é","b":1}'.encode()).hexdigest()

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from datetime import date, datetime
 from decimal import Decimal
@@ -73,11 +73,7 @@ def encode(value: object) -> Json:
     Raises `InvalidInput` for any other type, float among them, and for a value that one of the
     two databases cannot store (NUL and lone surrogates in text, integers beyond 64 bits).
     """
-    kind = type(value)
-    encoder = _ENCODERS.get(kind)
-    if encoder is None:
-        encoder = _ENCODERS[kind] = _encoder(kind)
-    return encoder(value)
+    return _ENCODERS[type(value)](value)
 
 
 def fields_encoder(fields: Mapping[str, str]) -> Callable[[object], dict[str, Json]]:
@@ -86,15 +82,16 @@ def fields_encoder(fields: Mapping[str, str]) -> Callable[[object], dict[str, Js
     It raises `InvalidInput` as `encode` does, with the attribute's name before the field's.
     """
     places = tuple(fields.items())
+    names = tuple(fields.values())
 
     def encode_fields(record: object) -> dict[str, Json]:
+        left = iter(places)
         try:
             return {
-                key: _ENCODERS[type(value := getattr(record, name))](value) for key, name in places
+                key: _ENCODERS[type(value := getattr(record, name))](value) for key, name in left
             }
-        except (KeyError, InvalidInput):
-            # A class that is met for the first time, or a refusal, which needs the name.
-            return {key: _nested(name, encode, getattr(record, name)) for key, name in places}
+        except InvalidInput as refusal:
+            raise _named(_reached(names, left), refusal) from refusal
 
     return encode_fields
 
@@ -160,9 +157,39 @@ def _nested(name: str, convert: Callable[[Any], _T], value: object) -> _T:  # An
     """Convert the field called `name`; a refusal from inside gets the name before its own."""
     try:
         return convert(value)
-    except InvalidInput as error:
-        inner = "" if error.field == "value" else f".{error.field}"
-        raise InvalidInput(name + inner, error.reason) from error
+    except InvalidInput as refusal:
+        raise _named(name, refusal) from refusal
+
+
+def _named(name: str, refusal: InvalidInput) -> InvalidInput:
+    """Return a refusal from inside the field called `name`."""
+    inner = "" if refusal.field == "value" else f".{refusal.field}"
+    return InvalidInput(name + inner, refusal.reason)
+
+
+def _reached(names: Sequence[str], left: Iterator[object]) -> str:
+    """Return the name that was taken last, by what is left to be taken of as many things.
+
+    To convert all of them again in search of it would double the work with each record inside of
+    another one.
+    """
+    return names[-1 - sum(1 for _ in left)]
+
+
+class _Known(dict[type, Callable[[Any], _T]]):  # Any: of the class under which it stands.
+    """What converts the values of each class; of a class that is met first it is made then."""
+
+    def __init__(
+        self,
+        given: Mapping[type, Callable[[Any], _T]],  # Any: as above.
+        make: Callable[[type], Callable[[Any], _T]],  # Any: as above.
+    ) -> None:
+        super().__init__(given)
+        self._make = make
+
+    def __missing__(self, kind: type) -> Callable[[Any], _T]:  # Any: as above.
+        made = self[kind] = self._make(kind)
+        return made
 
 
 def _refused(expected: str, found: object) -> InvalidInput:
@@ -215,20 +242,22 @@ def _object(value: Mapping[object, object]) -> Json:
     return data
 
 
-# Begins with these and remembers the encoder of every other class it meets.
-_ENCODERS: dict[type, _Encoder] = {
-    NoneType: lambda none: none,
-    bool: lambda flag: flag,
-    int: _integer,
-    str: _text,
-    Decimal: _decimal,
-    UUID: str,
-    date: date.isoformat,
-    datetime: _instant,
-    tuple: _list,
-    list: _list,
-    frozenset: _sorted_list,
-}
+_ENCODERS = _Known[Json](
+    {
+        NoneType: lambda none: none,
+        bool: lambda flag: flag,
+        int: _integer,
+        str: _text,
+        Decimal: _decimal,
+        UUID: str,
+        date: date.isoformat,
+        datetime: _instant,
+        tuple: _list,
+        list: _list,
+        frozenset: _sorted_list,
+    },
+    lambda kind: _encoder(kind),
+)
 
 
 def _encoder(kind: type[Any]) -> _Encoder:  # Any: of whatever it holds.
@@ -259,11 +288,7 @@ def _record_encoder(kind: type[Any]) -> _Encoder:  # Any: of whatever it holds.
 
 def _text_form(value: object) -> str:
     """Return what `_dump` makes of `encode(value)`, of a record without the objects in between."""
-    kind = type(value)
-    write = _WRITERS.get(kind)
-    if write is None:
-        write = _WRITERS[kind] = _writer(kind)
-    return write(value)
+    return _WRITERS[type(value)](value)
 
 
 def _writer(kind: type[Any]) -> _Writer:  # Any: of whatever it holds.
@@ -281,15 +306,14 @@ def _record_writer(kind: type[Any]) -> _Writer:  # Any: as above.
     places = [(name, f"{_dump(name)}:") for name in names]
 
     def write(record: object) -> str:
+        left = iter(places)
         try:
             texts = [
                 place + _WRITERS[type(value := getattr(record, name))](value)
-                for name, place in places
+                for name, place in left
             ]
-        except (KeyError, InvalidInput):  # as in `fields_encoder`
-            texts = [
-                place + _nested(name, _text_form, getattr(record, name)) for name, place in places
-            ]
+        except InvalidInput as refusal:
+            raise _named(_reached(names, left), refusal) from refusal
         return f"{{{','.join(texts)}}}"
 
     return write
@@ -299,18 +323,20 @@ def _written_list(items: Iterable[object]) -> str:
     return "[" + ",".join(map(_text_form, items)) + "]"
 
 
-# Begins with these and remembers the writer of every other class it meets.
-_WRITERS: dict[type, _Writer] = {
-    NoneType: lambda _: "null",
-    bool: lambda flag: "true" if flag else "false",
-    date: lambda day: f'"{day.isoformat()}"',
-    datetime: lambda instant: f'"{_instant(instant)}"',
-    UUID: lambda id: f'"{id}"',
-    str: lambda text: encode_basestring(_text(text)),
-    int: lambda number: str(_integer(number)),
-    tuple: _written_list,
-    list: _written_list,
-}
+_WRITERS = _Known[str](
+    {
+        NoneType: lambda _: "null",
+        bool: lambda flag: "true" if flag else "false",
+        date: lambda day: f'"{day.isoformat()}"',
+        datetime: lambda instant: f'"{_instant(instant)}"',
+        UUID: lambda id: f'"{id}"',
+        str: lambda text: encode_basestring(_text(text)),
+        int: lambda number: str(_integer(number)),
+        tuple: _written_list,
+        list: _written_list,
+    },
+    lambda kind: _writer(kind),
+)
 
 
 # -- from JSON -------------------------------------------------------------------------------

@@ -199,8 +199,8 @@ class SqlInventory:
 
     def add_rooms(self, room_type_id: RoomTypeId, number: int) -> None:
         """Count ``number`` more rooms on every night."""
-        self._lock_type(room_type_id)
         # Past ones too: an untouched night is as the rooms say, and a touched one must equal that.
+        self._lock_type(room_type_id)
         self._run.all(_LOCK_TYPE_NIGHTS, _availability, of_type=room_type_id)
         self._run.write(_ADD_ROOMS, of_type=room_type_id, more=number)
 
