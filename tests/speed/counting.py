@@ -25,12 +25,12 @@ from hotelcore.clock import SystemClock
 from hotelcore.domain.bookings import BookingStatus
 from hotelcore.domain.housekeeping import TaskStatus
 from hotelcore.lists import BookingFilter, GuestFilter, TaskFilter
-from hotelcore.operations import assign_rooms
+from hotelcore.operations import add_room_type, assign_rooms, search_availability
 from hotelcore.unit_of_work import UnitOfWork
 from hotelcore.watching import StatementRan
 from tests.every_operation import NAMES, good_call
 from tests.postgres_server import administration, embedded_server, fresh_database
-from tests.small_hotel import DAY, KEYS, TODAY, SmallHotel, open_hotel
+from tests.small_hotel import DAY, KEYS, PRICE, TODAY, SmallHotel, open_hotel
 
 __all__ = ["READS", "Meter", "PatientClock", "metered", "stored"]
 
@@ -90,6 +90,13 @@ def _list_of_arrivals(hotel: SmallHotel) -> Callable[[], object]:
     return _asking(_arrivals)(hotel)
 
 
+def _many_types(hotel: SmallHotel) -> Callable[[], object]:
+    for number in range(10):
+        hotel.desk.run(add_room_type, code=f"T{number}", name="Full", base_rate=PRICE)
+    stay = Stay(TODAY, TODAY + 3 * DAY)
+    return _asking(lambda uow: search_availability(uow, stay=stay))(hotel)
+
+
 READS: Mapping[str, Callable[[SmallHotel], Callable[[], object]]] = {
     "read: rooms free": _free_rooms,
     "read: bookings in range": _asking(lambda uow: uow.bookings.page(_NEAR, limit=1_000)),
@@ -98,6 +105,7 @@ READS: Mapping[str, Callable[[SmallHotel], Callable[[], object]]] = {
     "read: tasks": _asking(lambda uow: uow.housekeeping.page(_TO_DO, limit=1_000)),
     "read: folio balance": _balance,
     "read: arrivals with guests, rooms and folios": _list_of_arrivals,
+    "read: availability of 11 room types": _many_types,
 }
 """What the benchmarks ask, and a list as a screen shows it; each makes ready what it asks for."""
 

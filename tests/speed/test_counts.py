@@ -24,7 +24,7 @@ from hotelcore.pms import (
 )
 from tests.postgres_server import fresh_database
 from tests.small_hotel import DAY, PRICE, TODAY, SmallHotel, open_hotel
-from tests.speed.counting import CALLS, Meter, metered, stored
+from tests.speed.counting import CALLS, Costs, Meter, metered, stored
 
 
 @pytest.fixture(scope="module", params=["sqlite", "postgresql"])
@@ -87,6 +87,24 @@ def test_a_sync_of_many_costs_what_one_of_few_does(meter: Meter) -> None:
     assert many == few
     more = meter.costs(takeover_of(open_hotel(meter.core), 1_100))
     assert all(more[name] <= few[name] + 30 for name in few)
+
+
+def test_a_search_of_many_types_costs_what_one_of_few_does(meter: Meter) -> None:
+    """Neither statements nor round trips grow with the types, nor with those that are full."""
+    hotel = open_hotel(meter.core)
+    stay = Stay(TODAY, TODAY + 2 * DAY)
+
+    def search() -> Costs:
+        def ask() -> object:
+            with hotel.desk.reading() as uow:
+                return op.search_availability(uow, stay=stay)
+
+        return meter.costs(ask)
+
+    alone = search()
+    for number in range(30):
+        hotel.desk.run(op.add_room_type, code=f"T{number}", name="Full", base_rate=PRICE)
+    assert search() == alone
 
 
 @pytest.mark.parametrize("meter", ["postgresql"], indirect=True)

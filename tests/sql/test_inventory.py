@@ -429,6 +429,8 @@ def test_a_room_night_has_one_holder(
                 model.update({(room, night): holder.id for night in stay})
         chart = unit.room_nights.chart(WEEK)
         free = unit.rooms.free(of_type, asked)
+        each = unit.rooms.free_of_each([house.type_ids[1], of_type], asked)
+    assert each == {house.type_ids[1]: (), of_type: free}
     found = [((n.room_id, n.night), n.booking_id or n.maintenance_id) for n in chart]
     assert found == sorted(model.items())
     assert list(free) == [r for r in rooms if not any((r.id, night) in model for night in asked)]
@@ -508,6 +510,9 @@ def test_a_day_use_needs_a_room_that_nobody_is_in(database: Engine) -> None:
         assert unit.rooms.free(of_type, Stay(FIRST, FIRST)) == (rooms[2], rooms[3])
         after = WEEK.departure
         assert unit.rooms.free(of_type, Stay(after, after)) == tuple(rooms[1:])
+        for day in (FIRST, after):
+            each = unit.rooms.free_of_each([of_type], Stay(day, day))
+            assert each == {of_type: unit.rooms.free(of_type, Stay(day, day))}
         occupied = [unit.rooms.is_occupied(room.id) for room in rooms]
         ids = [room.id for room in rooms]
         assert unit.rooms.occupied([*ids, RoomId(new_id())]) == {rooms[0].id}

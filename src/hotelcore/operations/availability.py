@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
 
-from hotelcore.domain.availability import Availability, NightPrice, Quote
+from hotelcore.domain.availability import Availability, NightPrice, Quote, RoomAvailability
 from hotelcore.domain.money import Money, sum_money
 from hotelcore.domain.stays import Stay
 from hotelcore.ids import RoomTypeId
@@ -28,17 +29,27 @@ def search_availability(
     `NotFound` for an unknown type.
     """
     check_unit(uow)
-    only = None if room_type_id is None else uow.room_types.get(room_type_id)
-    nights = uow.inventory.nights(stay, room_type_id)
+    types = uow.room_types.all() if room_type_id is None else (uow.room_types.get(room_type_id),)
+    nights = _by_type(uow.inventory.nights(stay, room_type_id))
+    free = uow.rooms.free_of_each([room_type.id for room_type in types], stay)
     return tuple(
         Availability(
             room_type_id=room_type.id,
             stay=stay,
-            nights=tuple(night for night in nights if night.room_type_id == room_type.id),
-            free_rooms=uow.rooms.free(room_type.id, stay),
+            nights=tuple(nights[room_type.id]),
+            free_rooms=free[room_type.id],
         )
-        for room_type in (uow.room_types.all() if only is None else (only,))
+        for room_type in types
     )
+
+
+def _by_type(
+    nights: Iterable[RoomAvailability],
+) -> Mapping[RoomTypeId, Sequence[RoomAvailability]]:
+    of_each = defaultdict[RoomTypeId, list[RoomAvailability]](list)
+    for night in nights:
+        of_each[night.room_type_id].append(night)
+    return of_each
 
 
 @checked

@@ -63,6 +63,12 @@ class Rooms(Protocol):
         """
         ...
 
+    def free_of_each(
+        self, room_type_ids: Collection[RoomTypeId], stay: Stay
+    ) -> Mapping[RoomTypeId, tuple[Room, ...]]:
+        """Return what `free` does for each type, at once; an unknown type is there with none."""
+        ...
+
     def is_occupied(self, room_id: RoomId) -> bool:
         """Tell whether a booking in house is in the room."""
         ...

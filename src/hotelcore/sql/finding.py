@@ -56,15 +56,16 @@ def found_of_each(
     build: Callable[[AnyRow], T],
     wanted: Collection[Id],
     owner: Callable[[T], Id],
+    **values: object,
 ) -> dict[Id, tuple[T, ...]]:
     """Return the records of each of the ``wanted`` owners, in the order of the statement.
 
-    It finds those whose owner is among ``wanted``; who has none is there with none. Raises
-    `InvalidInput` for what is no collection of ids.
+    It finds those whose owner is among ``wanted``, and takes the other ``values``; who has none is
+    there with none. Raises `InvalidInput` for what is no collection of ids.
     """
     ids = _each_once(wanted)
     found: dict[Id, list[T]] = {key: [] for key in ids}
-    for record in run.all_of(statement, build, ids):
+    for record in run.all_of(statement, build, ids, **values):
         found[owner(record)].append(record)
     return {key: tuple(records) for key, records in found.items()}
 

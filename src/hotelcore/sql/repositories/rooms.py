@@ -38,7 +38,7 @@ from hotelcore.lists import Page, RoomFilter
 from hotelcore.sql import schema
 from hotelcore.sql.building import Value, entity
 from hotelcore.sql.changing import insert_into, versioned_update, write_next_version
-from hotelcore.sql.finding import found_by_id, refuse_unknown
+from hotelcore.sql.finding import found_by_id, found_of_each, refuse_unknown
 from hotelcore.sql.pages import Listing, check_filter
 from hotelcore.sql.repositories.bookings import BOOKING, IN_HOUSE
 from hotelcore.sql.repositories.room_nights import ROOM_NIGHT
@@ -172,13 +172,18 @@ _SOMEBODY_IN = exists().where(
 )
 _NIGHT_OF_ROOM = exists().where(_n.hotel_id == acting_hotel(), _n.room_id == _r.id)
 _OF_TYPE = _ALL_ROOMS.where(_r.room_type_id == bindparam("of_type")).order_by(_r.number)
-_FREE = _OF_TYPE.where(
-    ~_NIGHT_OF_ROOM.where(_n.night >= bindparam("first"), _n.night < bindparam("until"))
+_OF_TYPES = _ALL_ROOMS.where(_r.room_type_id.in_(bindparam("wanted", expanding=True))).order_by(
+    _r.room_type_id, _r.number
 )
-_FREE_BY_DAY = _OF_TYPE.where(
+_IS_FREE = (~_NIGHT_OF_ROOM.where(_n.night >= bindparam("first"), _n.night < bindparam("until")),)
+_IS_FREE_BY_DAY = (
     ~_SOMEBODY_IN,
     ~_NIGHT_OF_ROOM.where(_n.night == bindparam("first"), _n.maintenance_id.is_not(None)),
 )
+_FREE = _OF_TYPE.where(*_IS_FREE)
+_FREE_BY_DAY = _OF_TYPE.where(*_IS_FREE_BY_DAY)
+_FREE_OF_EACH = _OF_TYPES.where(*_IS_FREE)
+_FREE_OF_EACH_BY_DAY = _OF_TYPES.where(*_IS_FREE_BY_DAY)
 _OCCUPIED = select(_b.room_id).where(
     _b.hotel_id == acting_hotel(), _b.room_id.in_(bindparam("wanted", expanding=True)), IN_HOUSE
 )
@@ -274,6 +279,22 @@ class SqlRooms:
         if not found:
             SqlRoomTypes(self._run).get(room_type_id)  # an unknown type is no full one
         return tuple(found)
+
+    def free_of_each(
+        self, room_type_ids: Collection[RoomTypeId], stay: Stay
+    ) -> Mapping[RoomTypeId, tuple[Room, ...]]:
+        """Return the rooms of each type that are free for the whole stay, ordered by number."""
+        values = {"first": stay.arrival}
+        if not stay.is_day_use:
+            values["until"] = stay.departure
+        return found_of_each(
+            self._run,
+            _FREE_OF_EACH_BY_DAY if stay.is_day_use else _FREE_OF_EACH,
+            _room,
+            room_type_ids,
+            lambda room: room.room_type_id,
+            **values,
+        )
 
     def is_occupied(self, room_id: RoomId) -> bool:
         """Tell whether a booking in house is in the room."""
