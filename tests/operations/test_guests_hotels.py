@@ -675,6 +675,34 @@ def test_a_search_for_a_day_use_counts_rooms_that_are_empty_now(hotel: SmallHote
     assert (found.nights, found.sellable) == ((), 3)
 
 
+@pytest.mark.parametrize("begins", [-2, -1, 0, 1])
+@pytest.mark.parametrize("nights", [0, 1, 3])
+def test_what_is_sellable_is_what_can_be_booked(
+    hotel: SmallHotel, begins: int, nights: int
+) -> None:
+    """Before the business date nothing is, though rooms are free: who books then must force it."""
+    arrival = TODAY + begins * DAY
+    stay = Stay(arrival, arrival + nights * DAY)
+    with hotel.desk().reading() as uow:
+        (found,) = op.search_availability(uow, stay=stay)
+
+    def book(force_reason: str | None = None) -> None:
+        hotel.desk().run(
+            op.create_booking_with_folio,
+            guest_id=hotel.guest_id,
+            room_type_id=hotel.type_id,
+            stay=stay,
+            force_reason=force_reason,
+        )
+
+    refused = refusal(book)
+    assert (found.sellable > 0) == (refused is None)
+    assert found.begun == isinstance(refused, InvalidInput) == (begins < 0)
+    assert len(found.free_rooms) == len(hotel.room_ids)
+    if begins < 0:
+        book("came after midnight")
+
+
 def test_every_type_is_searched_and_an_unknown_one_is_not_found(
     hotel: SmallHotel, core: HotelCore, clock: FixedClock
 ) -> None:

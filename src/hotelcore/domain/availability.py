@@ -59,17 +59,24 @@ class Availability:
     """The answer to a search: one room type over one stay.
 
     ``nights`` are in order. ``free_rooms`` are free on every night of the stay; there may be none
-    although units are left on each night.
+    although units are left on each night. ``begun`` tells that the stay begins before the business
+    date: then it is sold only to who may force it, whatever is left.
     """
 
     room_type_id: RoomTypeId = fields.identifier()
     stay: Stay = fields.instance(Stay)
     nights: tuple[RoomAvailability, ...] = fields.instances(RoomAvailability)
     free_rooms: tuple[Room, ...] = fields.instances(Room)
+    begun: bool = fields.flag()
 
     @property
     def sellable(self) -> int:
-        """Units that may be sold for the whole stay; for a day use the rooms that are free."""
+        """Units that may be sold for the whole stay; for a day use the rooms that are free.
+
+        None of a stay that has ``begun``.
+        """
+        if self.begun:
+            return 0
         if not self.nights:
             return len(self.free_rooms)
         return min(night.sellable for night in self.nights)

@@ -25,10 +25,12 @@ def search_availability(
 
     Each answer has the counters of every night, and the concrete rooms that are free for the
     whole stay. Those can be fewer than the units left: then a guest would have to move, or other
-    bookings be assigned anew. A day use has no nights; only its free rooms count. Raises
-    `NotFound` for an unknown type.
+    bookings be assigned anew. A day use has no nights; only its free rooms count. Of a stay that
+    begins before the business date nothing is sellable, since it is booked by force alone; its
+    counters and rooms are told all the same. Raises `NotFound` for an unknown type.
     """
     check_unit(uow)
+    begun = stay.arrival < uow.hotel.business_date
     types = uow.room_types.all() if room_type_id is None else (uow.room_types.get(room_type_id),)
     nights = _by_type(uow.inventory.nights(stay, room_type_id))
     free = uow.rooms.free_of_each([room_type.id for room_type in types], stay)
@@ -38,6 +40,7 @@ def search_availability(
             stay=stay,
             nights=tuple(nights[room_type.id]),
             free_rooms=free[room_type.id],
+            begun=begun,
         )
         for room_type in types
     )

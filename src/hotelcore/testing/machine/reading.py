@@ -63,8 +63,12 @@ class ReadingRules(Driver):
             fails="NotFound" if key not in house.types else None,
         )
         if found is not None:
-            sellable = [night.night for night in found[0].nights if night.sellable < 1]
-            assert sellable == house.full(key, [first + n * DAY for n in range(nights)]), found
+            full = [night.night for night in found[0].nights if night.sellable < 1]
+            assert full == house.full(key, [first + n * DAY for n in range(nights)]), found
+            if begins < 0:
+                assert found[0].sellable == 0, found
+            elif nights:
+                assert bool(found[0].sellable) == (not full), found
 
     @driving(op.quote)
     @rule(hotel=HOTELS, of=PICKS, nights=st.integers(0, 4))
