@@ -224,6 +224,18 @@ def prepare(engine: Engine) -> None:
         # At each checkout, since a host's pool may hold connections that it opened before.
         event.listen(engine, "checkout", _prepare_sqlite)
         event.listen(engine, "begin", _begin_sqlite)
+    if engine.dialect.name == "postgresql" and not event.contains(engine, "connect", _refuse_bytes):
+        # Before SQLAlchemy asks the first connection for the version, and takes it for a text.
+        event.listen(engine, "connect", _refuse_bytes, insert=True)
+
+
+def _refuse_bytes(connection: Any, entry: ConnectionPoolEntry) -> None:
+    # `Any`: psycopg's connection, or the one by which SQLAlchemy adapts that of asyncio.
+    driver: Any = entry.driver_connection  # as above
+    if driver.info.encoding == "ascii":  # so psycopg names it, and gives bytes in place of texts
+        connection.close()
+        reason = "gives its texts in no encoding (SQL_ASCII): make one in UTF-8, and ask for that"
+        raise InvalidInput("database", reason)
 
 
 def put_names(engine: Engine) -> None:
