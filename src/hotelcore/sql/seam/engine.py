@@ -224,7 +224,7 @@ def prepare(engine: Engine) -> None:
         # At each checkout, since a host's pool may hold connections that it opened before.
         event.listen(engine, "checkout", _prepare_sqlite)
         event.listen(engine, "begin", _begin_sqlite)
-    if engine.dialect.name == "postgresql" and not event.contains(engine, "connect", _refuse_bytes):
+    if engine.dialect.driver == "psycopg" and not event.contains(engine, "connect", _refuse_bytes):
         # Before SQLAlchemy asks the first connection for the version, and takes it for a text.
         event.listen(engine, "connect", _refuse_bytes, insert=True)
 
