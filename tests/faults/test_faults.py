@@ -8,6 +8,7 @@ import pytest
 
 from tests.faults.planting import FAULTS, ROOT, Fault
 
+pytestmark = pytest.mark.long  # the places of faults are the same on every Python
 FEWEST = 30
 
 

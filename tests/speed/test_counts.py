@@ -26,6 +26,8 @@ from tests.postgres_server import fresh_database
 from tests.small_hotel import DAY, PRICE, TODAY, SmallHotel, open_hotel
 from tests.speed.counting import CALLS, Costs, Meter, metered, stored
 
+pytestmark = pytest.mark.long  # statements are the same on every Python
+
 
 @pytest.fixture(scope="module", params=["sqlite", "postgresql"])
 def meter(
