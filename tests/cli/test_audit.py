@@ -137,3 +137,58 @@ def test_a_file_without_heads_is_refused(
         command = ["audit", "verify", "--database", schema_url, "--head", str(file)]
         assert main(command) == 1
         assert "must be a file that hotelcore audit wrote" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("content", ["", "{}", '{"hotels": []}', '{"sequence": 1}\n'])
+def test_a_file_that_holds_no_head_is_refused(
+    hotel: SmallHotel,
+    schema_url: str,
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
+    content: str,
+) -> None:
+    """An export that was cut short shows no end of a log, so nothing is called whole by it."""
+    file = tmp_path / "kept"
+    file.write_text(content)
+    assert main(["audit", "verify", "--database", schema_url, "--head", str(file)]) == 1
+    printed = capsys.readouterr()
+    assert "whole" not in printed.out
+    assert "holds no head" in printed.err
+    assert "name an export that ended well" in printed.err
+
+
+@pytest.mark.parametrize("action", ["verify", "export"])
+def test_a_hotel_without_a_kept_head_is_told(
+    hotel: SmallHotel,
+    schema_url: str,
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
+    action: str,
+) -> None:
+    """A file with the heads of other hotels makes no hotel's log whole, and says what to do."""
+    file = tmp_path / "kept"
+    exported(schema_url, file)
+    other = open_hotel(hotel.core)
+    command = ["audit", action, "--database", schema_url, "--head", str(file)]
+    for arguments in (command, [*command, "--hotel", str(other.hotel_id)]):
+        assert main(arguments) == 1
+        printed = capsys.readouterr()
+        assert f"{other.hotel_id}  4 entries: whole" not in printed.out
+        assert f"hotelcore: {other.hotel_id}: the file has no head of this hotel" in printed.err
+        assert str(hotel.hotel_id) not in printed.err
+    assert main([*command, "--hotel", str(hotel.hotel_id)]) == 0
+
+
+def test_a_document_names_the_hotels_without_a_kept_head(
+    hotel: SmallHotel, schema_url: str, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    """Programs read which hotels' ends are not shown."""
+    file = tmp_path / "kept"
+    exported(schema_url, file)
+    other = open_hotel(hotel.core)
+    capsys.readouterr()
+    command = ["audit", "verify", "--database", schema_url, "--json", "--head", str(file)]
+    assert main(command) == 1
+    document = json.loads(capsys.readouterr().out)
+    assert not document["ok"]
+    assert document["without_head"] == [str(other.hotel_id)]

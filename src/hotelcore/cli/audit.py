@@ -15,6 +15,8 @@ from pathlib import Path
 from typing import TextIO
 from uuid import UUID
 
+from attrs import frozen
+
 from hotelcore import wire
 from hotelcore.cli.output import Output
 from hotelcore.cli.tables import add_table_names, core_over, names_in
@@ -67,29 +69,42 @@ def _hotel(text: str) -> HotelId:
 
 
 def run(arguments: Namespace) -> int:
-    """Do the action; 1 if a log is not whole, or if a known hotel is not there any more."""
-    heads = {} if arguments.head is None else _heads_in(arguments.head)
+    """Do the action; 1 if a log is not whole, or a known hotel not there, or its head not kept."""
+    kept = _Kept(None if arguments.head is None else _heads_in(arguments.head))
     names = names_in(arguments)
     with core_over(arguments.database, names) as core:
-        hotels = _chosen(core, arguments.hotel, heads)
+        hotels = _chosen(core, arguments.hotel, kept)
         if arguments.action == "verify":
-            return _verify(core, names, hotels, heads, Output(as_json=arguments.json))
+            return _verify(core, names, hotels, kept, Output(as_json=arguments.json))
         with _written_to(arguments.output) as file:
-            return _export(core, names, hotels, heads, file)
+            return _export(core, names, hotels, kept, file)
 
 
-def _chosen(
-    core: HotelCore, hotel_id: HotelId | None, heads: Mapping[HotelId, AuditHead]
-) -> Sequence[HotelId]:
+def _chosen(core: HotelCore, hotel_id: HotelId | None, kept: _Kept) -> Sequence[HotelId]:
     if hotel_id is not None:
         return [hotel_id]
     with core._serving() as serving:
         registered = registered_hotels(serving)
     # A hotel that was there once is asked for too, so that its absence is told.
-    return [*registered, *(hotel_id for hotel_id in heads if hotel_id not in registered)]
+    return [*registered, *(hotel_id for hotel_id in kept.heads or () if hotel_id not in registered)]
 
 
 # -- the heads that were kept -------------------------------------------------------------------
+
+
+@frozen
+class _Kept:
+    """The heads of an earlier export; None where no file of them was named."""
+
+    heads: Mapping[HotelId, AuditHead] | None
+
+    def of(self, hotel_id: HotelId) -> AuditHead | None:
+        """Return the hotel's head, if there is one."""
+        return None if self.heads is None else self.heads.get(hotel_id)
+
+    def lacks(self, hotel_id: HotelId) -> bool:
+        """Tell whether a file was named that does not show where the hotel's log ended."""
+        return self.heads is not None and hotel_id not in self.heads
 
 
 def _heads_in(file: Path) -> Mapping[HotelId, AuditHead]:
@@ -99,6 +114,12 @@ def _heads_in(file: Path) -> Mapping[HotelId, AuditHead]:
         heads = [wire.decode(data, AuditHead) for data in _head_data(text)]
     except (OSError, ValueError, TypeError, KeyError):
         raise InvalidInput("head", "must be a file that hotelcore audit wrote") from None
+    if not heads:
+        raise InvalidInput(
+            "head",
+            "holds no head, so it was cut short or is another file: without one a log whose end "
+            "was cut off looks whole; name an export that ended well",
+        )
     return {head.hotel_id: head for head in heads}
 
 
@@ -119,33 +140,59 @@ def _verify(
     core: HotelCore,
     names: TableNames,
     hotels: Sequence[HotelId],
-    heads: Mapping[HotelId, AuditHead],
+    kept: _Kept,
     output: Output,
 ) -> int:
-    reports = [_report(core, names, hotel_id, heads) for hotel_id in hotels]
+    reports = [_report(core, names, hotel_id, kept) for hotel_id in hotels]
     for report in reports:
-        verdict = "whole" if report.ok else f"{report.found} problems"
+        verdict = _verdict(report, kept)
         output.line(f"{report.head.hotel_id}  {report.entries} entries: {verdict}")
         for problem in report.problems:
             output.line(f"  at {problem.sequence}: {problem.fault}")
-    ok = all(report.ok for report in reports)
-    output.document({"ok": ok, "hotels": [wire.encode(report) for report in reports]})
+    without = [hotel_id for hotel_id in hotels if kept.lacks(hotel_id)]
+    _tell(without)
+    ok = all(report.ok for report in reports) and not without
+    output.document(
+        {
+            "ok": ok,
+            "hotels": [wire.encode(report) for report in reports],
+            "without_head": [str(hotel_id) for hotel_id in without],
+        }
+    )
     return 0 if ok else 1
+
+
+def _verdict(report: AuditReport, kept: _Kept) -> str:
+    if not report.ok:
+        return f"{report.found} problems"
+    return "its end is not shown" if kept.lacks(report.head.hotel_id) else "whole"
+
+
+def _tell(without: Sequence[HotelId]) -> None:
+    for hotel_id in without:
+        print(
+            f"hotelcore: {hotel_id}: the file has no head of this hotel, so nothing shows whether "
+            "the end of its log was cut off: name a file that has it; if the hotel is newer than "
+            "the file, verify it by --hotel without --head, and keep a new export",
+            file=sys.stderr,
+        )
 
 
 def _export(
     core: HotelCore,
     names: TableNames,
     hotels: Sequence[HotelId],
-    heads: Mapping[HotelId, AuditHead],
+    kept: _Kept,
     file: TextIO,
 ) -> int:
     def written(entry: StoredEntry) -> None:
         print(json.dumps(_line(entry), sort_keys=True), file=file)
 
-    ok = True
+    without = [hotel_id for hotel_id in hotels if kept.lacks(hotel_id)]
+    _tell(without)
+    ok = not without
     for hotel_id in hotels:
-        report = _report(core, names, hotel_id, heads, written)
+        report = _report(core, names, hotel_id, kept, written)
         print(json.dumps({"head": wire.encode(report.head)}), file=file)
         if not report.ok:
             ok = False
@@ -163,7 +210,7 @@ def _report(
     core: HotelCore,
     names: TableNames,
     hotel_id: HotelId,
-    heads: Mapping[HotelId, AuditHead],
+    kept: _Kept,
     seen: Callable[[StoredEntry], None] = lambda _: None,
 ) -> AuditReport:
     with (
@@ -171,7 +218,7 @@ def _report(
         core.engine.connect() as connection,
         snapshot(connection, names) as whole,
     ):
-        return verify(whole, hotel_id, core._keys, since=heads.get(hotel_id), seen=seen)
+        return verify(whole, hotel_id, core._keys, since=kept.of(hotel_id), seen=seen)
 
 
 @contextmanager
