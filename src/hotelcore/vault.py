@@ -143,12 +143,11 @@ class Key(_Withheld):
     number: int
 
     def __init__(self, number: int, material: bytes) -> None:
-        self.number = number
         reason = _fault_of_number(number) or _fault_of_material(material)
         if reason is not None:
-            del material
+            del material, number, self  # the two may be the wrong way round
             raise InvalidInput("key", reason)
-        self._material = material
+        self.number, self._material = number, material
 
     def __repr__(self) -> str:
         return f"Key({self.number})"
@@ -255,7 +254,8 @@ class KeyRing(_Withheld):
     def from_environment(cls, environment: Mapping[str, str] | None = None) -> KeyRing:
         """Read ``PMS_ENCRYPTION_KEY`` (key 1) and ``PMS_ENCRYPTION_KEY_2``, ``_3``, … .
 
-        Any of them may be absent, but not all. Raises `InvalidInput` that names the variable.
+        Any of them may be absent, but not all. Raises `InvalidInput` that names the variable, or
+        for what is no mapping.
         """
         keys = _keys_in(os.environ if environment is None else environment)
         if isinstance(keys, InvalidInput):
@@ -276,6 +276,9 @@ class KeyRing(_Withheld):
 
     def numbered(self, number: int) -> Key:
         """Return the key of that number; `UnknownKey` if there is none."""
+        if not isinstance(number, int):
+            del number  # it may be a key
+            raise InvalidInput("number", "must be a whole number")
         if number not in self._keys:
             raise UnknownKey(number)
         return self._keys[number]
@@ -305,10 +308,16 @@ _Keys = Mapping[int, Key]
 def _keys_of(materials: Mapping[int, bytes | str]) -> _Keys | InvalidInput:
     if not isinstance(materials, Mapping) or not materials:
         return InvalidInput("keys", "must be a mapping that holds at least one key by its number")
+    if any(_fault_of_number(number) for number in materials):
+        # Whatever stands there may be the key itself, so it is not named.
+        reason = f"must be a mapping of numbers from 1 to {_MOST_NUMBER} to keys, and not of others"
+        return InvalidInput("keys", reason)
     return _distinct({f"key {number}": _key_of(number, materials) for number in materials})
 
 
 def _keys_in(environment: Mapping[str, str]) -> _Keys | InvalidInput:
+    if not isinstance(environment, Mapping):
+        return InvalidInput("environment", "must be a mapping of variables' names to their texts")
     names = [name for name in environment if _is_meant_as_variable(name)]
     if not names:
         return InvalidInput(KEY_VARIABLE, f"is not set: {_REMEDY} and set it")
@@ -322,7 +331,9 @@ def _keys_in(environment: Mapping[str, str]) -> _Keys | InvalidInput:
     return _distinct(named)
 
 
-def _is_meant_as_variable(name: str) -> bool:
+def _is_meant_as_variable(name: object) -> bool:
+    if not isinstance(name, str):
+        return False
     begin = f"{KEY_VARIABLE}_"
     number = name.removeprefix(begin)
     return name == KEY_VARIABLE or (name.startswith(begin) and number.isdecimal())

@@ -194,6 +194,43 @@ def test_a_ring_of_something_else_is_refused(materials: object) -> None:
         KeyRing(any_value(materials))
 
 
+def shown_by_ours(error: BaseException) -> str:
+    """Return the traceback with the variables of the library's own frames."""
+    shown = traceback.TracebackException.from_exception(error, capture_locals=True).format()
+    return str(error) + "".join(shown).split("vault.py", 1)[1]
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda key: KeyRing({key: 1}),
+        lambda key: KeyRing({1: GOOD, key: GOOD}),
+        lambda key: KeyRing({key.hex(): 1}),
+        lambda key: KeyRing({int.from_bytes(key): GOOD}),
+        lambda key: Key(key, 1),
+        lambda key: KeyRing({1: GOOD}).numbered(key),
+        lambda key: KeyRing.from_environment({key.hex(): "PMS_ENCRYPTION_KEY"}),
+        lambda key: KeyRing.from_environment({key: "PMS_ENCRYPTION_KEY"}),
+    ],
+)
+def test_a_key_in_the_place_of_its_number_is_not_shown(make: Callable[[bytes], object]) -> None:
+    """A key and its number the wrong way round are refused in words that have neither."""
+    key = b"0123456789-my-32-byte-secret-key"
+    with pytest.raises(InvalidInput) as caught:
+        make(key)
+    shown = shown_by_ours(caught.value)
+    for form in (key.decode(), key.hex(), str(int.from_bytes(key))):
+        assert form not in shown
+
+
+@pytest.mark.parametrize("environment", [5, "PMS_ENCRYPTION_KEY", ["PMS_ENCRYPTION_KEY"]])
+def test_an_environment_is_a_mapping(environment: object) -> None:
+    """Anything else is refused by the argument's name."""
+    with pytest.raises(InvalidInput) as caught:
+        KeyRing.from_environment(any_value(environment))
+    assert caught.value.field == "environment"
+
+
 def test_each_use_has_a_key_of_its_own() -> None:
     """Keys for two purposes, or from two keys, have nothing in common."""
     purposes = [f"purpose {n}" for n in range(50)]
