@@ -7,7 +7,7 @@ import pickle
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, suppress
 from functools import partial
@@ -17,7 +17,7 @@ from uuid import UUID
 
 import attrs
 import pytest
-from attrs import define
+from attrs import define, frozen
 from hypothesis import given
 from hypothesis import strategies as st
 from sqlalchemy import Uuid, bindparam, event, text
@@ -58,6 +58,7 @@ from hotelcore.operations import (
 from hotelcore.operations.declaring import permission_of
 from hotelcore.sql.seam.driver import send
 from hotelcore.unit_of_work import UnitOfWork
+from hotelcore.wire import Json
 from tests.hindrances import linger, locked_by_a_process
 from tests.postgres_server import administration
 from tests.small_hotel import (
@@ -848,6 +849,76 @@ def test_a_key_keeps_no_guest_whom_nobody_would_erase(
     ):
         hotel.desk.once("guest").run(work, guest_id=hotel.guest_id)
     assert hotel.desk.run(work, guest_id=hotel.guest_id)
+
+
+_begun: list[UnitOfWork] = []
+
+
+def _kept(uow: UnitOfWork) -> Guest:
+    _begun.append(uow)
+    return register_guest(uow, last_name="Kept")
+
+
+def _ids_in_a_list(uow: UnitOfWork) -> list[UUID]:
+    return [_kept(uow).id]
+
+
+def _a_dict(uow: UnitOfWork) -> dict[str, str]:
+    return {"name": _kept(uow).last_name}
+
+
+def _anything(uow: UnitOfWork) -> object:
+    return _kept(uow).id
+
+
+def _text_for_a_number(uow: UnitOfWork) -> int:
+    return _kept(uow).last_name  # type: ignore[return-value]  # tested
+
+
+def _a_float(uow: UnitOfWork) -> Mapping[str, Json]:
+    return {_kept(uow).last_name: 1.5}  # type: ignore[dict-item]  # tested
+
+
+@frozen
+class _Listed:
+    numbers: list[int]
+
+
+def _a_field_that_does_not_travel(uow: UnitOfWork) -> _Listed:
+    _kept(uow)
+    return _Listed([1])
+
+
+def _unreadable(uow: UnitOfWork) -> UUID:
+    return _kept(uow).id
+
+
+_unreadable.__annotations__ = {"return": "OnlyForTheTypeChecker"}
+
+
+@pytest.mark.parametrize(
+    ("work", "said", "is_done"),
+    [
+        (_ids_in_a_list, r"returns list\[.*return an id, text", False),
+        (_a_dict, r"returns dict\[.*Mapping\[str, X\]", False),
+        (_anything, "returns <class 'object'>", False),
+        (_unreadable, "import what they name outside of TYPE_CHECKING", False),
+        (_text_for_a_number, "its annotation does not say.*must be int, not str", True),
+        (_a_float, "does not travel", True),
+        (_a_field_that_does_not_travel, "does not travel", True),
+    ],
+)
+def test_a_result_that_cannot_come_again_is_refused_the_first_time(
+    hotel: SmallHotel, work: Callable[[UnitOfWork], object], said: str, is_done: bool
+) -> None:
+    """A call whose stored result nobody could read leaves nothing, or does not even begin."""
+    _begun.clear()
+    for _ in range(2):
+        with nothing_kept(hotel.core.engine), pytest.raises(InvalidInput, match=said) as caught:
+            hotel.desk.once("result").run(work)
+        assert caught.value.field == "operation"
+    assert bool(_begun) is is_done
+    assert hotel.desk.run(work)
 
 
 # -- telling ------------------------------------------------------------------------------------

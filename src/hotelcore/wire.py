@@ -49,6 +49,7 @@ __all__ = [
     "fields_encoder",
     "fingerprint",
     "keep_out",
+    "must_travel",
     "text_of",
     "text_of_encoded",
 ]
@@ -145,6 +146,14 @@ def decode(data: Json, kind: object) -> object:
     and for a type that does not travel.
     """
     return _decoder(kind)(data)
+
+
+def must_travel(kind: object) -> None:
+    """Raise `InvalidInput` for a type that `decode` does not take, before there is a value of it.
+
+    Only a value shows whether the fields of its class travel too.
+    """
+    _decoder(kind)
 
 
 # Made once: to make one takes as long as to write a record.

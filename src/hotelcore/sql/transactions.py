@@ -341,7 +341,7 @@ def perform(
         return wire.decode(stored[0], kind)  # type: ignore[return-value]  # typed by annotation
     result = work(uow, *args, **kwargs)
     with uow.own_writing() as run:
-        settle(run, operation=name, key=once.key, result=result)
+        settle(run, operation=name, key=once.key, result=result, kind=kind)
     return result
 
 
@@ -366,7 +366,23 @@ def refuse_unless_plain(work: Work[Any]) -> None:
 
 def _result_type(work: Work[R]) -> object:
     """Return the annotated result type, by which a stored result is built again."""
-    hints = get_type_hints(work)
+    try:
+        hints = get_type_hints(work)
+    except (NameError, AttributeError, TypeError, SyntaxError):
+        raise InvalidInput(
+            "operation",
+            "has annotations that cannot be read at run time, by which a result under a key is "
+            "built again: import what they name outside of TYPE_CHECKING",
+        ) from None
     if "return" not in hints:
         raise InvalidInput("operation", "needs an annotated result to be run under a key")
-    return hints["return"]
+    kind = hints["return"]
+    try:
+        wire.must_travel(kind)
+    except InvalidInput:
+        raise InvalidInput(
+            "operation",
+            f"returns {kind}, which cannot be stored under a key: return an id, text, a number, an "
+            "attrs class, or a tuple[X, ...] or Mapping[str, X] of these",
+        ) from None
+    return kind

@@ -87,15 +87,29 @@ def claim(
     return [found[1]]
 
 
-def settle(run: Statements, *, operation: str, key: str, result: object) -> None:
-    """Store the result under the claimed key.
+def settle(run: Statements, *, operation: str, key: str, result: object, kind: object) -> None:
+    """Store the result under the claimed key, as one of the type ``kind``.
 
     Raises `InvalidInput` for personal data that `hotelcore.operations.anonymise_guest` would not
-    find again.
+    find again, and for what could not be built again when the key comes a second time.
     """
     if operation not in ERASED and _is_personal(result):
         raise InvalidInput("operation", "returns a guest's data under a key: return the id instead")
-    run.write(_SETTLE, its_operation=operation, its_key=key, result=wire.encode(result))
+    run.write(_SETTLE, its_operation=operation, its_key=key, result=_storable(result, kind))
+
+
+def _storable(result: object, kind: object) -> wire.Json:
+    try:
+        encoded = wire.encode(result)
+        wire.decode(encoded, kind)
+    except InvalidInput as refusal:
+        where = "" if refusal.field in ("value", "kind") else f" in its field {refusal.field}"
+        raise InvalidInput(
+            "operation",
+            f"returned what its annotation does not say or what cannot be stored{where}, so it "
+            f"cannot be run under a key: {refusal.reason}",
+        ) from None
+    return encoded
 
 
 def _is_personal(value: object) -> bool:
