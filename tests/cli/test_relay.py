@@ -185,6 +185,26 @@ def test_a_relay_without_an_app_never_numbers_past_a_subscription(
     assert [event.position for event in hotel.events()] == [1, None]
 
 
+def test_an_app_without_subscriptions_never_numbers_past_one(
+    hotel: Hotel, schema_url: str, place: Path
+) -> None:
+    """A core that does not know the subscriptions of its database is refused, and nothing lost."""
+    without = HOST.partition("    pipes = ")[0]
+    (place / "nosub.py").write_text(dedent(without))
+    room = new_id()
+    hotel.report(room)
+    numbered = ran(place, schema_url, "--app", "nosub:core", "--once")
+    assert numbered.returncode == 0, numbered.stderr  # nobody has subscribed yet
+    hotel.report(room)
+    assert ran(place, schema_url, "--app", "front_desk:core", "--once").returncode == 0
+    hotel.report(room)
+    refused = ran(place, schema_url, "--app", "nosub:core", "--once")
+    assert refused.returncode == 1
+    assert refused.stderr.startswith("hotelcore: app: has no durable subscription: ")
+    assert ran(place, schema_url, "--app", "front_desk:core", "--once").returncode == 0
+    assert [lane.handled for lane in hotel.rows(INBOX)] == [3]
+
+
 def test_a_transport_gets_every_event(
     hotel: Hotel, schema_url: str, postgresql_url: str, place: Path
 ) -> None:

@@ -119,14 +119,16 @@ def _transport(url: str | None) -> AbstractContextManager[Transport | None]:
 
 def _refuse_to_pass_by(core: HotelCore, arguments: Namespace) -> None:
     """Refuse to number events that a durable subscription would then never hear of."""
-    if arguments.app is not None or arguments.transport is not None:
+    if core.subscriptions.durables or arguments.transport is not None:
         return
     with core._serving() as run:
         if any_lane(run):
+            here = "is needed here" if arguments.app is None else "has no durable subscription"
             raise InvalidInput(
                 "app",
-                "is needed here: durable subscriptions have heard of events in this database, and "
-                "a relay that does not know them would number the next ones past them",
+                f"{here}: durable subscriptions have heard of events in this database, and a relay "
+                "that does not know them would number the next ones past them; name an app that "
+                "imports the modules in which they are declared",
             )
 
 
