@@ -182,6 +182,7 @@ ARGUMENTS: Mapping[str, Callable[[SmallHotel], Arguments]] = {
     # events
     "retry_dead_letters": lambda hotel: {"subscription": "letters", "event_ids": [new_id()]},
     "replay_events": lambda hotel: {"subscription": "letters", "after": 0},
+    "forget_subscription": lambda hotel: {"subscription": "letters"},
     "purge_events": lambda hotel: {"before": datetime(2020, 1, 1, tzinfo=UTC)},
     # guests
     "register_guest": lambda hotel: _GUEST,

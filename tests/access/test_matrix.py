@@ -34,7 +34,7 @@ DIFFERENCES: Mapping[tuple[Role, Role], str] = {
         block_room, release_room, close_business_day""",
     (Role.MANAGER, Role.ADMIN): """
         reading the audit log, register_hotel, change_house_rules, add_room_type, add_rooms,
-        retry_dead_letters, replay_events, purge_events,
+        retry_dead_letters, replay_events, forget_subscription, purge_events,
         connect_pms, change_pms_key, sync_pms_data, disconnect_pms, reseal_secrets""",
 }
 """What each role may do beyond the one before it."""

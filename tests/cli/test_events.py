@@ -273,6 +273,62 @@ def test_a_replay_has_events_handled_again(hotel: Hotel, core: HotelCore, asked:
     assert of_room in ([1, 2, 1], [1, 1, 2])
 
 
+# -- forget -----------------------------------------------------------------------------------
+
+
+def test_a_misspelt_subscription_is_told_and_can_be_removed(
+    hotel: Hotel, core: HotelCore, asked: Asked
+) -> None:
+    """A replay says that nobody knows the name, and `forget` lets its events be purged."""
+    other, room = Hotel.opened(core), new_id()
+    Refusing(core, "board").failing = False
+    for each in (hotel, other):
+        each.report(room, room)
+    Relay(core).run_until_idle()
+    mine = ("--hotel", hotel.hotel_id)
+    assert "mind the spelling" in asked.text("forget", "--subscription", "baord")
+    known = asked.text("replay", *mine, "--subscription", "board")
+    assert known.splitlines()[-1] == "the events of 1 record come again"
+    Relay(core).run_until_idle()
+    told = asked.text("replay", "--subscription", "baord")
+    assert told.count("'hotelcore events forget' removes it again") == 2
+    assert "forget" not in asked.text("replay", *mine, "--subscription", "baord")
+    purge = ("purge", "--older-than", 0)
+    assert {each["deleted"] for each in asked.per_hotel(*purge).values()} == {0}
+    assert asked.per_hotel("forget", *mine, "--subscription", "baord") == {
+        str(hotel.hotel_id): {"records": 1}
+    }
+    assert "what it knew of 1 record" in asked.text("forget", "--subscription", "baord")
+    assert {row.subscription for row in hotel.rows(INBOX) + other.rows(INBOX)} == {"board"}
+    assert {each["deleted"] for each in asked.per_hotel(*purge).values()} == {1}
+
+
+# -- what helps on ----------------------------------------------------------------------------
+
+
+def test_what_finds_nothing_says_why(hotel: Hotel, core: HotelCore, asked: Asked) -> None:
+    """Events without a position, an unknown name and an unknown event are each told in a line."""
+
+    def said(*arguments: object) -> str:
+        return asked.text(*map(str, arguments)).splitlines()[-1]
+
+    board = ("--subscription", "board")
+    assert said("list") == "0 events"
+    Refusing(core)
+    hotel.report(new_id())
+    number_first = "some events have no position yet: a relay has to number them first"
+    assert said("list") == said("dead") == said("retry") == said("purge", "--older-than", 0)
+    assert said("list") == number_first
+    Relay(core).run_until_idle()
+    assert said("dead", *board) == "1 dead letter"
+    strange = "no subscription of this name has heard of events of this hotel: mind the spelling"
+    for action in ("dead", "retry", "forget"):
+        assert said(action, "--subscription", "baord") == strange
+    assert "'hotelcore events dead' shows those" in said("retry", "--event", new_id())
+    hotel.report(new_id())
+    assert said("replay", *board, "--after", 1) == number_first
+
+
 # -- purge ------------------------------------------------------------------------------------
 
 
@@ -527,12 +583,14 @@ def test_every_change_is_audited_in_each_hotel(hotel: Hotel, asked: Asked) -> No
     """What the command changes is written down as the command line's, in the hotel's own log."""
     asked.document("retry")
     asked.document("replay", "--subscription", "board")
+    asked.document("forget", "--subscription", "board")
     asked.document("purge", "--older-than", 1)
     asked.document("list")
     audited = [row for row in hotel.rows(AUDIT_LOG) if row.subject == "command-line"]
     assert [row.operation for row in audited] == [
         "retry_dead_letters",
         "replay_events",
+        "forget_subscription",
         "purge_events",
     ]
 
@@ -595,6 +653,7 @@ def test_a_database_that_is_not_there_is_not_made(
         ["retry", *SOME, "--event", "x"],
         ["replay", *SOME],
         ["replay", *SOME, "--subscription", "board", "--after", str(2**31)],
+        ["forget", *SOME],
         ["purge", *SOME],
         ["purge", *SOME, "--before", "2026-01-01T12:00:00"],
         ["purge", *SOME, "--before", "yesterday"],

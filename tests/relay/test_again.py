@@ -11,7 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sqlalchemy import Engine, update
 
-from hotelcore.errors import InvalidInput
+from hotelcore import HotelCore
+from hotelcore.core import Desk
+from hotelcore.errors import InvalidInput, LeaseLost
 from hotelcore.events.catalogue import (
     Event,
     HousekeepingTaskCompleted,
@@ -20,7 +22,12 @@ from hotelcore.events.catalogue import (
 )
 from hotelcore.ids import EventId, new_id
 from hotelcore.lists import AuditFilter
-from hotelcore.operations import purge_events, replay_events, retry_dead_letters
+from hotelcore.operations import (
+    forget_subscription,
+    purge_events,
+    replay_events,
+    retry_dead_letters,
+)
 from hotelcore.relay import Relay
 from hotelcore.sql.events.dead_letters import Retried, keep_buried, resolve, take_retried
 from hotelcore.sql.events.leases import Lease
@@ -157,7 +164,9 @@ def test_a_retry_of_nothing_says_what_to_name(scene: Scene) -> None:
     assert str(refused.value) == "event_ids: must name at least one event, or be left out"
 
 
-@pytest.mark.parametrize("command", [retry_dead_letters, partial(replay_events, after=0)])
+@pytest.mark.parametrize(
+    "command", [retry_dead_letters, partial(replay_events, after=0), forget_subscription]
+)
 def test_the_name_of_a_subscription_is_a_short_text(
     scene: Scene, command: Callable[..., object]
 ) -> None:
@@ -322,6 +331,74 @@ def test_a_replay_takes_the_event_from_who_is_at_it(scene: Scene, which: int) ->
     house.reports(room, room)
     scene.work()
     assert got == [(1, 1), (2, 1)][:which] + [(1, 1), (2, 1)]
+
+
+# -- forgetting ---------------------------------------------------------------------------------
+
+
+def elsewhere(scene: Scene, house: House) -> Desk:
+    """Return the hotel's handle in a program that declares no subscription."""
+    return HotelCore(scene.core.engine, clock=scene.clock).acting_as(house.desk.actor)
+
+
+def test_a_forgotten_subscription_holds_nothing_back(scene: Scene) -> None:
+    """Its lanes and dead letters go, in one hotel alone, and what they kept can be purged."""
+    house, other, room, ward = scene.house(), scene.house(), new_room(), Ward(scene, attempts=1)
+    ward.failing = {1}
+    for each in (house, other):
+        each.reports(room, room)
+    scene.work()
+    for each in (house, other):
+        each.desk.run(replay_events, subscription="misspelt")
+        assert each.desk.run(purge_events, before=scene.clock.now() + MINUTE) == 0
+    desk = elsewhere(scene, house)
+    assert desk.run(forget_subscription, subscription="misspelt") == 1
+    assert house.desk.run(purge_events, before=scene.clock.now() + MINUTE) == 0
+    assert desk.run(forget_subscription, subscription="ward") == 1
+    assert desk.run(forget_subscription, subscription="ward") == 0
+    assert house.dead() == []
+    assert house.desk.run(purge_events, before=scene.clock.now() + MINUTE) == 1
+    assert len(other.dead()) == 1
+    assert other.desk.run(purge_events, before=scene.clock.now() + MINUTE) == 0
+
+
+def test_a_forgotten_subscription_begins_anew(scene: Scene) -> None:
+    """Who subscribes under the name again hears of what happens from then on."""
+    house, room, ward = scene.house(), new_room(), Ward(scene)
+    house.reports(room)
+    scene.feeder().feed()
+    assert elsewhere(scene, house).run(forget_subscription, subscription="ward") == 1
+    house.reports(room)
+    scene.work()
+    assert ward.got == [(2, 1, False)]
+
+
+def test_who_forgets_takes_the_event_from_who_is_at_it(scene: Scene) -> None:
+    """What is handled meanwhile is undone, and never handled again."""
+    house, room = scene.house(), new_room()
+    got: list[int] = []
+
+    @scene.on.durable(RoomStatusChanged, name="ward")
+    def handle(delivery: Delivery[RoomStatusChanged]) -> None:
+        got.append(delivery.envelope.sequence)
+        elsewhere(scene, house).run(forget_subscription, subscription="ward")
+        with pytest.raises(LeaseLost), delivery.transaction():
+            pass
+
+    house.reports(room)
+    scene.work()
+    assert got == [1]
+
+
+def test_a_subscription_that_the_core_declares_is_not_forgotten(scene: Scene) -> None:
+    """Its relay would begin it anew, so what to do first is said."""
+    house, room, _ = scene.house(), new_room(), Ward(scene)
+    house.reports(room)
+    scene.feeder().feed()
+    with pytest.raises(InvalidInput, match=r"^subscription: is declared by this core") as refused:
+        house.desk.run(forget_subscription, subscription="ward")
+    assert "stop the relays" in refused.value.reason
+    assert scene.lanes_waiting() == 1
 
 
 # -- purging ------------------------------------------------------------------------------------

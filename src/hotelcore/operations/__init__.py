@@ -22,7 +22,12 @@ from hotelcore.operations.bookings import (
     reinstate_booking,
 )
 from hotelcore.operations.declaring import OPERATIONS, operation
-from hotelcore.operations.events import purge_events, replay_events, retry_dead_letters
+from hotelcore.operations.events import (
+    forget_subscription,
+    purge_events,
+    replay_events,
+    retry_dead_letters,
+)
 from hotelcore.operations.folios import (
     close_folio,
     grant_allowance,
@@ -76,6 +81,7 @@ __all__ = [
     "create_housekeeping_task",
     "disconnect_pms",
     "expire_holds",
+    "forget_subscription",
     "grant_allowance",
     "mark_no_show",
     "move_charge",

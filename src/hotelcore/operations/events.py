@@ -1,4 +1,4 @@
-"""Events after the fact: tried again, handled anew, or deleted when everybody is done with them."""
+"""Events after the fact: tried again, handled anew, deleted when all are done with them."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from hotelcore.operations.declaring import operation
 from hotelcore.text import clean_text
 from hotelcore.unit_of_work import UnitOfWork
 
-__all__ = ["purge_events", "replay_events", "retry_dead_letters"]
+__all__ = ["forget_subscription", "purge_events", "replay_events", "retry_dead_letters"]
 
 
 @operation(Permission.HOTEL_MANAGE)
@@ -46,6 +46,18 @@ def replay_events(uow: UnitOfWork, *, subscription: str, after: int = 0) -> int:
     _at_home(uow)
     name = clean_text("subscription", subscription, most=100)
     return uow.events.replay(name, after=after, now=uow.now())
+
+
+@operation(Permission.HOTEL_MANAGE)
+def forget_subscription(uow: UnitOfWork, *, subscription: str) -> int:
+    """Remove a durable subscription that was retired, renamed or misspelt, with what waits for it.
+
+    Returns the number of records of which it had heard: 0 if nothing is known of it. Its dead
+    letters go too, the events stay. A relay that still knows it begins it anew with the next event,
+    so stop those first; `InvalidInput` if this core declares it.
+    """
+    _at_home(uow)
+    return uow.events.forget(clean_text("subscription", subscription, most=100))
 
 
 @operation(Permission.HOTEL_MANAGE)

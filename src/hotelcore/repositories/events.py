@@ -47,6 +47,13 @@ class EventLog(Protocol):
         """Let a subscription handle again what is behind a position; return of how many records."""
         ...
 
+    def forget(self, subscription: str) -> int:
+        """Remove a subscription's lanes and dead letters; return of how many records it had heard.
+
+        Raises `InvalidInput` for one that the unit's own core declares.
+        """
+        ...
+
     def purge(self, before: datetime) -> int:
         """Delete older events that everybody is done with; return how many."""
         ...

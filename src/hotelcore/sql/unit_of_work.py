@@ -196,7 +196,7 @@ class SqlUnitOfWork:
     business_days = _on_demand(lambda uow: SqlBusinessDays(uow._run))
     pms = _on_demand(lambda uow: SqlPmsConnections(uow._run, uow._sealing))
     sealed = _on_demand(lambda uow: SqlSealedValues(uow._run, uow._sealing))
-    events = _on_demand(lambda uow: SqlEventLog(uow._run))
+    events = _on_demand(lambda uow: SqlEventLog(uow._run, uow._commission.subscriptions.durables))
 
     # -- who, where, when ---------------------------------------------------------------------
 

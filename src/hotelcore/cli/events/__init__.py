@@ -13,8 +13,9 @@ from attrs import frozen
 
 from hotelcore.access import Role
 from hotelcore.cli.events.answers import Answer
-from hotelcore.cli.events.changing import purge, replay, retry
+from hotelcore.cli.events.changing import forget, purge, replay, retry
 from hotelcore.cli.events.figures import print_backlog
+from hotelcore.cli.events.hints import state_of
 from hotelcore.cli.events.showing import dead, listed
 from hotelcore.cli.output import Output
 from hotelcore.cli.tables import add_table_names, core_over, names_in, whole_number
@@ -96,6 +97,12 @@ def _add_to_replay(parser: ArgumentParser) -> None:
     )
 
 
+def _add_to_forget(parser: ArgumentParser) -> None:
+    parser.add_argument(
+        "--subscription", metavar="NAME", required=True, help="which no app declares any more"
+    )
+
+
 def _add_to_purge(parser: ArgumentParser) -> None:
     age = parser.add_mutually_exclusive_group(required=True)
     age.add_argument(
@@ -147,6 +154,11 @@ _IN_A_HOTEL: Mapping[str, _Action] = MappingProxyType(
         "replay": _Action(
             "have a durable subscription handle events again", _add_to_replay, replay
         ),
+        "forget": _Action(
+            "remove a durable subscription that was retired, renamed or misspelt",
+            _add_to_forget,
+            forget,
+        ),
         "purge": _Action("delete old events that all are done with", _add_to_purge, purge),
     }
 )
@@ -191,8 +203,11 @@ def _answer(
     documents = []
     for hotel_id in hotels:
         desk = core.acting_as(Actor(hotel_id=hotel_id, subject="command-line", role=Role.ADMIN))
+        before = state_of(core, hotel_id, arguments)
         answer = action.answer(desk, arguments)
         output.heading(str(hotel_id))
         answer.print(output)
+        if hint := before.hint(arguments, answer):
+            output.line(hint)
         documents.append({"hotel_id": str(hotel_id), **answer.document})
     output.document({"hotels": documents})

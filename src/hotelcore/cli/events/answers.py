@@ -14,9 +14,13 @@ __all__ = ["Answer", "counted"]
 
 @frozen(kw_only=True)
 class Answer:
-    """For people a table, if there is one, and a line below it; for programs ``document``."""
+    """For people a table, if there is one, and a line below it; for programs ``document``.
+
+    ``found`` is how many things it is about.
+    """
 
     line: str
+    found: int
     document: Mapping[str, Json]
     headers: Sequence[str] = ()
     rows: Sequence[Sequence[str]] = ()

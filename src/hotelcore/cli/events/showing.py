@@ -22,6 +22,7 @@ def listed(desk: Desk, arguments: Namespace) -> Answer:
             )
     return Answer(
         line=counted(len(events), "event"),
+        found=len(events),
         headers=("position", "occurred at", "event", "key", "sequence"),
         rows=[
             (
@@ -44,6 +45,7 @@ def dead(desk: Desk, arguments: Namespace) -> Answer:
         letters = uow.events.dead(arguments.subscription)
     return Answer(
         line=counted(len(letters), "dead letter"),
+        found=len(letters),
         headers=("died at", "subscription", "event", "id", "attempts", "failure"),
         rows=[
             (

@@ -12,20 +12,22 @@ from uuid import UUID
 
 import attrs
 from attrs import frozen
-from sqlalchemy import case, func, select
+from sqlalchemy import bindparam, case, func, select
 
 from hotelcore.ids import HotelId
 from hotelcore.sql.events.dead_letters import DEAD_LETTERS
 from hotelcore.sql.events.feed import FEED
 from hotelcore.sql.events.inbox import INBOX
 from hotelcore.sql.events.outbox import OUTBOX
-from hotelcore.sql.seam.statements import AnyRow, Statements, for_every_hotel
+from hotelcore.sql.seam.statements import AnyRow, Statements, acting_hotel, for_every_hotel
 
 __all__ = [
     "Backlog",
     "HotelBacklog",
     "SubscriptionBacklog",
     "any_lane",
+    "any_waiting",
+    "has_heard",
     "read_backlog",
     "registered_hotels",
 ]
@@ -153,6 +155,14 @@ _DEAD = for_every_hotel(
     .where(_d.hotel_id.in_(_hotels))
     .group_by(_d.hotel_id, _d.subscription)
 )
+_ANY_WAITING = (
+    select(_o.hotel_id).where(_o.hotel_id == acting_hotel(), _o.position.is_(None)).limit(1)
+)
+_ANY_OF = (
+    select(_l.hotel_id)
+    .where(_l.hotel_id == acting_hotel(), _l.subscription == bindparam("of"))
+    .limit(1)
+)
 _ANY_LANE = for_every_hotel(select(_l.hotel_id).limit(1))
 
 
@@ -163,7 +173,17 @@ def registered_hotels(run: Statements) -> list[HotelId]:
 
 def any_lane(run: Statements) -> bool:
     """Tell whether a durable subscription ever heard of an event in this database."""
-    return run.first(_ANY_LANE, lambda row: row) is not None
+    return run.first(_ANY_LANE, _as_it_is) is not None
+
+
+def any_waiting(run: Statements) -> bool:
+    """Tell whether the hotel has an event that no relay has numbered yet."""
+    return run.first(_ANY_WAITING, _as_it_is) is not None
+
+
+def has_heard(run: Statements, subscription: str) -> bool:
+    """Tell whether a durable subscription ever heard of an event of the hotel."""
+    return run.first(_ANY_OF, _as_it_is, of=subscription) is not None
 
 
 def read_backlog(run: Statements, *, now: datetime) -> Backlog:

@@ -38,6 +38,7 @@ __all__ = [
     "Retried",
     "bury",
     "dead_letters",
+    "forget",
     "keep_buried",
     "resolve",
     "retry",
@@ -114,6 +115,9 @@ _held = (
     _c.token == bindparam("held_under"),
 )
 _RESOLVE = delete(DEAD_LETTERS).where(*_held)
+_FORGET = delete(DEAD_LETTERS).where(
+    _c.hotel_id == acting_hotel(), _c.subscription == bindparam("of")
+)
 _KEEP = (
     update(DEAD_LETTERS)
     .where(*_held)
@@ -155,6 +159,11 @@ def retry(
     if event_ids is not None:
         statement = statement.where(_c.event_id.in_(event_ids))
     return run.write(statement, now=now)
+
+
+def forget(run: Statements, subscription: str) -> None:
+    """Remove the hotel's dead letters of a subscription."""
+    run.write(_FORGET, of=subscription)
 
 
 def take_retried(

@@ -78,8 +78,10 @@ _PURGE = delete(OUTBOX).where(
 class SqlEventLog:
     """The `hotelcore.repositories.EventLog` of one unit of work."""
 
-    def __init__(self, run: Statements) -> None:
+    def __init__(self, run: Statements, declared: Collection[str] = ()) -> None:
         self._run = run
+        # The durable subscriptions of the core, which a relay of it would begin anew.
+        self._declared = declared
 
     def behind(self, position: int = 0, *, limit: int = 1_000) -> list[Envelope]:
         """Return the events behind a position, in the order of the log."""
@@ -113,6 +115,17 @@ class SqlEventLog:
         """Let a subscription handle again what is behind a position."""
         _check_number("after", after)
         return inbox.replay(self._run, subscription, after=after, now=now)
+
+    def forget(self, subscription: str) -> int:
+        """Remove a subscription's lanes and dead letters."""
+        if subscription in self._declared:
+            raise InvalidInput(
+                "subscription",
+                "is declared by this core, whose relay would begin it anew: take the declaration "
+                "out and stop the relays that have it first",
+            )
+        dead_letters.forget(self._run, subscription)
+        return inbox.forget(self._run, subscription)
 
     def purge(self, before: datetime) -> int:
         """Delete events that are done and older."""

@@ -25,6 +25,7 @@ from sqlalchemy import (
     and_,
     bindparam,
     case,
+    delete,
     func,
     literal,
     null,
@@ -47,6 +48,7 @@ __all__ = [
     "Lane",
     "News",
     "finish",
+    "forget",
     "hold_on",
     "move_on",
     "pause",
@@ -265,6 +267,7 @@ def _replay_in(dialect: str) -> Insert:
 
 
 _REPLAY: Mapping[str, Insert] = {dialect: _replay_in(dialect) for dialect in INSERTS}
+_FORGET = delete(INBOX).where(_c.hotel_id == acting_hotel(), _c.subscription == bindparam("of"))
 
 
 def raise_lanes(run: Statements, news: Sequence[News], *, now: datetime) -> None:
@@ -361,6 +364,14 @@ def replay(run: Statements, subscription: str, *, after: int, now: datetime) -> 
     Who holds one of them loses it.
     """
     return run.write(_REPLAY[run.dialect], to=subscription, position=after, now=now)
+
+
+def forget(run: Statements, subscription: str) -> int:
+    """Remove the hotel's lanes of a subscription; return how many there were.
+
+    Who holds one of them loses it.
+    """
+    return run.write(_FORGET, of=subscription)
 
 
 def _key(lane: Lane) -> dict[str, object]:

@@ -28,8 +28,8 @@ LEAST_ROLE: Mapping[str, Role] = {
         ),
         Role.ADMIN: (
             "register_hotel change_house_rules add_room_type add_rooms retry_dead_letters"
-            " replay_events purge_events connect_pms change_pms_key disconnect_pms sync_pms_data"
-            " reseal_secrets"
+            " replay_events forget_subscription purge_events connect_pms change_pms_key"
+            " disconnect_pms sync_pms_data reseal_secrets"
         ),
     }.items()
     for operation in operations.split()

@@ -145,11 +145,11 @@ def _counting(operation: Any, arguments: dict[str, Any], expected: int) -> Comma
 class EventRules(Driver):
     """The rules on the event log. No relay runs, so no event is numbered, handled or dead."""
 
-    @driving(op.retry_dead_letters, op.replay_events, op.purge_events)
-    @rule(hotel=HOTELS, what=st.sampled_from(["retry", "replay", "purge"]), record=PICKS,
+    @driving(op.retry_dead_letters, op.replay_events, op.forget_subscription, op.purge_events)
+    @rule(hotel=HOTELS, what=st.sampled_from(["retry", "replay", "forget", "purge"]), record=PICKS,
           manner=_MANNERS)  # fmt: skip
     def tend_the_log(self, hotel: int, what: str, record: int, manner: Manner) -> None:
-        """Retry, replay or purge where nothing is numbered: nothing happens."""
+        """Retry, replay, forget or purge where nothing is numbered: nothing happens."""
         house = self.houses[hotel]
         match what:
             case "retry":
@@ -157,6 +157,8 @@ class EventRules(Driver):
                 command = _counting(op.retry_dead_letters, {"event_ids": [key]}, 0)
             case "replay":
                 command = _counting(op.replay_events, {"subscription": "letters"}, 0)
+            case "forget":
+                command = _counting(op.forget_subscription, {"subscription": "letters"}, 0)
             case _:
                 before = house.now - timedelta(days=record % 4 - 1)
                 command = _counting(op.purge_events, {"before": before}, 0)
