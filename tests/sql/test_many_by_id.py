@@ -97,6 +97,24 @@ def test_what_is_no_id_is_refused(core: HotelCore, kind: str) -> None:
                     ask(uow)(wanted)
 
 
+@pytest.mark.parametrize("wanted", ["R-2026-1", b"R-2026-1", None, 5, [5], [[]], ["x" * 41], [""]])
+def test_what_are_no_confirmation_numbers_is_refused(core: HotelCore, wanted: Any) -> None:
+    """One number in place of several is told, and so is what cannot be one."""
+    with new_hotel(core).desk.reading() as uow:
+        with pytest.raises(InvalidInput, match=r"^confirmation_numbers: "):
+            uow.bookings.by_confirmations(wanted)
+        assert uow.bookings.by_confirmations(["R-2026-1"]) == {}
+
+
+def test_a_confirmation_number_that_is_not_found_is_not_repeated(core: HotelCore) -> None:
+    """What was typed may be a guest's name, which stays out of errors."""
+    typed = "Ada Lovelace, +49 30 1234567"
+    with new_hotel(core).desk.reading() as uow, pytest.raises(NotFound) as raised:
+        uow.bookings.by_confirmation(typed)
+    assert str(raised.value) == "this hotel has no booking with this confirmation number"
+    assert typed not in repr(raised.value)
+
+
 def test_a_list_may_be_longer_than_a_statement_takes(core: HotelCore) -> None:
     """Of a thousand rooms and one each is found, on a database that limits parameters too."""
     hotel = open_hotel(core, rooms=MANY)

@@ -11,9 +11,10 @@ from sqlalchemy.sql.base import Executable
 from hotelcore.errors import InvalidInput, NotFound
 from hotelcore.sql.seam.statements import AnyRow, Statements
 
-__all__ = ["found_by_id", "found_of_each", "refuse_unknown"]
+__all__ = ["each_once", "found_by_id", "found_of_each", "refuse_unknown"]
 
 T = TypeVar("T")
+K = TypeVar("K")
 Id = TypeVar("Id", bound=UUID)
 
 
@@ -37,7 +38,7 @@ def found_by_id(
     It finds those whose id is among ``wanted``. Raises `NotFound` for the first unknown id, and
     `InvalidInput` for what is no collection of ids.
     """
-    ids = _each_once(wanted)
+    ids = each_once("ids", wanted)
     found = {record.id: record for record in run.all_of(statement, build, ids)}
     refuse_unknown(resource, ids, found)
     return found
@@ -63,15 +64,21 @@ def found_of_each(
     It finds those whose owner is among ``wanted``, and takes the other ``values``; who has none is
     there with none. Raises `InvalidInput` for what is no collection of ids.
     """
-    ids = _each_once(wanted)
+    ids = each_once("ids", wanted)
     found: dict[Id, list[T]] = {key: [] for key in ids}
     for record in run.all_of(statement, build, ids, **values):
         found[owner(record)].append(record)
     return {key: tuple(records) for key, records in found.items()}
 
 
-def _each_once(ids: Collection[Id]) -> list[Id]:
+def each_once(name: str, keys: Collection[K]) -> list[K]:
+    """Return the keys that are asked for, each once; `InvalidInput` for what is no collection.
+
+    Nobody who gives one text means its letters.
+    """
     try:
-        return list(dict.fromkeys(ids))
+        if not isinstance(keys, str | bytes):
+            return list(dict.fromkeys(keys))
     except TypeError:  # one id alone, or what is not hashable
-        raise InvalidInput("ids", "must be a collection of ids") from None
+        pass
+    raise InvalidInput(name, "must be a collection, of one if only one is asked for")

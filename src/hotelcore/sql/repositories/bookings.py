@@ -36,7 +36,7 @@ from hotelcore.lists import BookingFilter, Page
 from hotelcore.sql import schema
 from hotelcore.sql.building import Value, entity
 from hotelcore.sql.changing import insert_into, upsert_into, versioned_update, write_next_version
-from hotelcore.sql.finding import found_by_id, found_of_each
+from hotelcore.sql.finding import each_once, found_by_id, found_of_each
 from hotelcore.sql.inserting import rows_into
 from hotelcore.sql.pages import Listing, check_filter
 from hotelcore.sql.repositories.room_nights import ROOM_NIGHT
@@ -383,12 +383,16 @@ class SqlBookings:
     def by_confirmation(self, confirmation_number: str) -> Booking:
         """Return the booking with that number."""
         number = clean_text("confirmation_number", confirmation_number, most=40)
-        return _found(self._run.first(_BY_CONFIRMATION, _booking, number=number), number)
+        # What was typed may be a guest's name, so the error does not repeat it.
+        unknown = "with this confirmation number"
+        return _found(self._run.first(_BY_CONFIRMATION, _booking, number=number), unknown)
 
     def by_confirmations(self, confirmation_numbers: Collection[str]) -> Mapping[str, Booking]:
         """Return the bookings that have one of the numbers, by number."""
-        wanted = sorted(set(confirmation_numbers))
-        found = self._run.all_of(_BY_CONFIRMATIONS, _booking, wanted)
+        wanted = each_once("confirmation_numbers", confirmation_numbers)
+        for number in wanted:
+            clean_text("confirmation_numbers", number, most=40)
+        found = self._run.all_of(_BY_CONFIRMATIONS, _booking, sorted(wanted))
         return {booking.confirmation_number: booking for booking in found}
 
     def update(self, booking: Booking) -> Booking:
