@@ -26,6 +26,7 @@ from hotelcore import HotelCore, Permission, new_id
 from hotelcore.access import Role
 from hotelcore.clock import FixedClock
 from hotelcore.errors import (
+    AlreadyExists,
     DatabaseFailure,
     InvalidInput,
     PermissionDenied,
@@ -42,6 +43,8 @@ from hotelcore.sql.host import (
     insert_into,
     rows_into,
     statements_of,
+    upsert_into,
+    versioned_update,
 )
 from hotelcore.sql.repositories.guests import GUEST
 from hotelcore.testing.hotels import NOON, SampleHotel, open_sample_hotel
@@ -56,6 +59,16 @@ VISIT = Table(
     Column("minutes", Integer, nullable=False),
 )
 ADD = insert_into(VISIT)
+WITHOUT_HOTEL = Table("spa", METADATA, Column("id", Uuid, primary_key=True))
+OF_BAYS = Table(
+    "spa_bay",
+    METADATA,
+    Column("hotel_id", Uuid, primary_key=True),
+    Column("floor", Integer, primary_key=True),
+    Column("bay", Integer, primary_key=True),
+    Column("version", Integer, nullable=False),
+)
+OF_NOTHING = Table("spa_hours", METADATA, Column("hotel_id", Uuid), Column("version", Integer))
 CANARY = "Zaunkönig-7"
 MINUTES = select(VISIT.c.minutes).where(VISIT.c.hotel_id == acting_hotel())
 
@@ -309,3 +322,41 @@ def test_statements_end_with_their_unit(hotels: tuple[SampleHotel, SampleHotel])
         kept.all(MINUTES, list)
     with pytest.raises(InvalidInput, match="uow"):
         statements_of(here.desk)  # type: ignore[arg-type]  # what a caller may mix up
+
+
+UPSERT = partial(upsert_into, changing=())
+
+
+@pytest.mark.parametrize(
+    ("field", "build"),
+    [
+        *[
+            ("table", partial(build, "parking"))
+            for build in (rows_into, insert_into, versioned_update, UPSERT)
+        ],
+        *[
+            ("table", partial(versioned_update, table))
+            for table in (VISIT, WITHOUT_HOTEL, OF_BAYS, OF_NOTHING)
+        ],
+        ("statement", partial(Listing, "x", tuple, keys=[VISIT.c.id], conditions={})),
+        ("build", partial(Listing, MINUTES, "x", keys=[VISIT.c.id], conditions={})),
+        ("conditions", partial(Listing, MINUTES, tuple, keys=[VISIT.c.id], conditions="x")),
+    ],
+)
+def test_statements_are_built_of_tables(field: str, build: Callable[[], object]) -> None:
+    """What is no table, or has no column that a statement needs, is refused by the argument."""
+    with pytest.raises(InvalidInput) as refused:
+        build()
+    assert refused.value.field == field
+
+
+@pytest.mark.parametrize("name", ["taken", "missed"])
+def test_an_error_is_given_by_a_function(
+    hotels: tuple[SampleHotel, SampleHotel], name: str
+) -> None:
+    """An error itself, where what makes one is asked for, is refused before anything is sent."""
+    wrong: Any = {name: AlreadyExists("visit", "id")}
+    row = {"id": new_id(), "minutes": 5}
+    with hotels[0].desk.transaction() as uow, pytest.raises(InvalidInput) as refused:
+        statements_of(uow).must_write(ADD, [row], **wrong)
+    assert refused.value.field == name

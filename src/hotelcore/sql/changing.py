@@ -20,7 +20,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects import postgresql, sqlite
 
-from hotelcore.errors import StaleVersion
+from hotelcore.errors import InvalidInput, StaleVersion
 from hotelcore.sql.seam.forms import Parameters
 from hotelcore.sql.seam.running import MakeError, Runner
 from hotelcore.sql.seam.statements import acting_hotel
@@ -34,6 +34,7 @@ __all__ = [
     "insert_into",
     "inserts_into",
     "left_as_it_is",
+    "must_be_table",
     "refused",
     "row_of",
     "upsert_into",
@@ -54,7 +55,11 @@ INSERTS: Mapping[str, Callable[[Table], AnyInsert]] = {
 
 
 def insert_into(table: Table) -> Insert:
-    """Build the INSERT of one row with every column, the hotel bound by the seam."""
+    """Build the INSERT of one row with every column, the hotel bound by the seam.
+
+    Raises `InvalidInput` for what is no table.
+    """
+    must_be_table(table)
     return insert(table).values(row_of(table))
 
 
@@ -93,6 +98,7 @@ def inserts_into(table: Table, on_conflict: Conflict) -> Mapping[str, Insert]:
 
     ``on_conflict`` says what becomes of a row whose key is taken.
     """
+    must_be_table(table)
     return {
         name: on_conflict(build(table).values(row_of(table))) for name, build in INSERTS.items()
     }
@@ -121,8 +127,10 @@ def as_known(table: Table) -> tuple[ColumnElement[bool], ...]:
 def versioned_update(table: Table, *, leaving: Collection[str] = ()) -> Update:
     """Build the UPDATE of one row that nobody changed; `write_next_version` runs it.
 
-    It sets every column outside the primary key but those of ``leaving``.
+    It sets every column outside the primary key but those of ``leaving``. Raises `InvalidInput` for
+    a table without the columns hotel_id and version, or whose rows no single id tells apart.
     """
+    _must_be_versioned(table)
     changing = (c.name for c in table.c if not c.primary_key and c.name not in leaving)
     return (
         update(table).where(*as_known(table)).values({name: bindparam(name) for name in changing})
@@ -135,6 +143,22 @@ def row_of(table: Table) -> dict[str, BindParameter[Any]]:
         column.name: acting_hotel() if column.name == "hotel_id" else bindparam(column.name)
         for column in table.columns
     }
+
+
+def must_be_table(table: object) -> None:
+    """Raise `InvalidInput` for what is no table."""
+    if not isinstance(table, Table):
+        raise InvalidInput("table", "must be a Table of SQLAlchemy")
+
+
+def _must_be_versioned(table: Table) -> None:
+    must_be_table(table)
+    for name in ("hotel_id", "version"):
+        if name not in table.c:
+            raise InvalidInput("table", f"must have the column {name} for a versioned update")
+    key = [column.name for column in table.primary_key]
+    if not key or key[:-1] not in ([], ["hotel_id"]):
+        raise InvalidInput("table", "must have a primary key of hotel_id and one column, its id")
 
 
 def write_next_version(

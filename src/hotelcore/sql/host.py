@@ -119,6 +119,9 @@ class HostStatements:
         why; ``taken`` may not, as the transaction has failed by then. A taken key without ``taken``
         is a `UniqueViolation` if it is raised here, and a `DatabaseFailure` if it comes later.
         """
+        for name, make in (("taken", taken), ("missed", missed)):
+            if make is not None and not callable(make):
+                raise InvalidInput(name, "must be a function that gives the error: lambda: …")
         run = self._permitted(statement)
         run.must_write(statement, rows, taken=taken, missed=missed, wanted=wanted)
 

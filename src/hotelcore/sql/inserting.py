@@ -98,10 +98,10 @@ def rows_into(table: Table, on_conflict: Conflict = refused) -> RowsInto:
     """Build the INSERTs of rows with every column, the hotel bound by the seam.
 
     ``on_conflict`` says what becomes of a row whose key is taken. No two rows of one call may have
-    the same key then.
+    the same key then. Raises `InvalidInput` for what is no table.
     """
-    as_one = {"postgresql": on_conflict(_from_json(table))}
-    return RowsInto(table, inserts_into(table, on_conflict), as_one)
+    each = inserts_into(table, on_conflict)
+    return RowsInto(table, each, {"postgresql": on_conflict(_from_json(table))})
 
 
 def _from_json(table: Table) -> AnyInsert:

@@ -45,7 +45,7 @@ class Listing(Generic[T]):
     other key than the last, which is for keys that are personal. Each of the ``conditions`` holds
     where a value of its name is given; it may take others beside. A statement is built once for
     the conditions that are asked together. Raises `InvalidInput` for keys that are missing or that
-    nobody selects.
+    nobody selects, and for what is no SELECT.
     """
 
     def __init__(
@@ -58,6 +58,12 @@ class Listing(Generic[T]):
         descending: bool = False,
         keys_of_one: Executable | None = None,
     ) -> None:
+        if not isinstance(statement, Select):
+            raise InvalidInput("statement", "must be a SELECT, built with select()")
+        if not callable(build):
+            raise InvalidInput("build", "must be a function that makes a record of a row")
+        if not isinstance(conditions, Mapping):
+            raise InvalidInput("conditions", "must be a mapping of names to conditions")
         self._build = build
         self._keys = keys
         self._shown = keys if keys_of_one is None else keys[-1:]
