@@ -124,6 +124,13 @@ class _Shape:
         read = self._read
         return lambda row: build(read(row))
 
+    @cached_property
+    def locks(self) -> bool:
+        """Whether it locks the rows that it reads, itself or in a part of it."""
+        statement = self.compiled.statement
+        parts = iterate(statement) if statement is not None else ()
+        return any(getattr(part, "_for_update_arg", None) is not None for part in parts)
+
     @property
     def tables(self) -> tuple[str, ...]:
         """The names of its tables, the one that it changes first."""
@@ -177,6 +184,11 @@ class Form:
     def binary(self) -> bool:
         """Whether PostgreSQL may answer in its binary format."""
         return self._shape.binary
+
+    @property
+    def locks(self) -> bool:
+        """Whether it locks the rows that it reads, which a reading unit may not."""
+        return self._shape.locks
 
     def sent(self, values: Parameters) -> tuple[str, Any]:
         """Return the text and the parameters of one call, as the driver takes them."""

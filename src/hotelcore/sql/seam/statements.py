@@ -273,6 +273,9 @@ class Statements(Sending):
         form = self._forms.of(statement, acting=bool(self._acting))
         if form.writes:
             self._refuse_unless_writable()
+        elif self.read_only and form.locks:
+            # SQLite has no such lock and would answer.
+            raise ReadOnly(_WHY_NO_LOCK)
         if "hotel_id" in values:
             raise InvalidInput("hotel_id", "is no parameter: the seam alone gives the acting hotel")
         return form
@@ -304,4 +307,5 @@ def _as_it_is(row: AnyRow) -> AnyRow:
 
 
 _WHY_READ_ONLY = "this handle only reads: write through run() or transaction()"
+_WHY_NO_LOCK = "this handle only reads: lock and write through run() or transaction()"
 _WHY_NO_COMMAND = "only an operation writes: declare yours with hotelcore.operations.operation"
