@@ -16,9 +16,12 @@ from hotelcore import Actor, AsyncHotelCore, HotelCore, Role, new_id
 from hotelcore import operations as op
 from hotelcore.access import Permission
 from hotelcore.core import Desk
-from hotelcore.errors import DatabaseFailure, InvalidInput, NotFound, SchemaMismatch
-from hotelcore.events.catalogue import BookingCheckedOut
+from hotelcore.errors import DatabaseFailure, InvalidInput, NotFound, ReadOnly, SchemaMismatch
+from hotelcore.events.catalogue import BookingCheckedOut, Event
 from hotelcore.ids import BookingId, HotelId
+from hotelcore.lists import GuestFilter, every
+from hotelcore.relay import Relay
+from hotelcore.sql.schema import TableNames
 from hotelcore.subscriptions import Subscriptions
 from hotelcore.unit_of_work import UnitOfWork
 
@@ -71,6 +74,141 @@ def test_a_wrong_argument_is_refused_with_a_hint(make: Callable[[], object], hin
     """Nothing that cannot work is accepted by the constructor."""
     with pytest.raises(InvalidInput, match=hint):
         make()
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        *[("limits", value) for value in ("", 0, (), False)],
+        *[("names", value) for value in ("", 0, {})],
+        *[("clock", value) for value in ([], 0, "")],
+        *[("subscriptions", value) for value in ({}, [], 0)],
+        *[("policy", value) for value in ({}, "", 0)],
+        *[("row_security", value) for value in ("false", "", 0, None)],
+    ],
+)
+@pytest.mark.parametrize("kind", [HotelCore, AsyncHotelCore])
+def test_what_is_falsy_is_given_all_the_same(kind: Any, name: str, value: object) -> None:
+    """Only None stands for what was not given; all else is judged by its type."""
+    url = "sqlite://" if kind is HotelCore else "sqlite+aiosqlite://"
+    with pytest.raises(InvalidInput) as refused:
+        kind(url, **{name: value})
+    assert refused.value.field == name
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        *[("transport", value) for value in ("nats://127.0.0.1:4222", "", 0, [])],
+        *[("feeding", value) for value in ("no", 0, None)],
+    ],
+)
+def test_a_relay_is_given_a_transport_and_not_its_url(name: str, value: object) -> None:
+    """What cannot send, and a switch that is neither on nor off, are refused by their names."""
+    wrong: Any = {name: value}
+    with pytest.raises(InvalidInput) as refused:
+        Relay(HotelCore("sqlite://"), **wrong)
+    assert refused.value.field == name
+
+
+def received(core: HotelCore, envelope: Any) -> None:
+    """Give something to a relay, which is closed again."""
+    relay = Relay(core, feeding=False)
+    try:
+        relay.receive(envelope)
+    finally:
+        relay.run_until_idle()
+
+
+@pytest.mark.parametrize(
+    ("field", "ask"),
+    [
+        ("hotel_id", lambda core, hotel_id: core.prove(str(hotel_id))),
+        ("hotel_id", lambda core, hotel_id: core.prove(None)),
+        ("commands", lambda core, hotel_id: core.prove(hotel_id, commands="5")),
+        ("commands", lambda core, hotel_id: core.prove(hotel_id, commands=True)),
+        ("commands", lambda core, hotel_id: core.prove(hotel_id, commands=-1)),
+        ("hotel_id", lambda core, hotel_id: core.verify_audit(str(hotel_id))),
+        ("since", lambda core, hotel_id: core.verify_audit(hotel_id, since={})),
+        ("envelope", lambda core, hotel_id: received(core, "x")),
+        ("schema", lambda core, hotel_id: TableNames(schema=5)),
+        ("role", lambda core, hotel_id: core.policy.rights_of([])),
+    ],
+)
+def test_a_core_is_asked_with_what_it_can_read(
+    core: HotelCore, desk: Desk, field: str, ask: Callable[[Any, HotelId], object]
+) -> None:
+    """Every argument that is of another type is refused by its name, on each database alike."""
+    with pytest.raises(InvalidInput) as refused:
+        ask(core, desk.actor.hotel_id)
+    assert refused.value.field == field
+
+
+def test_an_async_core_is_asked_alike() -> None:
+    """What the one core refuses the other does too, before it looks for its database."""
+    core: Any = AsyncHotelCore("sqlite+aiosqlite:////nowhere/hotel.db")
+    for ask in (
+        lambda: core.prove("x"),
+        lambda: core.prove(new_id(), commands="5"),
+        lambda: core.verify_audit("x"),
+        lambda: core.verify_audit(new_id(), since={}),
+    ):
+        with pytest.raises(InvalidInput):
+            asyncio.run(ask())
+
+
+class Nameless(Event):
+    """An event of a host's own, which has no wire name."""
+
+
+@pytest.mark.parametrize(
+    ("field", "ask"),
+    [
+        *[
+            (field, lambda uow, ask=ask, value=value: ask(uow, value))
+            for field, ask in (
+                ("stay", lambda uow, value: uow.inventory.nights(value)),
+                ("stay", lambda uow, value: uow.maintenance.overlapping(value)),
+                ("stay", lambda uow, value: uow.rooms.free(new_id(), value)),
+                ("period", lambda uow, value: uow.room_nights.chart(value)),
+            )
+            for value in ("x", None, date(2026, 1, 1), (date(2026, 1, 1), date(2026, 1, 2)))
+        ],
+        *[
+            ("event", lambda uow, event=event: uow.emit(event))
+            for event in ({"a": 1}, None, "x", Nameless, Nameless(hotel_id=HotelId(new_id())))
+        ],
+        ("permission", lambda uow: uow.may([])),
+        ("permission", lambda uow: uow.require([], "x")),
+        ("subscription", lambda uow: uow.events.dead(-1)),
+        ("subscription", lambda uow: uow.events.dead("x" * 101)),
+        ("read", lambda uow: list(every(uow.guests.page(GuestFilter())))),
+    ],
+)
+def test_a_unit_is_asked_with_what_it_can_read(
+    desk: Desk, field: str, ask: Callable[[Any], object]
+) -> None:
+    """Stays, events, permissions and names of another type are refused by the argument's name."""
+    with desk.reading() as uow, pytest.raises(InvalidInput) as refused:
+        ask(uow)
+    assert refused.value.field == field
+
+
+@pytest.mark.parametrize(
+    "lock",
+    [
+        lambda uow: uow.guests.lock(new_id()),
+        lambda uow: uow.guests.share(new_id()),
+        lambda uow: uow.bookings.lock(new_id()),
+        lambda uow: uow.folios.lock(new_id()),
+        lambda uow: uow.rooms.lock([new_id()]),
+        lambda uow: uow.hotels.lock(),
+    ],
+)
+def test_a_reading_unit_locks_nothing(desk: Desk, lock: Callable[[Any], object]) -> None:
+    """A lock is refused before it is sent, on SQLite too, which has none of a row."""
+    with desk.reading() as uow, pytest.raises(ReadOnly, match=r"lock and write through run\(\)"):
+        lock(uow)
 
 
 def test_missing_tables_say_how_to_make_them(core: HotelCore) -> None:

@@ -111,11 +111,22 @@ class Policy:
 
     def rights_of(self, role: str) -> frozenset[Permission]:
         """Return what ``role`` may do: nothing, where the policy does not know it."""
-        return self._by_role.get(role, frozenset())
+        try:
+            return self._by_role.get(role, frozenset())
+        except TypeError:  # what has no hash
+            raise InvalidInput("role", "must be the name of a role") from None
+
+    def allows(self, role: str, permission: Permission) -> bool:
+        """Tell whether ``role`` has ``permission``; what the policy does not know, nobody has."""
+        rights = self.rights_of(role)
+        try:
+            return permission in rights
+        except TypeError:  # what has no hash
+            raise InvalidInput("permission", "must be a Permission") from None
 
     def authorize(self, role: str, permission: Permission, operation: str) -> None:
         """Raise `PermissionDenied` unless ``role`` has ``permission``, needed for ``operation``."""
-        if permission not in self.rights_of(role):
+        if not self.allows(role, permission):
             known = role in self._by_role
             raise PermissionDenied(role, permission, operation, role_is_known=known)
 

@@ -16,6 +16,7 @@ from hotelcore.domain.folios import FolioStatus, LineKind
 from hotelcore.domain.housekeeping import TaskStatus
 from hotelcore.domain.rooms import RoomCondition
 from hotelcore.domain.stays import Stay
+from hotelcore.errors import InvalidInput
 from hotelcore.ids import BookingId, GuestId, RoomId, RoomTypeId
 
 __all__ = [
@@ -46,7 +47,17 @@ class Page(Generic[T]):
 
 
 def every(read: Callable[[str | None], Page[T]]) -> Iterator[T]:
-    """Read a whole list; ``read`` gives the page behind a cursor, at first behind None."""
+    """Read a whole list; ``read`` gives the page behind a cursor, at first behind None.
+
+    Raises `InvalidInput` for what is no such function, a page for instance.
+    """
+    if not callable(read):
+        reason = "must be a function of the cursor: lambda after: uow.guests.page(…, after=after)"
+        raise InvalidInput("read", reason)
+    return _every(read)
+
+
+def _every(read: Callable[[str | None], Page[T]]) -> Iterator[T]:
     page = read(None)
     yield from page.items
     while page.next is not None:

@@ -39,9 +39,9 @@ from hotelcore.sql.transactions import (
     refuse_unless_plain,
     write,
 )
-from hotelcore.sql.upkeep.audit_verifying import verify
+from hotelcore.sql.upkeep.audit_verifying import check_verifying, verify
 from hotelcore.sql.upkeep.creation import create_schema
-from hotelcore.sql.upkeep.proofs import Proofs, prove, snapshot
+from hotelcore.sql.upkeep.proofs import Proofs, check_proving, prove, snapshot
 from hotelcore.subscriptions import Subscriptions
 from hotelcore.tenancy import Actor
 from hotelcore.unit_of_work import UnitOfWork
@@ -110,6 +110,7 @@ class AsyncHotelCore(Core):
 
     async def prove(self, hotel_id: HotelId, *, commands: int | None = None) -> Proofs:
         """Check that a hotel's records agree with each other; see `HotelCore.prove`."""
+        check_proving(hotel_id, commands)
 
         def seen(connection: Connection) -> Proofs:
             with snapshot(connection, self._names) as whole:
@@ -125,6 +126,7 @@ class AsyncHotelCore(Core):
         self, hotel_id: HotelId, *, since: AuditHead | None = None
     ) -> AuditReport:
         """Check that a hotel's audit log is whole; see `HotelCore.verify_audit`."""
+        check_verifying(hotel_id, since)
 
         def seen(connection: Connection) -> AuditReport:
             with snapshot(connection, self._names) as whole:

@@ -34,9 +34,9 @@ from hotelcore.sql.transactions import (
     serve,
     write,
 )
-from hotelcore.sql.upkeep.audit_verifying import verify
+from hotelcore.sql.upkeep.audit_verifying import check_verifying, verify
 from hotelcore.sql.upkeep.creation import create_schema
-from hotelcore.sql.upkeep.proofs import Proofs, prove, snapshot
+from hotelcore.sql.upkeep.proofs import Proofs, check_proving, prove, snapshot
 from hotelcore.subscriptions import Subscriptions
 from hotelcore.tenancy import Actor
 from hotelcore.unit_of_work import UnitOfWork
@@ -130,6 +130,7 @@ class HotelCore(Core):
         It reads everything the hotel has under one snapshot and stops no writer. ``commands`` is
         the number of commands that ever succeeded in the hotel, to be compared with its audit log.
         """
+        check_proving(hotel_id, commands)
         with (
             translated(self._limits),
             self._connection(Deadline.start(self._clock, self._limits, hotel_id)) as connection,
@@ -145,6 +146,7 @@ class HotelCore(Core):
         is under none is a problem, unless it is covered by ``since``. Raises `NotFound`, and
         `TenantMismatch` for another hotel's head.
         """
+        check_verifying(hotel_id, since)
         with (
             translated(self._limits),
             self._connection(Deadline.start(self._clock, self._limits, hotel_id)) as connection,

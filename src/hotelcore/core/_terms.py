@@ -129,15 +129,16 @@ class Core:
         keys: KeyProvider | None,
         row_security: bool,
     ) -> None:
-        self._names = _instance("names", names or TableNames(), TableNames)
-        self._limits = _instance("limits", limits or Limits(), Limits)
-        self._clock = clock or SystemClock()
+        self._names = _instance("names", TableNames() if names is None else names, TableNames)
+        self._limits = _instance("limits", Limits() if limits is None else limits, Limits)
+        self._clock = SystemClock() if clock is None else clock
         if not (hasattr(self._clock, "now") and hasattr(self._clock, "monotonic")):
             raise InvalidInput("clock", "must have now() and monotonic()")
         if keys is not None and not (hasattr(keys, "current") and hasattr(keys, "numbered")):
             raise InvalidInput("keys", "must have current() and numbered(): give a KeyRing")
         self._keys = keys
         self._names.must_suit(engine.dialect.name)
+        _instance("row_security", row_security, bool)
         if row_security and engine.dialect.name != "postgresql":
             raise InvalidInput("row_security", "is for PostgreSQL alone: leave it out")
         # Whether the first connection has still to show that PostgreSQL keeps hotels apart.
@@ -147,9 +148,8 @@ class Core:
         self.watch = Watch(self._clock, place_of(engine), self._pool_use)
         self._ids = IdSource(self._clock)
         self._policy = _instance("policy", POLICY if policy is None else policy, Policy)
-        self.subscriptions = _instance(
-            "subscriptions", subscriptions or Subscriptions(policy=self._policy), Subscriptions
-        )
+        given = Subscriptions(policy=self._policy) if subscriptions is None else subscriptions
+        self.subscriptions = _instance("subscriptions", given, Subscriptions)
         if self.subscriptions.policy != self._policy:
             raise InvalidInput("policy", "must be the one that the subscriptions were made with")
 

@@ -10,7 +10,7 @@ from attrs import frozen
 from hotelcore.domain.fields import day
 from hotelcore.errors import InvalidInput
 
-__all__ = ["MOST_NIGHTS", "Stay"]
+__all__ = ["MOST_NIGHTS", "Stay", "check_stay"]
 
 MOST_NIGHTS = 999
 """The longest stay or blocked period, in nights; longer ones are typing errors."""
@@ -76,3 +76,10 @@ class Stay:
     def until_day(self, end: date) -> Stay:
         """Return the part before ``end``; a day use on the arrival when nothing is left."""
         return Stay(self.arrival, max(min(self.departure, end), self.arrival))
+
+
+def check_stay(name: str, value: object) -> Stay:
+    """Return ``value`` if it is a stay; `InvalidInput` with the argument's name if not."""
+    if not isinstance(value, Stay):
+        raise InvalidInput(name, "must be a Stay")
+    return value

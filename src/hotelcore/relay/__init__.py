@@ -51,8 +51,9 @@ class Relay:
     pause is noticed, and how late a new event is where the database cannot announce it.
 
     With ``feeding=False`` it only works lanes: that is the consumer behind a broker, which calls
-    `receive` with what arrives. Raises `InvalidInput` for numbers below 1 or above 10,000, and for
-    durations that are no timedelta above zero, of a day at most.
+    `receive` with what arrives. Raises `InvalidInput` for numbers below 1 or above 10,000, for
+    durations that are no timedelta above zero, of a day at most, and for a ``transport`` that
+    cannot send.
 
     It may run again after a run has ended. Once it was stopped it stays so: make another then.
     """
@@ -70,6 +71,10 @@ class Relay:
     ) -> None:
         if not isinstance(core, HotelCore):
             raise InvalidInput("core", "must be a HotelCore: an AsyncHotelCore cannot run a relay")
+        if transport is not None and not callable(getattr(transport, "send", None)):
+            raise InvalidInput("transport", "must have send(): open one with transport_for(url)")
+        if not isinstance(feeding, bool):
+            raise InvalidInput("feeding", "must be True or False")
         for name, number in (("workers", workers), ("batch", batch)):
             _check_number(name, number)
         for name, duration in (("lease", lease), ("poll", poll)):
@@ -129,8 +134,11 @@ class Relay:
         """Take an event that arrived through a broker: its lanes know of it when this returns.
 
         A lane that was not there begins with the first event of its record. Raises what the
-        database raises; let the broker deliver again then.
+        database raises; let the broker deliver again then. Raises `InvalidInput` for what is no
+        envelope.
         """
+        if not isinstance(envelope, Envelope):
+            raise InvalidInput("envelope", "must be an Envelope, as the transport's consumer gives")
         news = news_of([envelope], self._core.subscriptions)
         # A broker may bring the second event of a record before its first.
         whole = [attrs.evolve(each, first=1) for each in news]

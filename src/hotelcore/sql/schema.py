@@ -496,6 +496,8 @@ class TableNames:
         # Names that already carry the prefix must stay as they are, or they would get it twice.
         if not self.is_default and _OURS.search(f"{self.prefix}a"):
             raise InvalidInput("prefix", "must not contain 'hc_'")
+        if self.schema is not None:
+            clean_text("schema", self.schema, most=63)
         if self.schema is not None and not re.fullmatch(r"[a-z_][a-z0-9_]{0,62}", self.schema):
             raise InvalidInput("schema", "must be a lower-case SQL identifier")
 

@@ -244,7 +244,7 @@ class SqlUnitOfWork:
 
     def may(self, permission: Permission) -> bool:
         """Tell whether the actor has ``permission``."""
-        return permission in self._commission.policy.rights_of(self.actor.role)
+        return self._commission.policy.allows(self.actor.role, permission)
 
     @contextmanager
     def command(self, name: str, permission: Permission) -> Generator[None]:
@@ -311,7 +311,8 @@ class SqlUnitOfWork:
 
     def emit(self, event: Event) -> None:
         """Report a fact in this transaction."""
-        if CATALOGUE.get(event.wire_name) is not type(event):
+        # A host's own class may have no wire name, as what is no event at all has none.
+        if CATALOGUE.get(getattr(event, "wire_name", "")) is not type(event):
             raise InvalidInput("event", "must be of an event class of the catalogue")
         same_hotel(self.hotel_id, event.hotel_id, "event")
         self._running()

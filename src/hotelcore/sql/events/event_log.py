@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from datetime import datetime
+from typing import TypeVar
 from uuid import UUID
 
 from sqlalchemy import bindparam, delete, exists, or_, select
@@ -20,6 +21,7 @@ from hotelcore.sql.events.inbox import INBOX
 from hotelcore.sql.events.outbox import OUTBOX, envelope_of
 from hotelcore.sql.pages import check_limit
 from hotelcore.sql.seam.statements import Statements, acting_hotel
+from hotelcore.text import clean_text
 
 __all__ = ["SqlEventLog"]
 
@@ -97,7 +99,7 @@ class SqlEventLog:
 
     def dead(self, subscription: str | None = None) -> list[DeadLetter]:
         """Return the dead letters, the oldest first."""
-        return dead_letters.dead_letters(self._run, subscription=subscription)
+        return dead_letters.dead_letters(self._run, subscription=_named(subscription))
 
     def retry(
         self,
@@ -108,28 +110,38 @@ class SqlEventLog:
     ) -> int:
         """Let dead letters be tried again."""
         return dead_letters.retry(
-            self._run, now=now, subscription=subscription, event_ids=event_ids
+            self._run, now=now, subscription=_named(subscription), event_ids=event_ids
         )
 
     def replay(self, subscription: str, *, after: int, now: datetime) -> int:
         """Let a subscription handle again what is behind a position."""
         _check_number("after", after)
-        return inbox.replay(self._run, subscription, after=after, now=now)
+        return inbox.replay(self._run, _named(subscription), after=after, now=now)
 
     def forget(self, subscription: str) -> int:
         """Remove a subscription's lanes and dead letters."""
-        if subscription in self._declared:
+        name = _named(subscription)
+        if name in self._declared:
             raise InvalidInput(
                 "subscription",
                 "is declared by this core, whose relay would begin it anew: take the declaration "
                 "out and stop the relays that have it first",
             )
-        dead_letters.forget(self._run, subscription)
-        return inbox.forget(self._run, subscription)
+        dead_letters.forget(self._run, name)
+        return inbox.forget(self._run, name)
 
     def purge(self, before: datetime) -> int:
         """Delete events that are done and older."""
         return self._run.write(_PURGE, before=before)
+
+
+_Name = TypeVar("_Name", str, str | None)
+
+
+def _named(subscription: _Name) -> _Name:
+    if subscription is not None:
+        clean_text("subscription", subscription, most=100)
+    return subscription
 
 
 def _check_number(name: str, value: object) -> None:

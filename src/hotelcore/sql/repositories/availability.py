@@ -28,7 +28,7 @@ from sqlalchemy import (
 )
 
 from hotelcore.domain.availability import RoomAvailability
-from hotelcore.domain.stays import Stay
+from hotelcore.domain.stays import Stay, check_stay
 from hotelcore.errors import NotFound, SoldOut
 from hotelcore.ids import RoomTypeId
 from hotelcore.sql import schema
@@ -246,6 +246,7 @@ class SqlInventory:
         self, stay: Stay, room_type_id: RoomTypeId | None = None
     ) -> tuple[RoomAvailability, ...]:
         """Return the counters of one type, or all, for each night, by type code and night."""
+        check_stay("stay", stay)
         if room_type_id is None:
             types = self._run.all(_EMPTY_HOUSE, _as_it_is)
         else:

@@ -22,7 +22,7 @@ from sqlalchemy import (
 )
 
 from hotelcore.domain.rooms import RoomNight
-from hotelcore.domain.stays import Stay
+from hotelcore.domain.stays import Stay, check_stay
 from hotelcore.errors import RoomTaken
 from hotelcore.ids import BookingId, MaintenanceId, RoomId
 from hotelcore.sql import schema
@@ -139,7 +139,7 @@ class SqlRoomNights:
 
     def chart(self, period: Stay) -> tuple[RoomNight, ...]:
         """Return every taken room-night of a period, by room and night."""
-        first, until = period.arrival, period.departure
+        first, until = check_stay("period", period).arrival, period.departure
         return tuple(self._run.all(_CHART, _room_night, first=first, until=until))
 
     def _free(self, holder: _Holder, holder_id: UUID, from_night: date) -> None:

@@ -31,7 +31,7 @@ from hotelcore.domain.rooms import (
     RoomCondition,
     RoomType,
 )
-from hotelcore.domain.stays import Stay
+from hotelcore.domain.stays import Stay, check_stay
 from hotelcore.errors import AlreadyExists, NotFound
 from hotelcore.ids import MaintenanceId, RoomId, RoomTypeId
 from hotelcore.lists import Page, RoomFilter
@@ -271,6 +271,7 @@ class SqlRooms:
 
     def free(self, room_type_id: RoomTypeId, stay: Stay) -> tuple[Room, ...]:
         """Return the type's rooms that are free for the whole stay, ordered by number."""
+        check_stay("stay", stay)
         values = {"of_type": room_type_id, "first": stay.arrival}
         if stay.is_day_use:
             found = self._run.all(_FREE_BY_DAY, _room, **values)
@@ -415,6 +416,7 @@ class SqlMaintenance:
 
     def overlapping(self, stay: Stay) -> tuple[MaintenancePeriod, ...]:
         """Return the unreleased periods that cover a night of ``stay``, by room and begin."""
+        check_stay("stay", stay)
         if stay.is_day_use:
             return ()
         first, until = stay.arrival, stay.departure

@@ -35,7 +35,8 @@ from sqlalchemy.types import NullType
 
 from hotelcore import wire
 from hotelcore.domain.audit import AuditHead, AuditProblem, AuditReport, Fault
-from hotelcore.errors import NotFound, UnknownKey
+from hotelcore.domain.fields import check_id
+from hotelcore.errors import InvalidInput, NotFound, UnknownKey
 from hotelcore.ids import HotelId
 from hotelcore.sql.audit.chain import AUDIT_HEAD, BEGINNING, mac_of
 from hotelcore.sql.audit.log import AUDIT_LOG
@@ -45,7 +46,7 @@ from hotelcore.sql.seam.statements import AnyRow
 from hotelcore.tenancy import same_hotel
 from hotelcore.vault import Key, KeyProvider
 
-__all__ = ["StoredEntry", "verify"]
+__all__ = ["StoredEntry", "check_verifying", "verify"]
 
 _BATCH = 500
 _MOST_PROBLEMS = 20
@@ -64,6 +65,14 @@ class StoredEntry:
     key_number: Raw
     mac: Raw
     content: dict[str, wire.Json] | None
+
+
+def check_verifying(hotel_id: object, since: object) -> None:
+    """Raise `InvalidInput` for what `verify` cannot be asked, before anything is sent."""
+    check_id("hotel_id", hotel_id)
+    if since is not None and not isinstance(since, AuditHead):
+        reason = "must be an AuditHead: hotelcore.wire.decode(data, AuditHead) makes one of JSON"
+        raise InvalidInput("since", reason)
 
 
 def verify(

@@ -14,15 +14,16 @@ from typing import Any, TypeAlias
 from attrs import frozen
 from sqlalchemy import Connection, Row, TextClause, Uuid, bindparam, text
 
+from hotelcore.domain.fields import check_id
 from hotelcore.domain.money import Money
-from hotelcore.errors import NotFound
+from hotelcore.errors import InvalidInput, NotFound
 from hotelcore.ids import HotelId
 from hotelcore.sql.schema import TableNames
 from hotelcore.sql.seam.engine import READING
 from hotelcore.sql.seam.limits import tell_whose_rows
 from hotelcore.sql.upkeep.creation import in_schema
 
-__all__ = ["Check", "Proofs", "prove", "snapshot"]
+__all__ = ["Check", "Proofs", "check_proving", "prove", "snapshot"]
 
 # What a statement written by hand selects is known to its reader alone.
 Figures: TypeAlias = Row[Any]
@@ -70,6 +71,15 @@ def snapshot(connection: Connection, names: TableNames) -> Iterator[Connection]:
     with connection.begin(), in_schema(connection, names):
         connection.exec_driver_sql(_BEGIN[connection.dialect.name])
         yield connection
+
+
+def check_proving(hotel_id: object, commands: object) -> None:
+    """Raise `InvalidInput` for what `prove` cannot be asked, before anything is sent."""
+    check_id("hotel_id", hotel_id)
+    if commands is None:
+        return
+    if isinstance(commands, bool) or not isinstance(commands, int) or commands < 0:
+        raise InvalidInput("commands", "must be a whole number from 0 up, or be left out")
 
 
 def prove(connection: Connection, hotel_id: HotelId, *, commands: int | None = None) -> Proofs:
