@@ -4,14 +4,22 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Generator, Iterator, Sequence
-from contextlib import AbstractContextManager, closing, contextmanager, nullcontext, suppress
+from contextlib import (
+    AbstractContextManager,
+    ExitStack,
+    closing,
+    contextmanager,
+    nullcontext,
+    suppress,
+)
 from datetime import timedelta
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from sqlalchemy import Connection, Engine, create_engine, event, text
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import Session
 from sqlalchemy.util import greenlet_spawn
@@ -25,6 +33,7 @@ from hotelcore.domain.rooms import RoomCondition
 from hotelcore.domain.stays import Stay
 from hotelcore.errors import (
     AlreadyExists,
+    DatabaseFailure,
     HotelcoreError,
     InvalidInput,
     NotFound,
@@ -516,3 +525,53 @@ def test_a_connection_that_leaves_its_pool_is_closed(postgresql_url: str) -> Non
         connection.detach()
     assert driver is not None
     assert driver.closed
+
+
+# -- what cannot be joined ----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("host", "said"),
+    [
+        (lambda engine: AsyncSession(), "is for asyncio: await its run_sync"),
+        (lambda engine: Session(), "is a Session without an engine"),
+        (lambda engine: engine, "must be a Connection or a Session"),
+        (lambda engine: None, "must be a Connection or a Session"),
+    ],
+)
+def test_what_cannot_be_joined_is_told(
+    engine: Engine, hotel: SmallHotel, host: Callable[[Engine], Any], said: str
+) -> None:
+    """A host that gives something else is told what to give."""
+    with pytest.raises(InvalidInput, match=said) as refused, hotel.desk().joining(host(engine)):
+        pass
+    assert refused.value.field == "host"
+
+
+def test_a_connection_that_commits_each_statement_is_not_joined(
+    engine: Engine, hotel: SmallHotel
+) -> None:
+    """Without a transaction of the host's there is nothing to join, on either database."""
+    with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        connection.execute(text("SELECT 1"))
+        with pytest.raises(InvalidInput, match="AUTOCOMMIT"), hotel.desk().joining(connection):
+            pass
+
+
+def test_a_failed_statement_of_the_hosts_is_told_as_such(engine: Engine, hotel: SmallHotel) -> None:
+    """PostgreSQL takes nothing after it, SQLite does; the host's savepoint helps on both."""
+    twice = text("INSERT INTO newsletter VALUES ('a@example.org')")
+    with engine.connect() as connection:
+        with connection.begin():
+            connection.execute(twice)
+        with connection.begin(), hotel.desk().joining(connection) as uow:
+            with suppress(IntegrityError), connection.begin_nested():
+                connection.execute(twice)
+            uow.rooms.get(hotel.room_ids[0])
+        with connection.begin(), ExitStack() as told:
+            if engine.dialect.name == "postgresql":
+                told.enter_context(pytest.raises(DatabaseFailure, match="into a savepoint"))
+            with hotel.desk().joining(connection) as uow:
+                with suppress(IntegrityError):
+                    connection.execute(twice)
+                uow.rooms.get(hotel.room_ids[0])

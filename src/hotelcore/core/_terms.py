@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, TypeVar
 import attrs
 from attrs import frozen
 from sqlalchemy import Connection, Engine
+from sqlalchemy.exc import UnboundExecutionError
 
 from hotelcore.access import POLICY, Policy
 from hotelcore.backoff import Backoff
@@ -190,16 +191,45 @@ def _instance(name: str, value: R, kind: type[R]) -> R:
     return value
 
 
+def _connection_of(host: object) -> Connection:
+    if isinstance(host, Connection):
+        return host
+    if hasattr(host, "run_sync"):
+        reason = "is for asyncio: await its run_sync(work), which hands work what is to be given"
+        raise InvalidInput("host", reason)
+    try:
+        connection = host.connection()  # type: ignore[attr-defined]  # anything may be given
+    except (AttributeError, TypeError):
+        raise InvalidInput("host", "must be a Connection or a Session of SQLAlchemy") from None
+    except UnboundExecutionError:
+        reason = "is a Session without an engine: make it with Session(core.engine)"
+        raise InvalidInput("host", reason) from None
+    if not isinstance(connection, Connection):
+        raise InvalidInput("host", "must be a Connection or a Session of SQLAlchemy")
+    return connection
+
+
+def _commits_each(connection: Connection) -> bool:
+    """Tell it without asking the server, which would take a round trip."""
+    of_engine = getattr(connection.dialect, "_on_connect_isolation_level", None)
+    level = connection.get_execution_options().get("isolation_level", of_engine)
+    return level == "AUTOCOMMIT"
+
+
 @contextmanager
 def joining(core: Core, terms: Terms, host: Connection | Session) -> Generator[UnitOfWork]:
     """Work inside the transaction that the host has open on the core's engine."""
-    if not isinstance(host, Connection) and not hasattr(host, "connection"):
-        raise InvalidInput("host", "must be a Connection or a Session of SQLAlchemy")
-    connection = host if isinstance(host, Connection) else host.connection()
+    connection = _connection_of(host)
     if connection.engine.pool is not core._sync_engine.pool:
         raise InvalidInput("host", "must be a connection or session of this core's engine")
     if not connection.in_transaction():
         raise InvalidInput("host", "must have a transaction open")
+    if _commits_each(connection):
+        raise InvalidInput(
+            "host",
+            "is in AUTOCOMMIT, where each statement is committed by itself: join a connection with "
+            "a transaction, from an engine without that isolation level",
+        )
     if core._unchecked:
         with translated(terms.limits):
             core._check(connection)

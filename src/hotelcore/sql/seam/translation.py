@@ -50,6 +50,7 @@ class Failure(Enum):
     FORBIDDEN = "not permitted to this role"
     UNREACHED = "no connection"
     DISCONNECTED = "the connection was lost"
+    ABORTED = "an earlier statement of this transaction failed"
     OTHER = "other"
 
 
@@ -64,6 +65,10 @@ _REMEDIES = {
     Failure.DISCONNECTED: (
         "check the server; what was being committed may be there, so repeat it under an idempotency"
         " key"
+    ),
+    Failure.ABORTED: (
+        "begin anew; a statement of your own that may fail goes into a savepoint"
+        " (connection.begin_nested()), since PostgreSQL takes no other after it"
     ),
     Failure.REFERENCE: "name only records that exist in this hotel",
     Failure.CHECK: "a rule that the tables hold would have been broken",
@@ -95,6 +100,7 @@ _SQLSTATES = {
     "42703": Failure.SCHEMA,
     "53100": Failure.FULL,
     "25006": Failure.READ_ONLY,
+    "25P02": Failure.ABORTED,
     "42501": Failure.FORBIDDEN,
     "57P01": Failure.DISCONNECTED,
     "57P02": Failure.DISCONNECTED,
