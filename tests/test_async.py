@@ -251,6 +251,21 @@ def test_listeners_hear_of_what_was_committed(hotel: SmallHotel) -> None:
     assert {event.room_id for event in heard} == set(room_ids)
 
 
+def test_an_operation_is_run_by_the_open_unit(hotel: SmallHotel) -> None:
+    """Who calls one with the unit itself is told of `run`; with the handle, of the handle's."""
+
+    async def work() -> None:
+        async with desk_of(hotel) as desk, desk.transaction() as unit:
+            wrong: Any = unit
+            with pytest.raises(InvalidInput, match=r"await unit\.run\(operation, …\)"):
+                await register_guest(wrong, last_name="Guest")  # type: ignore[misc]  # the mistake
+            wrong = desk
+            with pytest.raises(InvalidInput, match=r"desk\.run\(operation, …\)"):
+                register_guest(wrong, last_name="Guest")
+
+    asyncio.run(work())
+
+
 # -- many tasks at once ------------------------------------------------------------------------
 
 

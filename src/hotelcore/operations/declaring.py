@@ -76,9 +76,13 @@ def _refuse_taken(name: str, module: str) -> None:
 
 def check_unit(uow: object) -> None:
     """Refuse what is no unit of work, such as the handle that gives one."""
-    if not hasattr(uow, "command"):
+    if hasattr(uow, "command"):
+        return
+    if hasattr(uow, "run") and not hasattr(uow, "transaction"):  # an open unit for asyncio
+        reason = "must be a unit of work, and here that is reached by await unit.run(operation, …)"
+    else:
         reason = "must be a unit of work: call desk.run(operation, …), or use desk.transaction()"
-        raise InvalidInput("uow", reason)
+    raise InvalidInput("uow", reason)
 
 
 def permission_of(function: Callable[..., Any]) -> Permission | None:
