@@ -94,6 +94,27 @@ def test_every_command_explains_itself(name: str, capsys: pytest.CaptureFixture[
     assert capsys.readouterr().out.startswith(f"usage: hotelcore {name} ")
 
 
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["replay"], "Live through the bookings of a real hotel, from a CSV file."),
+        (["db", "grant"], "Give a PostgreSQL role exactly what an application needs, and no more."),
+        (["audit", "export"], "Write every entry as a line of JSON, and each hotel's head behind"),
+        (
+            ["events", "asyncapi"],
+            "Print the AsyncAPI document of all events, without any",
+        ),
+    ],
+)
+def test_help_keeps_the_capitals_of_names(
+    arguments: list[str], said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A purpose becomes a sentence, in which names are written as they are."""
+    with pytest.raises(SystemExit):
+        main([*arguments, "--help"])
+    assert said in " ".join(capsys.readouterr().out.split())
+
+
 def test_help_lists_every_command_and_loads_none() -> None:
     """The list of commands is there without importing what they need."""
     code = (

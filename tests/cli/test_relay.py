@@ -226,6 +226,23 @@ def test_a_transport_gets_every_event(
     assert (feed.sent, feed.attempts, feed.token) == (5, 0, None)
 
 
+def test_a_broker_that_takes_nothing_is_told(
+    hotel: Hotel, schema_url: str, postgresql_url: str, place: Path
+) -> None:
+    """With ``--once`` the exit code says that what was due could not be sent; later it can."""
+    hotel.report(new_id())
+    address = make_url(postgresql_url).set(drivername="postgresql").render_as_string(False)
+    broker = f"procrastinate+{address}"
+    sending = ("--database", schema_url, "--transport", broker, "--once")
+    refused = ran(place, schema_url, *sending)
+    assert refused.returncode == 1, refused.stderr
+    assert refused.stdout.splitlines()[1:] == [
+        "relay: procrastinate did not take all that is due: look at the broker, and run it again"
+    ]
+    [feed] = hotel.rows(FEED)
+    assert (feed.sent, feed.attempts) == (0, 1)
+
+
 # -- how it ends ------------------------------------------------------------------------------
 
 signals = pytest.mark.parametrize("by", [signal.SIGTERM, signal.SIGINT])
@@ -374,10 +391,35 @@ def test_an_app_is_a_core_or_what_returns_one(
     assert "the durable subscriptions board on sqlite" in capsys.readouterr().out
 
 
-def test_a_failure_of_the_hosts_own_module_is_shown_as_it_is(apps: Path) -> None:
-    """A module that lacks something of its own fails with its traceback."""
-    with pytest.raises(ModuleNotFoundError, match="no_such_thing"):
-        main(["relay", "--app", "broken:core"])
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("import no_such_thing", "ModuleNotFoundError in {file}, line 1"),
+        ("x = 1\nraise ValueError('Ada Lovelace')", "ValueError in {file}, line 2"),
+        ("x = 1\n\ndef (", "SyntaxError in {file}, line 3"),
+    ],
+)
+def test_a_failure_of_the_hosts_own_module_is_told_with_its_place(
+    text: str, told: str, apps: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Its author reads the class and the line; the words of the error are not ours to show."""
+    (apps / "broken.py").write_text(text)
+    assert main(["relay", "--app", "broken:core"]) == 1
+    err = capsys.readouterr().err
+    assert err.startswith("hotelcore: app: cannot be imported: ")
+    assert told.format(file=apps / "broken.py") in err
+    assert "'python -m broken' shows it whole" in err
+    assert "Lovelace" not in err
+    assert err.count("\n") == 1
+
+
+def test_what_the_hosts_module_does_wrong_with_us_is_told_as_ever(
+    apps: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """An error of the library's own keeps its words."""
+    (apps / "broken.py").write_text("from hotelcore import HotelCore\nHotelCore('hotel.db')")
+    assert main(["relay", "--app", "broken:core"]) == 1
+    assert capsys.readouterr().err.startswith("hotelcore: database: ")
 
 
 # -- other nonsense ---------------------------------------------------------------------------

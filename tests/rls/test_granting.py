@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from contextlib import closing
+from pathlib import Path
 
 import pytest
-from sqlalchemy import Engine, create_engine, text
+from sqlalchemy import Engine, create_engine, make_url, text
 from sqlalchemy.pool import NullPool
 
 from hotelcore import Actor, HotelCore, Role, TableNames, new_id
@@ -141,9 +142,16 @@ def test_another_schema_is_opened(postgresql_server: Engine) -> None:
 
 
 def test_only_these_tables_can_be_granted(land: Land, sqlite_url: str) -> None:
-    """SQLite has no roles, and tables of another version are not touched."""
+    """SQLite has no roles nor gets a file, and tables of another version are not touched."""
     with pytest.raises(InvalidInput, match="SQLite has no roles"):
         grant(sqlite_url, "app")
+    file = make_url(sqlite_url).database
+    assert file is not None
+    assert not Path(file).exists()
+    engine = create_engine(sqlite_url)
+    with pytest.raises(InvalidInput, match="SQLite has no roles"):
+        grant(engine, "app")
+    engine.dispose()
     with pytest.raises(SchemaMismatch):
         grant(land.owner, land.role, TableNames(prefix="inn_"))
 

@@ -16,6 +16,7 @@ from importlib import import_module
 from io import TextIOWrapper
 from types import MappingProxyType
 
+from hotelcore.cli.purposes import sentence
 from hotelcore.errors import HotelcoreError
 
 __all__ = ["COMMANDS", "main"]
@@ -85,7 +86,7 @@ def _parser(argv: Sequence[str]) -> ArgumentParser:
     parser = ArgumentParser(prog="hotelcore", description="The core of hotel software.")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
     for name, purpose in COMMANDS.items():
-        command = commands.add_parser(name, help=purpose, description=f"{purpose.capitalize()}.")
+        command = commands.add_parser(name, help=purpose, description=sentence(purpose))
         if name in argv:  # the others are not needed, and what they import takes its time
             import_module(f"hotelcore.cli.{name}").add_arguments(command)
     return parser

@@ -8,6 +8,7 @@ from contextlib import closing
 
 from hotelcore.access import POLICY, Permission, Policy
 from hotelcore.cli.output import Output
+from hotelcore.cli.purposes import sentence
 from hotelcore.operations import OPERATIONS
 from hotelcore.operations.declaring import permission_of
 
@@ -18,7 +19,7 @@ def add_arguments(parser: ArgumentParser) -> None:
     """Declare the actions and what each of them takes."""
     actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
     purpose = "print which role has which permission, and which operation needs which"
-    matrix = actions.add_parser("matrix", help=purpose, description=f"{purpose.capitalize()}.")
+    matrix = actions.add_parser("matrix", help=purpose, description=sentence(purpose))
     matrix.add_argument(
         "--app",
         metavar="MODULE:NAME",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import traceback
 from collections.abc import Callable
 from importlib import import_module
 from inspect import iscoroutinefunction, signature
@@ -10,7 +11,7 @@ from pathlib import Path
 from types import ModuleType
 
 from hotelcore.core import AsyncHotelCore, HotelCore
-from hotelcore.errors import InvalidInput
+from hotelcore.errors import HotelcoreError, InvalidInput
 
 __all__ = ["core_named"]
 
@@ -18,8 +19,8 @@ __all__ = ["core_named"]
 def core_named(app: str) -> HotelCore:
     """Return the core that ``app``, ``package.module:attribute``, is or returns when called.
 
-    Raises `InvalidInput` for what names no `HotelCore`. What the host's own module raises is left
-    to its author to see.
+    Raises `InvalidInput` for what names no `HotelCore`, and for a module that fails: its author is
+    told the class of the error and where it came up, but not its words, which are not ours.
     """
     module, _, attribute = app.partition(":")
     if not all(part.isidentifier() for part in (*module.split("."), attribute)):
@@ -36,12 +37,22 @@ def _imported(module: str) -> ModuleType:
         sys.path.insert(0, here)
     try:
         return import_module(module)
-    except ModuleNotFoundError as error:
-        if not f"{module}.".startswith(f"{error.name}."):
-            raise  # by the host's own module, whose author needs to see where
-        raise InvalidInput(
-            "app", "names a module that cannot be found: start in its directory, or install it"
-        ) from None
+    except HotelcoreError:
+        raise  # in words of ours
+    except Exception as error:  # noqa: BLE001  # a module may fail in any way
+        if isinstance(error, ModuleNotFoundError) and f"{module}.".startswith(f"{error.name}."):
+            reason = "names a module that cannot be found: start in its directory, or install it"
+        else:
+            reason = f"cannot be imported: {_told(error)}; 'python -m {module}' shows it whole"
+        raise InvalidInput("app", reason) from None
+
+
+def _told(error: Exception) -> str:
+    """Return the class of an error, and the place where it came up."""
+    if isinstance(error, SyntaxError):
+        return f"SyntaxError in {error.filename}, line {error.lineno}"
+    last = traceback.extract_tb(error.__traceback__)[-1]
+    return f"{type(error).__name__} in {last.filename}, line {last.lineno}"
 
 
 def _as_core(found: object) -> HotelCore:

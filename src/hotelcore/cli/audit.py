@@ -19,6 +19,7 @@ from attrs import frozen
 
 from hotelcore import wire
 from hotelcore.cli.output import Output
+from hotelcore.cli.purposes import sentence
 from hotelcore.cli.tables import add_table_names, core_over, names_in
 from hotelcore.core import HotelCore
 from hotelcore.domain.audit import AuditHead, AuditReport
@@ -41,7 +42,7 @@ def add_arguments(parser: ArgumentParser) -> None:
         ("verify", "fail unless every entry is there and as it was written"),
         ("export", "write every entry as a line of JSON, and each hotel's head behind its last"),
     ):
-        of_action = actions.add_parser(action, help=purpose, description=f"{purpose.capitalize()}.")
+        of_action = actions.add_parser(action, help=purpose, description=sentence(purpose))
         of_action.add_argument(
             "--database", metavar="URL", required=True, help="where the tables are"
         )

@@ -7,6 +7,7 @@ from argparse import ArgumentParser, Namespace
 import attrs
 
 from hotelcore.cli.output import Output
+from hotelcore.cli.purposes import sentence
 from hotelcore.errors import RowSecurityMissing, SchemaMismatch
 from hotelcore.sql.schema import TableNames
 from hotelcore.sql.upkeep.creation import HEAD
@@ -28,7 +29,7 @@ def add_arguments(parser: ArgumentParser) -> None:
         ("indexes", "print how often each index was used, and how large it is"),
         ("grant", "give a PostgreSQL role exactly what an application needs, and no more"),
     ):
-        of_action = actions.add_parser(action, help=purpose, description=f"{purpose.capitalize()}.")
+        of_action = actions.add_parser(action, help=purpose, description=sentence(purpose))
         of_action.add_argument(
             "--database", metavar="URL", required=True, help="where the tables are"
         )

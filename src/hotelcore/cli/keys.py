@@ -11,6 +11,7 @@ from datetime import timedelta
 
 from hotelcore.access import Role
 from hotelcore.cli.output import Output
+from hotelcore.cli.purposes import sentence
 from hotelcore.cli.tables import add_table_names, core_over, names_in
 from hotelcore.core import HotelCore
 from hotelcore.domain.sealed import Resealed
@@ -37,7 +38,7 @@ def add_arguments(parser: ArgumentParser) -> None:
         ("rotate", "seal everything anew that is not under the key with the highest number"),
         ("status", "count what is under which key, and say which keys can go"),
     ):
-        of_action = actions.add_parser(action, help=purpose, description=f"{purpose.capitalize()}.")
+        of_action = actions.add_parser(action, help=purpose, description=sentence(purpose))
         if action != "generate":
             of_action.add_argument(
                 "--database", metavar="URL", required=True, help="where the tables are"

@@ -23,6 +23,7 @@ from hotelcore.cli.tables import add_table_names, core_over, names_in, whole_num
 from hotelcore.core import HotelCore
 from hotelcore.errors import InvalidInput
 from hotelcore.relay import Relay
+from hotelcore.relay.backlog import backlog
 from hotelcore.sql.events.backlog import any_lane
 from hotelcore.sql.upkeep.upgrading import check
 
@@ -75,6 +76,8 @@ def add_arguments(parser: ArgumentParser) -> None:
 def run(arguments: Namespace) -> int:
     """Serve until a signal ends it, or with ``--once`` until nothing is due; 0 either way.
 
+    With ``--once`` it is 1 if the broker did not take what was due.
+
     The first SIGINT or SIGTERM lets what is in hand be finished, the second ends the process at
     once: what was in hand then is done again by another relay.
     """
@@ -89,10 +92,9 @@ def run(arguments: Namespace) -> int:
             relay.run_until_idle()
             if ended():  # perhaps not all was done, which the exit code of an interruption says
                 raise KeyboardInterrupt
-            _say("nothing is due any more")
-        else:
-            relay.run()
-            _say("stopped, with everything finished that was in hand")
+            return _told(core, transport)
+        relay.run()
+        _say("stopped, with everything finished that was in hand")
     return 0
 
 
@@ -130,6 +132,18 @@ def _refuse_to_pass_by(core: HotelCore, arguments: Namespace) -> None:
                 "that does not know them would number the next ones past them; name an app that "
                 "imports the modules in which they are declared",
             )
+
+
+def _told(core: HotelCore, transport: Transport | None) -> int:
+    """Say whether all that was due is done, and return the exit code."""
+    if transport is not None and backlog(core).put_off:
+        _say(
+            f"{transport.broker_name} did not take all that is due: look at the broker, and run it "
+            "again"
+        )
+        return 1
+    _say("nothing is due any more")
+    return 0
 
 
 def _served(core: HotelCore, transport: Transport | None) -> str:

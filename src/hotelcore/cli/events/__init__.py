@@ -18,6 +18,7 @@ from hotelcore.cli.events.figures import print_backlog
 from hotelcore.cli.events.hints import state_of
 from hotelcore.cli.events.showing import dead, listed
 from hotelcore.cli.output import Output
+from hotelcore.cli.purposes import sentence
 from hotelcore.cli.tables import add_table_names, core_over, names_in, whole_number
 from hotelcore.core import Desk, HotelCore
 from hotelcore.errors import InvalidInput
@@ -40,7 +41,7 @@ def add_arguments(parser: ArgumentParser) -> None:
     actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
 
     def declared(name: str, purpose: str) -> ArgumentParser:
-        return actions.add_parser(name, help=purpose, description=f"{purpose.capitalize()}.")
+        return actions.add_parser(name, help=purpose, description=sentence(purpose))
 
     for name, action in _IN_A_HOTEL.items():
         of_action = declared(name, action.purpose)

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from sqlalchemy import Connection, text
+from sqlalchemy import URL, Connection, text
 
 from hotelcore.errors import InvalidInput, RowSecurityMissing
 from hotelcore.sql.audit.log import AUDIT_LOG
 from hotelcore.sql.repositories.folios import FOLIO_LINE
 from hotelcore.sql.schema import METADATA, TableNames
+from hotelcore.sql.seam.engine import parsed_url
 from hotelcore.sql.upkeep.creation import VERSION, in_schema, present_in, wait_for_turn
 from hotelcore.sql.upkeep.role_check import Place, places_of, problems_of_role
 from hotelcore.sql.upkeep.upgrading import Database, connected
@@ -34,13 +35,20 @@ def grant(database: Database, role: str, names: TableNames | None = None) -> Non
     another version, and `RowSecurityMissing` for a role that no policy would hold.
     """
     names = names or TableNames()
+    if isinstance(database, str | URL):
+        # Before a SQLite file is opened, which would make it.
+        _must_have_roles(parsed_url(database).get_backend_name())
     with connected(database) as connection:
-        if connection.dialect.name != "postgresql":
-            raise InvalidInput("database", "must be PostgreSQL: SQLite has no roles")
+        _must_have_roles(connection.dialect.name)
         with in_schema(connection, names):
             wait_for_turn(connection)
             present_in(connection, names).must_be_at_head()
         _grant(connection, role, names)
+
+
+def _must_have_roles(dialect: str) -> None:
+    if dialect != "postgresql":
+        raise InvalidInput("database", "must be PostgreSQL: SQLite has no roles")
 
 
 def _grant(connection: Connection, role: str, names: TableNames) -> None:
