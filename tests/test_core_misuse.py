@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Iterator
 from datetime import date
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -76,16 +77,18 @@ def test_a_wrong_argument_is_refused_with_a_hint(make: Callable[[], object], hin
         make()
 
 
+FALSY: dict[str, tuple[object, ...]] = {
+    "limits": ("", 0, (), False),
+    "names": ("", 0, {}),
+    "clock": ([], 0, ""),
+    "subscriptions": ({}, [], 0),
+    "policy": ({}, "", 0),
+    "row_security": ("false", "", 0, None),
+}
+
+
 @pytest.mark.parametrize(
-    ("name", "value"),
-    [
-        *[("limits", value) for value in ("", 0, (), False)],
-        *[("names", value) for value in ("", 0, {})],
-        *[("clock", value) for value in ([], 0, "")],
-        *[("subscriptions", value) for value in ({}, [], 0)],
-        *[("policy", value) for value in ({}, "", 0)],
-        *[("row_security", value) for value in ("false", "", 0, None)],
-    ],
+    ("name", "value"), [(name, value) for name, values in FALSY.items() for value in values]
 )
 @pytest.mark.parametrize("kind", [HotelCore, AsyncHotelCore])
 def test_what_is_falsy_is_given_all_the_same(kind: Any, name: str, value: object) -> None:
@@ -96,12 +99,14 @@ def test_what_is_falsy_is_given_all_the_same(kind: Any, name: str, value: object
     assert refused.value.field == name
 
 
+NO_RELAYS: dict[str, tuple[object, ...]] = {
+    "transport": ("nats://127.0.0.1:4222", "", 0, []),
+    "feeding": ("no", 0, None),
+}
+
+
 @pytest.mark.parametrize(
-    ("name", "value"),
-    [
-        *[("transport", value) for value in ("nats://127.0.0.1:4222", "", 0, [])],
-        *[("feeding", value) for value in ("no", 0, None)],
-    ],
+    ("name", "value"), [(name, value) for name, values in NO_RELAYS.items() for value in values]
 )
 def test_a_relay_is_given_a_transport_and_not_its_url(name: str, value: object) -> None:
     """What cannot send, and a switch that is neither on nor off, are refused by their names."""
@@ -109,6 +114,9 @@ def test_a_relay_is_given_a_transport_and_not_its_url(name: str, value: object) 
     with pytest.raises(InvalidInput) as refused:
         Relay(HotelCore("sqlite://"), **wrong)
     assert refused.value.field == name
+
+
+FIVE: Any = 5
 
 
 def received(core: HotelCore, envelope: Any) -> None:
@@ -131,7 +139,7 @@ def received(core: HotelCore, envelope: Any) -> None:
         ("hotel_id", lambda core, hotel_id: core.verify_audit(str(hotel_id))),
         ("since", lambda core, hotel_id: core.verify_audit(hotel_id, since={})),
         ("envelope", lambda core, hotel_id: received(core, "x")),
-        ("schema", lambda core, hotel_id: TableNames(schema=5)),
+        ("schema", lambda core, hotel_id: TableNames(schema=FIVE)),
         ("role", lambda core, hotel_id: core.policy.rights_of([])),
     ],
 )
@@ -147,12 +155,13 @@ def test_a_core_is_asked_with_what_it_can_read(
 def test_an_async_core_is_asked_alike() -> None:
     """What the one core refuses the other does too, before it looks for its database."""
     core: Any = AsyncHotelCore("sqlite+aiosqlite:////nowhere/hotel.db")
-    for ask in (
+    asks: tuple[Callable[[], Any], ...] = (
         lambda: core.prove("x"),
         lambda: core.prove(new_id(), commands="5"),
         lambda: core.verify_audit("x"),
         lambda: core.verify_audit(new_id(), since={}),
-    ):
+    )
+    for ask in asks:
         with pytest.raises(InvalidInput):
             asyncio.run(ask())
 
@@ -161,23 +170,27 @@ class Nameless(Event):
     """An event of a host's own, which has no wire name."""
 
 
+def reported(event: object, uow: Any) -> None:
+    """Report something in a unit."""
+    uow.emit(event)
+
+
+OF_STAYS: tuple[tuple[str, Callable[[object, Any], object]], ...] = (
+    ("stay", lambda value, uow: uow.inventory.nights(value)),
+    ("stay", lambda value, uow: uow.maintenance.overlapping(value)),
+    ("stay", lambda value, uow: uow.rooms.free(new_id(), value)),
+    ("period", lambda value, uow: uow.room_nights.chart(value)),
+)
+NO_STAYS = ("x", None, date(2026, 1, 1), (date(2026, 1, 1), date(2026, 1, 2)))
+made: Any = Nameless  # attrs made its arguments
+NO_EVENTS: tuple[object, ...] = ({"a": 1}, None, "x", Nameless, made(hotel_id=HotelId(new_id())))
+
+
 @pytest.mark.parametrize(
     ("field", "ask"),
     [
-        *[
-            (field, lambda uow, ask=ask, value=value: ask(uow, value))
-            for field, ask in (
-                ("stay", lambda uow, value: uow.inventory.nights(value)),
-                ("stay", lambda uow, value: uow.maintenance.overlapping(value)),
-                ("stay", lambda uow, value: uow.rooms.free(new_id(), value)),
-                ("period", lambda uow, value: uow.room_nights.chart(value)),
-            )
-            for value in ("x", None, date(2026, 1, 1), (date(2026, 1, 1), date(2026, 1, 2)))
-        ],
-        *[
-            ("event", lambda uow, event=event: uow.emit(event))
-            for event in ({"a": 1}, None, "x", Nameless, Nameless(hotel_id=HotelId(new_id())))
-        ],
+        *((field, partial(ask, value)) for field, ask in OF_STAYS for value in NO_STAYS),
+        *(("event", partial(reported, event)) for event in NO_EVENTS),
         ("permission", lambda uow: uow.may([])),
         ("permission", lambda uow: uow.require([], "x")),
         ("subscription", lambda uow: uow.events.dead(-1)),

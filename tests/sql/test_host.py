@@ -325,22 +325,23 @@ def test_statements_end_with_their_unit(hotels: tuple[SampleHotel, SampleHotel])
 
 
 UPSERT = partial(upsert_into, changing=())
+NONE: Any = "parking"  # no table, nor anything else of what is asked for
 
 
 @pytest.mark.parametrize(
     ("field", "build"),
     [
         *[
-            ("table", partial(build, "parking"))
+            ("table", partial(build, NONE))
             for build in (rows_into, insert_into, versioned_update, UPSERT)
         ],
         *[
             ("table", partial(versioned_update, table))
             for table in (VISIT, WITHOUT_HOTEL, OF_BAYS, OF_NOTHING)
         ],
-        ("statement", partial(Listing, "x", tuple, keys=[VISIT.c.id], conditions={})),
-        ("build", partial(Listing, MINUTES, "x", keys=[VISIT.c.id], conditions={})),
-        ("conditions", partial(Listing, MINUTES, tuple, keys=[VISIT.c.id], conditions="x")),
+        ("statement", partial(Listing, NONE, tuple, keys=[VISIT.c.id], conditions={})),
+        ("build", partial(Listing, MINUTES, NONE, keys=[VISIT.c.id], conditions={})),
+        ("conditions", partial(Listing, MINUTES, tuple, keys=[VISIT.c.id], conditions=NONE)),
     ],
 )
 def test_statements_are_built_of_tables(field: str, build: Callable[[], object]) -> None:

@@ -203,11 +203,11 @@ def shown_by_ours(error: BaseException) -> str:
 @pytest.mark.parametrize(
     "make",
     [
-        lambda key: KeyRing({key: 1}),
+        lambda key: KeyRing({key: any_value(1)}),
         lambda key: KeyRing({1: GOOD, key: GOOD}),
-        lambda key: KeyRing({key.hex(): 1}),
+        lambda key: KeyRing({key.hex(): any_value(1)}),
         lambda key: KeyRing({int.from_bytes(key): GOOD}),
-        lambda key: Key(key, 1),
+        lambda key: Key(key, any_value(1)),
         lambda key: KeyRing({1: GOOD}).numbered(key),
         lambda key: KeyRing.from_environment({key.hex(): "PMS_ENCRYPTION_KEY"}),
         lambda key: KeyRing.from_environment({key: "PMS_ENCRYPTION_KEY"}),

@@ -130,7 +130,8 @@ def _refuse_to_pass_by(core: HotelCore, arguments: Namespace) -> None:
                 "app",
                 f"{here}: durable subscriptions have heard of events in this database, and a relay "
                 "that does not know them would number the next ones past them; name an app that "
-                "imports the modules in which they are declared",
+                "imports the modules in which they are declared, or remove those that were retired "
+                "by 'hotelcore events forget'",
             )
 
 
