@@ -94,8 +94,9 @@ FALSY: dict[str, tuple[object, ...]] = {
 def test_what_is_falsy_is_given_all_the_same(kind: Any, name: str, value: object) -> None:
     """Only None stands for what was not given; all else is judged by its type."""
     url = "sqlite://" if kind is HotelCore else "sqlite+aiosqlite://"
+    wrong: Any = {name: value}
     with pytest.raises(InvalidInput) as refused:
-        kind(url, **{name: value})
+        kind(url, **wrong)
     assert refused.value.field == name
 
 
