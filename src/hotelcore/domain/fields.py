@@ -222,8 +222,11 @@ def instance(kind: type, *, default: bool = False, optional: bool = False) -> Ch
     )
 
 
-def instances(kind: type) -> Checked:
-    """Give a field for a tuple of values of the class ``kind``; other collections become one."""
+def instances(kind: type, *, default: bool = False) -> Checked:
+    """Give a field for a tuple of values of the class ``kind``; other collections become one.
+
+    ``default`` makes an empty one where none is given.
+    """
 
     def convert(values: object, attribute: Attribute[Checked]) -> tuple[object, ...]:
         items = tuple(_collected(attribute.name, values))
@@ -231,7 +234,8 @@ def instances(kind: type) -> Checked:
             raise InvalidInput(attribute.name, f"each must be {kind.__name__}")
         return items
 
-    return field(converter=Converter(convert, takes_field=True))
+    unless_given: object = () if default else NOTHING
+    return field(default=unless_given, converter=Converter(convert, takes_field=True))
 
 
 def identifier(*, optional: bool = False) -> Checked:

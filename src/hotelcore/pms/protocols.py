@@ -84,6 +84,6 @@ def _snapshot(
     return PmsSnapshot(
         room_types=rooms.room_types,
         rooms=rooms.rooms,
-        guests=tuple(guests),
-        bookings=tuple(bookings),
+        guests=guests,
+        bookings=bookings,
     )

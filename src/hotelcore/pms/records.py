@@ -55,7 +55,7 @@ class RemoteRoom:
     external_id: str = fields.text(200)
     room_type_external_id: str = fields.text(200)
     number: str = fields.text(20)
-    condition: RoomCondition | None = None
+    condition: RoomCondition | None = fields.choice(RoomCondition, optional=True)
 
 
 @frozen(kw_only=True)
@@ -83,7 +83,7 @@ class RemoteBooking:
     room_type_external_id: str = fields.text(200)
     status: RemoteBookingStatus = fields.choice(RemoteBookingStatus)
     stay: Stay = fields.instance(Stay)
-    nightly_prices: tuple[Money, ...]
+    nightly_prices: tuple[Money, ...] = fields.instances(Money)
     adults: int = fields.count(0, 999, default=1)
     children: int = fields.count(0, 999, default=0)
     channel: str = fields.text(50)
@@ -97,8 +97,8 @@ class RemoteBooking:
 class RemoteRooms:
     """All room types and rooms of the hotel there."""
 
-    room_types: tuple[RemoteRoomType, ...] = ()
-    rooms: tuple[RemoteRoom, ...] = ()
+    room_types: tuple[RemoteRoomType, ...] = fields.instances(RemoteRoomType, default=True)
+    rooms: tuple[RemoteRoom, ...] = fields.instances(RemoteRoom, default=True)
 
 
 @frozen(kw_only=True)
@@ -108,10 +108,10 @@ class PmsSnapshot:
     ``more_follow`` says that it is a part of that (`parts`), and not the last.
     """
 
-    room_types: tuple[RemoteRoomType, ...] = ()
-    rooms: tuple[RemoteRoom, ...] = ()
-    guests: tuple[RemoteGuest, ...] = ()
-    bookings: tuple[RemoteBooking, ...] = ()
+    room_types: tuple[RemoteRoomType, ...] = fields.instances(RemoteRoomType, default=True)
+    rooms: tuple[RemoteRoom, ...] = fields.instances(RemoteRoom, default=True)
+    guests: tuple[RemoteGuest, ...] = fields.instances(RemoteGuest, default=True)
+    bookings: tuple[RemoteBooking, ...] = fields.instances(RemoteBooking, default=True)
     more_follow: bool = fields.flag()
 
     def parts(self, most: int = 1_000) -> Iterator[PmsSnapshot]:

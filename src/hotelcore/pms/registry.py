@@ -27,7 +27,7 @@ def adapter_of(vendor: str) -> object:
     """Import and return what the package of ``vendor`` registered: its adapter's factory.
 
     Its arguments are the vendor's own. Raises `PmsFailure` for a vendor that is not installed, is
-    there twice, or whose package cannot be imported.
+    there twice, or whose package cannot be imported, for which its cause is what the package raised.
     """
     found = entry_points(group=ENTRY_POINT_GROUP, name=vendor)
     if not found:
@@ -38,5 +38,6 @@ def adapter_of(vendor: str) -> object:
     (only,) = found
     try:
         return only.load()
-    except (ImportError, AttributeError) as error:
-        raise PmsFailure(vendor, f"its adapter cannot be imported ({error})") from error
+    except Exception as error:  # a package may raise anything while it is imported
+        why = f"its adapter cannot be imported ({type(error).__name__})"
+        raise PmsFailure(vendor, f"{why}: install its package anew, or update it") from error
