@@ -240,6 +240,25 @@ def test_rooms_are_locked_and_changed(database: Engine) -> None:
         assert renamed.version == 3
 
 
+def test_rooms_change_numbers_at_once(database: Engine) -> None:
+    """Rooms swap and pass on their numbers, each with its next version, or none gets another."""
+    house = new_house(database)
+    with unit_of(house) as unit:
+        one, two, three, *_ = unit.rooms.page(RoomFilter()).items
+        unit.rooms.renumber({})
+        unit.rooms.renumber({one.id: two.number, two.id: three.number, three.id: "100"})
+        passed_on = [
+            attrs.evolve(one, number=two.number, version=2),
+            attrs.evolve(two, number=three.number, version=2),
+            attrs.evolve(three, number="100", version=2),
+        ]
+        assert unit.rooms.lock([one.id, two.id, three.id]) == tuple(passed_on)
+    with pytest.raises(AlreadyExists, match="number"), unit_of(house) as unit:
+        unit.rooms.renumber({one.id: one.number, two.id: "100"})
+    with unit_of(house) as unit:
+        assert unit.rooms.lock([one.id, two.id, three.id]) == tuple(passed_on)
+
+
 def test_rooms_are_listed_by_number(database: Engine) -> None:
     """Pages together give every room once, by number; filters narrow them."""
     house = new_house(database)

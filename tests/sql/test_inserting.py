@@ -38,7 +38,7 @@ from sqlalchemy import (
 from hotelcore.domain.cancellation import CancellationPolicy
 from hotelcore.domain.pms import ExternalPMSConfig, PmsResource
 from hotelcore.errors import AlreadyExists, DatabaseFailure, InvalidInput, NotFound
-from hotelcore.ids import GuestId, HotelId, PmsConfigId, new_id
+from hotelcore.ids import BookingId, GuestId, HotelId, PmsConfigId, new_id
 from hotelcore.sql import schema
 from hotelcore.sql.changing import insert_into
 from hotelcore.sql.inserting import _as_json, rows_into
@@ -293,6 +293,20 @@ def test_any_number_of_guests_is_shared_in_the_order_of_their_ids(house: House) 
         first, second = sorted(GuestId(new_id()) for _ in range(2))
         with pytest.raises(NotFound, match=str(first)):
             store.share_all([*wanted, second, first])
+
+
+def test_any_number_of_bookings_is_locked_in_the_order_of_their_ids(house: House) -> None:
+    """Each once, however often it is named; the first that the hotel does not have is named."""
+    bookings = sorted((house.booking() for _ in range(MANY)), key=lambda booking: booking.id)
+    with house.writing() as run:
+        store = SqlBookings(run)
+        store.add_all(bookings, ())
+        wanted = [booking.id for booking in bookings]
+        assert store.lock_all([*wanted[::-1], wanted[0]]) == tuple(bookings)
+        assert store.lock_all([]) == ()
+        first, second = sorted(BookingId(new_id()) for _ in range(2))
+        with pytest.raises(NotFound, match=str(first)):
+            store.lock_all([*wanted, second, first])
 
 
 def test_mappings_that_contradict_each_other_are_told(house: House) -> None:

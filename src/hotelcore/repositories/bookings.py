@@ -35,6 +35,10 @@ class Bookings(Protocol):
         """Return one booking, locked."""
         ...
 
+    def lock_all(self, booking_ids: Collection[BookingId]) -> tuple[Booking, ...]:
+        """Lock bookings in id order and return them so; `NotFound` names the first unknown id."""
+        ...
+
     def by_confirmation(self, confirmation_number: str) -> Booking:
         """Return the booking with that number."""
         ...

@@ -56,6 +56,13 @@ class Rooms(Protocol):
         """Set the condition of locked rooms at once, each with its next version."""
         ...
 
+    def renumber(self, numbers: Mapping[RoomId, str]) -> None:
+        """Give locked rooms other numbers at once, each with its next version.
+
+        Rooms may swap their numbers. `AlreadyExists` names a number that another room has.
+        """
+        ...
+
     def free(self, room_type_id: RoomTypeId, stay: Stay) -> tuple[Room, ...]:
         """Return the type's rooms that are free on every night, ordered by number.
 

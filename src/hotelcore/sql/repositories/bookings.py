@@ -189,6 +189,7 @@ _ALL = select(BOOKING).where(_b.hotel_id == acting_hotel())
 _LOCKED = _ALL.with_for_update(key_share=True)
 _ONE = _ALL.where(_b.id == bindparam("key"))
 _SOME = _ALL.where(_b.id.in_(bindparam("wanted", expanding=True)))
+_SOME_LOCKED = _LOCKED.where(_b.id.in_(bindparam("wanted", expanding=True))).order_by(_b.id)
 _ONE_LOCKED = _LOCKED.where(_b.id == bindparam("key"))
 _BY_CONFIRMATION = _ALL.where(_b.confirmation_number == bindparam("number"))
 _BY_CONFIRMATIONS = _ALL.where(_b.confirmation_number.in_(bindparam("wanted", expanding=True)))
@@ -379,6 +380,11 @@ class SqlBookings:
     def lock(self, booking_id: BookingId) -> Booking:
         """Return one booking, locked."""
         return _found(self._run.first(_ONE_LOCKED, _booking, key=booking_id), booking_id)
+
+    def lock_all(self, booking_ids: Collection[BookingId]) -> tuple[Booking, ...]:
+        """Lock bookings in id order and return them so."""
+        wanted = sorted(set(booking_ids))
+        return tuple(found_by_id(self._run, "booking", _SOME_LOCKED, _booking, wanted).values())
 
     def by_confirmation(self, confirmation_number: str) -> Booking:
         """Return the booking with that number."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from datetime import date, datetime
+from functools import partial
 from uuid import UUID
 
 import attrs
@@ -163,6 +164,9 @@ _SET_CONDITION = (
     .where(_r.hotel_id == acting_hotel(), _IS_WANTED)
     .values(condition=bindparam("new_condition"), version=_r.version + 1)
 )
+_THE_ROOM = (_r.hotel_id == acting_hotel(), _r.id == bindparam("key"))
+_TAKE_NUMBER_OFF = update(ROOM).where(*_THE_ROOM).values(number=bindparam("new_number"))
+_GIVE_NUMBER = _TAKE_NUMBER_OFF.values(version=_r.version + 1)
 
 _b, _n = BOOKING.c, ROOM_NIGHT.c
 _SOMEBODY_IN = exists().where(
@@ -268,6 +272,16 @@ class SqlRooms:
         wanted = list(room_ids)
         rows = [{"wanted": wanted, "new_condition": condition.value}] if wanted else []
         self._run.write_with_next(_SET_CONDITION, rows)  # they are locked, so nothing refuses it
+
+    def renumber(self, numbers: Mapping[RoomId, str]) -> None:
+        """Give locked rooms other numbers at once, each with its next version."""
+        given = [{"key": key, "new_number": number} for key, number in numbers.items()]
+        # Rooms that swap numbers would be in each other's way, so each is first without one: with
+        # one that is made of its id, as long as a number may be, and that nobody gives a room.
+        without = [{"key": key, "new_number": f"~{key.hex[-19:]}"} for key in numbers]
+        taken = partial(AlreadyExists, "room", "number")
+        self._run.must_write(_TAKE_NUMBER_OFF, without, taken=taken)
+        self._run.must_write(_GIVE_NUMBER, given, taken=taken)
 
     def free(self, room_type_id: RoomTypeId, stay: Stay) -> tuple[Room, ...]:
         """Return the type's rooms that are free for the whole stay, ordered by number."""
