@@ -39,6 +39,12 @@ _ABOUT_BOOKINGS = (
     "tests/operations/test_actions.py",
     "tests/operations/test_misuse.py",
 )
+_ABOUT_SYNCS = (
+    "tests/pms/test_pms_sync.py",
+    "tests/pms/test_following.py",
+    "tests/pms/test_room_numbers.py",
+    "tests/operations/test_interleavings.py",
+)
 _TESTS: dict[str, dict[str, tuple[str, ...]]] = {
     "domain": {_ANY: ("tests/domain",)},
     "operations": {
@@ -48,6 +54,7 @@ _TESTS: dict[str, dict[str, tuple[str, ...]]] = {
             "tests/operations/test_rooms_housekeeping.py",
         ),
         "bookings": _ABOUT_BOOKINGS,
+        "counters": (*_ABOUT_BOOKINGS, "tests/operations/test_interleavings.py"),
         "declaring": ("tests/operations/test_misuse.py", "tests/access/test_policy.py"),
         "events": ("tests/relay/test_again.py", "tests/cli/test_events.py"),
         "folios": ("tests/operations/test_folios.py",),
@@ -73,11 +80,13 @@ _TESTS: dict[str, dict[str, tuple[str, ...]]] = {
             "tests/operations/test_interleavings.py",
         ),
         "pms": ("tests/pms/test_pms_sync.py", "tests/vault/test_pms_key.py"),
-        "pms_sync": (
-            "tests/pms/test_pms_sync.py",
-            "tests/vault/test_pms_key.py",
-            "tests/operations/test_interleavings.py",
-        ),
+        "pms_bookings": _ABOUT_SYNCS,
+        "pms_following": _ABOUT_SYNCS,
+        "pms_guests": _ABOUT_SYNCS,
+        "pms_report": _ABOUT_SYNCS,
+        "pms_rooms": _ABOUT_SYNCS,
+        "pms_sync": (*_ABOUT_SYNCS, "tests/vault/test_pms_key.py"),
+        "pms_takeover": _ABOUT_SYNCS,
         "posting": (
             "tests/operations/test_folios.py",
             "tests/operations/test_front_desk.py",

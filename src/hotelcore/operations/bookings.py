@@ -32,6 +32,7 @@ from hotelcore.events.catalogue import BookingCancelled, BookingReinstated
 from hotelcore.ids import BookingId, GuestId, RoomId, RoomTypeId
 from hotelcore.lists import RoomFilter, every
 from hotelcore.operations.arguments import checked
+from hotelcore.operations.counters import commit_nights, counters_ahead
 from hotelcore.operations.declaring import check_unit, operation, permission_of
 from hotelcore.operations.front_desk import check_in_guest, check_out_guest, move_room
 from hotelcore.operations.judging import (
@@ -44,8 +45,6 @@ from hotelcore.operations.judging import (
 from hotelcore.operations.nights import (
     change_stay,
     claim_room,
-    commit_nights,
-    counters_ahead,
     give_room,
     give_up_no_shows,
     lock_to_end,

@@ -22,6 +22,7 @@ from hotelcore.domain.rooms import Room, RoomCondition
 from hotelcore.errors import ActionRefused, InvalidInput
 from hotelcore.events.catalogue import BookingCheckedIn, BookingCheckedOut
 from hotelcore.ids import BookingId, RoomId, TaskId
+from hotelcore.operations.counters import counters_ahead, lock_counters
 from hotelcore.operations.declaring import operation
 from hotelcore.operations.judging import (
     booking_ahead,
@@ -39,9 +40,7 @@ from hotelcore.operations.keys import (
 )
 from hotelcore.operations.nights import (
     claim_room,
-    counters_ahead,
     give_room,
-    lock_counters,
     moving_nights,
     nights_to_come,
     note_room,

@@ -11,12 +11,8 @@ only as a part of a stay that began before, with a reason.
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import date
-from itertools import groupby
-from operator import attrgetter, itemgetter
-from typing import TypeAlias
 
 import attrs
 from attrs import frozen
@@ -36,6 +32,14 @@ from hotelcore.domain.stays import Stay
 from hotelcore.errors import ActionRefused, InvalidInput, RoomTaken
 from hotelcore.events.catalogue import BookingNoShow, BookingRoomAssigned, BookingUpdated
 from hotelcore.ids import BookingId, RoomId, RoomTypeId
+from hotelcore.operations.counters import (
+    commit_nights,
+    counters_ahead,
+    given_back,
+    lock_counters,
+    move_counters,
+    taken,
+)
 from hotelcore.operations.judging import free_rooms, is_blocked, judge
 from hotelcore.operations.keys import reissue_keys, valid_keys
 from hotelcore.operations.posting import charge_booking
@@ -44,14 +48,11 @@ from hotelcore.unit_of_work import UnitOfWork
 __all__ = [
     "NO_SHOW_FEE",
     "change_stay",
+    "change_type",
     "checked_stay",
     "claim_room",
-    "commit_nights",
-    "counters_ahead",
     "give_room",
     "give_up_no_shows",
-    "lock_counters",
-    "lock_each",
     "lock_to_end",
     "moving_nights",
     "nights_to_come",
@@ -62,6 +63,7 @@ __all__ = [
     "refuse_unless_empty",
     "release_nights",
     "release_nights_of_each",
+    "restated",
     "room_ahead",
     "sell_again",
     "total_of",
@@ -113,77 +115,22 @@ def checked_prices(prices: Sequence[Money], number: int, currency: str) -> tuple
     return tuple(prices)
 
 
-# -- counters ---------------------------------------------------------------------------------
+def restated(
+    night: BookingNight,
+    room_type_id: RoomTypeId,
+    *,
+    released: bool,
+    price: Money | None = None,
+) -> BookingNight:
+    """Return a night as it is in another type, given up or not, at another price if that is told.
 
-_Move: TypeAlias = tuple[RoomTypeId, date, bool, bool]
-"""One unit of a type on a night: taken (True) or given back (False), held (True) or committed."""
-
-
-def _given_back(booking: Booking, nights: Iterable[BookingNight]) -> list[_Move]:
-    held = booking.status is BookingStatus.TENTATIVE
-    return [(night.room_type_id, night.night, False, held) for night in nights]
-
-
-def _taken(booking: Booking, nights: Iterable[BookingNight]) -> list[_Move]:
-    held = booking.status is BookingStatus.TENTATIVE
-    return [(night.room_type_id, night.night, True, held) for night in nights]
-
-
-def _move_counters(
-    uow: UnitOfWork, moves: Iterable[_Move], *, force: bool = False, are_locked: bool = False
-) -> None:
-    """Move the counters, all locked before the first, as everybody locks them."""
-    runs = defaultdict[tuple[RoomTypeId, bool, bool], list[date]](list)
-    for room_type_id, night, taking, held in sorted(moves):
-        runs[room_type_id, taking, held].append(night)
-    if len(runs) > 1 and not are_locked:  # one alone locks its nights in order by itself
-        lock_each(uow, ((run[0], night) for run, nights in runs.items() for night in nights))
-    for (room_type_id, taking, held), nights in sorted(runs.items()):
-        if taking:
-            uow.inventory.sell(room_type_id, nights, held=held, force=force)
-        else:
-            locked = are_locked or len(runs) > 1
-            uow.inventory.release(room_type_id, nights, held=held, locked=locked)
-
-
-def counters_ahead(uow: UnitOfWork, nights: Iterable[BookingNight]) -> None:
-    """Have the counters of nights that are about to move locked with the next question."""
-    for room_type_id, of_type in _by_type((night.room_type_id, night.night) for night in nights):
-        uow.ahead(uow.inventory.lock, room_type_id, of_type)
-
-
-def lock_counters(uow: UnitOfWork, nights: Iterable[BookingNight]) -> None:
-    """Lock the counters of nights of several bookings, before the first of them moves."""
-    lock_each(uow, {(night.room_type_id, night.night) for night in nights})
-
-
-def lock_each(uow: UnitOfWork, counters: Iterable[tuple[RoomTypeId, date]]) -> None:
-    """Lock counters by type, all nights of one at once, in order, made where they are missing."""
-    for room_type_id, of_type in _by_type(counters):
-        uow.inventory.lock(room_type_id, of_type)
-
-
-def _by_type(
-    counters: Iterable[tuple[RoomTypeId, date]],
-) -> Iterator[tuple[RoomTypeId, list[date]]]:
-    for room_type_id, of_type in groupby(sorted(counters), key=itemgetter(0)):
-        yield room_type_id, [night for _, night in of_type]
-
-
-def commit_nights(uow: UnitOfWork, nights: Iterable[BookingNight]) -> None:
-    """Turn the held units of a tentative booking's unreleased nights into committed ones."""
-    by_type = attrgetter("room_type_id")
-    held = sorted((night for night in nights if not night.released), key=by_type)
-    for room_type_id, run in groupby(held, key=by_type):
-        uow.inventory.commit_held(room_type_id, [night.night for night in run])
-
-
-def _restated(night: BookingNight, room_type_id: RoomTypeId, *, released: bool) -> BookingNight:
+    It says nothing of the night's room, which stands elsewhere.
+    """
     return BookingNight(
         booking_id=night.booking_id,
         night=night.night,
         room_type_id=room_type_id,
-        price=night.price,
+        price=night.price if price is None else price,
         released=released,
         posted=night.posted,
     )
@@ -198,7 +145,7 @@ def nights_to_sell_again(
     """Return the released nights to come as they are when the booking has them again."""
     stay = booking.stay.from_day(business_date)
     return [
-        _restated(night, booking.room_type_id, released=False)
+        restated(night, booking.room_type_id, released=False)
         for night in nights
         if night.released and night.night in stay
     ]
@@ -214,7 +161,7 @@ def sell_again(
     ``force``.
     """
     again = nights_to_sell_again(booking, nights, uow.hotel.business_date)
-    _move_counters(uow, _taken(booking, again), force=force)
+    move_counters(uow, taken(booking, again), force=force)
     uow.bookings.put_nights(again)
     sold = {night.night: night for night in again}
     return tuple(sold.get(night.night, night) for night in nights)
@@ -269,10 +216,10 @@ def release_nights_of_each(
     moving = [night for each in bookings for night in moving_nights(*each, from_night)]
     commit_nights(uow, (night for night in moving if night.night < from_night))
     released = [(each, nights_to_come(nights, from_night)) for each, nights in bookings]
-    moves = (move for each in released for move in _given_back(*each))
-    _move_counters(uow, moves, are_locked=True)
+    moves = (move for each in released for move in given_back(*each))
+    move_counters(uow, moves, are_locked=True)
     uow.bookings.put_nights(
-        [_restated(n, n.room_type_id, released=True) for _, nights in released for n in nights]
+        [restated(n, n.room_type_id, released=True) for _, nights in released for n in nights]
     )
     for booking, nights in released:
         if any(night.room_id for night in nights):
@@ -306,14 +253,14 @@ def give_room(
         refuse_unless_empty(uow, booking, room)
     elif any(night.room_id != room.id for night in coming):
         changing = [n for n in coming if n.room_type_id != room.room_type_id]
-        changed = [_restated(n, room.room_type_id, released=False) for n in changing]
-        moves = _given_back(booking, changing) + _taken(booking, changed)
+        changed = [restated(n, room.room_type_id, released=False) for n in changing]
+        moves = given_back(booking, changing) + taken(booking, changed)
         has_room = any(night.room_id for night in coming)
         if has_room:
             # Two who want each other's room would each wait for what the other is letting go. The
             # counters come before room nights, so here one of them waits, and lets go of nothing.
             lock_counters(uow, [*coming, *changed])
-        _move_counters(uow, moves, force=force)
+        move_counters(uow, moves, force=force)
         uow.bookings.put_nights(changed)
         if has_room:
             uow.room_nights.release(booking.id, from_night=coming[0].night)
@@ -401,6 +348,7 @@ def change_stay(
     stay: Stay,
     *,
     prices: Sequence[Money] | None = None,
+    nights: Sequence[BookingNight] | None = None,
     force: bool = False,
 ) -> Booking:
     """Give a booking that holds nights another stay, and return it as stored.
@@ -408,18 +356,20 @@ def change_stay(
     Only the difference moves: nights in both stays keep their unit, price and room. ``prices`` are
     those of the new nights in order; without them each costs what the nearest night of the booking
     costs, or the type's base rate where it has none. A booking with a room gets the new nights in
-    that room. Keys of a guest in house are replaced when the departure changes.
+    that room. Keys of a guest in house are replaced when the departure changes. ``nights`` are all
+    of the booking's, for whoever has read them.
 
     Raises `InvalidInput` for prices that do not fit and for a stay that would change the past,
     `SoldOut` with the full nights unless ``force``, `RoomTaken` with the nights on which the
     booking's room is not free. Notes the change and reports `BookingUpdated`.
     """
     _refuse_impossible_stay(booking, checked_stay(stay), uow.hotel.business_date)
-    exchange = _exchange(uow, booking, stay, prices)
+    had = uow.bookings.nights(booking.id) if nights is None else nights
+    exchange = _exchange(uow, booking, had, stay, prices)
     keys = _keys_to_replace(uow, booking, stay)
-    moves = _given_back(booking, exchange.dropped) + _taken(booking, exchange.added)
-    _move_counters(uow, moves, force=force)
-    dropped = [_restated(n, n.room_type_id, released=True) for n in exchange.dropped]
+    moves = given_back(booking, exchange.dropped) + taken(booking, exchange.added)
+    move_counters(uow, moves, force=force)
+    dropped = [restated(n, n.room_type_id, released=True) for n in exchange.dropped]
     uow.bookings.put_nights([*dropped, *exchange.added])
     _keep_room(uow, booking, exchange)
     total = total_of([*exchange.kept, *exchange.added], booking.total.currency)
@@ -452,9 +402,13 @@ def _refuse_impossible_stay(booking: Booking, stay: Stay, business_date: date) -
 
 
 def _exchange(
-    uow: UnitOfWork, booking: Booking, stay: Stay, prices: Sequence[Money] | None
+    uow: UnitOfWork,
+    booking: Booking,
+    had: Sequence[BookingNight],
+    stay: Stay,
+    prices: Sequence[Money] | None,
 ) -> _Exchange:
-    nights = [night for night in uow.bookings.nights(booking.id) if not night.released]
+    nights = [night for night in had if not night.released]
     new = [night for night in stay if night not in booking.stay]
     if prices is None:
         prices = _prices_beside(uow, booking, nights, new)
@@ -503,6 +457,42 @@ def _keep_room(uow: UnitOfWork, booking: Booking, exchange: _Exchange) -> None:
         uow.room_nights.hold(booking.room_id, booking.id, holding)
 
 
+# -- another type ------------------------------------------------------------------------------
+
+
+def change_type(
+    uow: UnitOfWork,
+    booking: Booking,
+    nights: Sequence[BookingNight],
+    room_type_id: RoomTypeId,
+    *,
+    prices: Mapping[date, Money],
+    keeps_room: bool,
+) -> tuple[Booking, tuple[BookingNight, ...]]:
+    """Have a booking that has not arrived use another type, whatever its limit.
+
+    The nights to come move to that type, at ``prices`` where these name the night. ``nights`` are
+    all of the booking's. The room that it has is taken back, unless it ``keeps_room``, which then
+    is of that type. Returns the booking, which the caller stores and notes, and all its nights.
+    """
+    coming = nights_to_come(nights, uow.hotel.business_date)
+    moving = [night for night in coming if night.room_type_id != room_type_id]
+    changed = {
+        n.night: restated(n, room_type_id, released=False, price=prices.get(n.night))
+        for n in coming
+    }
+    moves = given_back(booking, moving) + taken(booking, (changed[n.night] for n in moving))
+    move_counters(uow, moves, force=True)
+    uow.bookings.put_nights(tuple(changed.values()))
+    room_id = booking.room_id if keeps_room else None
+    if room_id != booking.room_id:
+        uow.room_nights.release(booking.id, from_night=uow.hotel.business_date)
+    all_nights = tuple(changed.get(night.night, night) for night in nights)
+    total = total_of(all_nights, booking.total.currency)
+    after = attrs.evolve(booking, room_type_id=room_type_id, room_id=room_id, total=total)
+    return after, all_nights
+
+
 # -- nobody came ------------------------------------------------------------------------------
 
 
@@ -512,16 +502,19 @@ def give_up_no_shows(
     *,
     business_date: date,
     from_night: date,
+    waive_fees: bool = False,
 ) -> list[Booking]:
     """Give up confirmed bookings whose guests never came, and return them as stored.
 
     Each comes with all its nights. ``business_date`` is the day that the no-show counts for. The
     nights from ``from_night`` on go back on sale; the night audit, which resolves a day after its
     night is over, gives the next day. The booking's own policy says the fee, reckoned from all
-    nights that the booking had; it is charged as ``no_show_fee`` when it is above zero. Notes each
-    change and reports `BookingNoShow`.
+    nights that the booking had; it is charged as ``no_show_fee`` when it is above zero, unless
+    ``waive_fees``. Notes each change and reports `BookingNoShow`.
     """
     fees = {booking.id: _no_show_fee(booking, nights) for booking, nights in bookings}
+    if waive_fees:
+        fees = {key: Money.zero(fee.currency) for key, fee in fees.items()}
     charged = [booking_id for booking_id, fee in fees.items() if fee]
     folios = lock_to_end(uow, bookings, from_night=from_night, folios_of=charged)
     released = release_nights_of_each(uow, bookings, from_night=from_night)

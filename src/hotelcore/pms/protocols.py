@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Protocol
+from typing import Protocol, cast
 
 from hotelcore.pms.records import PmsSnapshot, RemoteBooking, RemoteGuest, RemoteRooms
 
@@ -84,6 +84,7 @@ def _snapshot(
     return PmsSnapshot(
         room_types=rooms.room_types,
         rooms=rooms.rooms,
-        guests=guests,
-        bookings=bookings,
+        # They become tuples there, and what is none is refused by its name.
+        guests=cast("tuple[RemoteGuest, ...]", guests),
+        bookings=cast("tuple[RemoteBooking, ...]", bookings),
     )

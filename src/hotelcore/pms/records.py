@@ -31,7 +31,10 @@ __all__ = [
 
 
 class RemoteBookingStatus(StrEnum):
-    """What the PMS says of a booking. Guests are checked in and out here, not there."""
+    """What the PMS says of a booking. Guests are checked in and out here, not there.
+
+    A stay that is over there, and was neither cancelled nor missed, stays ``confirmed``.
+    """
 
     CONFIRMED = "confirmed"
     CANCELLED = "cancelled"

@@ -27,7 +27,7 @@ def adapter_of(vendor: str) -> object:
     """Import and return what the package of ``vendor`` registered: its adapter's factory.
 
     Its arguments are the vendor's own. Raises `PmsFailure` for a vendor that is not installed, is
-    there twice, or whose package cannot be imported, for which its cause is what the package raised.
+    there twice, or whose package cannot be imported; what the import raised is its cause.
     """
     found = entry_points(group=ENTRY_POINT_GROUP, name=vendor)
     if not found:
