@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, nullcontext
 from datetime import timedelta
 
+import attrs
 import pytest
 
 from hotelcore import Money, Stay
@@ -55,8 +56,8 @@ def test_a_call_costs_what_was_agreed(meter: Meter, call: str) -> None:
     assert found == {name: agreed[name] for name in found}
 
 
-def takeover_of(hotel: SmallHotel, number: int) -> Callable[[], object]:
-    """Return the first sync of so many guests, each with a booking of one night."""
+def snapshot_of(number: int) -> PmsSnapshot:
+    """Return so many guests, each with a booking of one night."""
     room_type = RemoteRoomType(external_id="t", code="PMS", name="There", base_rate=Money(1, "EUR"))
     bookings = tuple(
         RemoteBooking(
@@ -71,7 +72,7 @@ def takeover_of(hotel: SmallHotel, number: int) -> Callable[[], object]:
         )
         for n in range(number)
     )
-    snapshot = PmsSnapshot(
+    return PmsSnapshot(
         room_types=(room_type,),
         guests=tuple(
             RemoteGuest(external_id=f"g{n}", last_name="Guest", first_name="")
@@ -79,6 +80,11 @@ def takeover_of(hotel: SmallHotel, number: int) -> Callable[[], object]:
         ),
         bookings=bookings,
     )
+
+
+def takeover_of(hotel: SmallHotel, number: int) -> Callable[[], object]:
+    """Return the first sync of so many guests, each with a booking of one night."""
+    snapshot = snapshot_of(number)
     hotel.desk.run(op.connect_pms, vendor="scripted", external_hotel_id="H")
     return lambda: hotel.desk.run(op.sync_pms_data, snapshot=snapshot)
 
@@ -107,6 +113,23 @@ def test_a_search_of_many_types_costs_what_one_of_few_does(meter: Meter) -> None
     for number in range(30):
         hotel.desk.run(op.add_room_type, code=f"T{number}", name="Full", base_rate=PRICE)
     assert search() == alone
+
+
+def echo_to(hotel: SmallHotel, number: int) -> Callable[[], object]:
+    """Return the sync of so many known bookings that changed there and are so here already."""
+    takeover_of(hotel, number)()
+    known = snapshot_of(number)
+    dearer = tuple(
+        attrs.evolve(record, nightly_prices=(Money(2, "EUR"),)) for record in known.bookings
+    )
+    snapshot = PmsSnapshot(bookings=dearer)  # the price of a night that is sold stays
+    return lambda: hotel.desk.run(op.sync_pms_data, snapshot=snapshot)
+
+
+def test_many_changed_bookings_are_locked_and_read_as_one_is(meter: Meter) -> None:
+    """What changed there is locked in one statement, and its nights are read in one."""
+    few, many = (meter.costs(echo_to(open_hotel(meter.core), n)) for n in (2, 9))
+    assert many == few
 
 
 @pytest.mark.parametrize("meter", ["postgresql"], indirect=True)
