@@ -16,6 +16,7 @@ from hotelcore.domain.bookings import Booking, BookingStatus
 from hotelcore.domain.cancellation import CancellationPolicy, Fee, FeeKind
 from hotelcore.domain.hotels import HouseRules, OverdueDeparture, UnresolvedArrival
 from hotelcore.domain.pms import PmsResource
+from hotelcore.errors import PmsFailure
 from hotelcore.events import catalogue as fact
 from hotelcore.ids import BookingId, GuestId, RoomId
 from hotelcore.lists import BookingFilter, GuestFilter
@@ -207,6 +208,21 @@ def test_what_is_only_held_here_and_sold_there_is_sold(hotel: SmallHotel) -> Non
     assert report.bookings.created == 3
     ours = bookings_of(hotel)["PMS-0"]
     assert (ours.status, ours.hold_until) == ("confirmed", None)
+
+
+@pytest.mark.parametrize("known", [False, True])
+def test_two_that_change_one_booking_are_named(hotel: SmallHotel, known: bool) -> None:
+    """Neither is taken over the other, whether the first is new or known."""
+    pms = filled()
+    synced(hotel, pms, booking(0))
+    if not known:
+        hotel.desk().run(op.disconnect_pms)
+        hotel.desk().run(op.connect_pms, vendor="scripted", external_hotel_id="H-1")
+    pms.put(booking(0, adults=2), attrs.evolve(booking(0, adults=3), external_id="twin"))
+    before = hotel.rows()
+    with pytest.raises(PmsFailure, match=r"one booking here \(b0, twin\): correct one there"):
+        sync(hotel, pms)
+    assert hotel.rows() == before
 
 
 # -- in house, and gone -----------------------------------------------------------------------

@@ -76,6 +76,7 @@ class BookingTakeover:
         ours = uow.bookings.by_confirmations({r.confirmation_number for r in told.new})
         self.adopted.update((number, ours[number].id) for number in ours)
         self.run.adopted.update(self.adopted.values())
+        self._refuse_twins(told)
         changed = {BookingId(found[record.external_id]) for record in told.changed}
         if not changed and not ours:
             return
@@ -84,6 +85,16 @@ class BookingTakeover:
         self.nights.update(uow.bookings.nights_of_each(booking_ids))
         room_ids = {each.room_id for each in self.locked.values() if each.room_id is not None}
         self.rooms.update(uow.rooms.get_all(room_ids))
+
+    def _refuse_twins(self, told: Told[RemoteBooking]) -> None:
+        """Refuse two records of one booking of ours: each would change what the other left."""
+        seen: dict[UUID, str] = {}
+        for record in told.to_take:
+            known = self._our_id(told, record)
+            if known in seen:
+                raise self.run.are_one(told.resource, sorted((seen[known], record.external_id)))
+            if known is not None:
+                seen[known] = record.external_id
 
     def learn_types(self, told: Told[RemoteBooking]) -> None:
         """Look up the room types of the bookings to come.
@@ -120,9 +131,12 @@ class BookingTakeover:
 
     def _ours(self, told: Told[RemoteBooking], record: RemoteBooking) -> Booking | None:
         """Return our booking, locked, of a record that is not new to us."""
-        known = self.run.found[told.resource].get(record.external_id)
-        our_id = known or self.adopted.get(record.confirmation_number)
+        our_id = self._our_id(told, record)
         return None if our_id is None else self.locked[BookingId(our_id)]
+
+    def _our_id(self, told: Told[RemoteBooking], record: RemoteBooking) -> UUID | None:
+        known = self.run.found[told.resource].get(record.external_id)
+        return known or self.adopted.get(record.confirmation_number)
 
     def _judge(self, told: Told[RemoteBooking], record: RemoteBooking) -> None:
         if self._is_left(told, record):
