@@ -287,6 +287,21 @@ def test_who_cannot_stay_in_the_room_is_told_until_somebody_moves(hotel: SmallHo
     assert (ours.stay, ours.adults) == (longer.stay, 2)
 
 
+def test_who_stays_longer_gets_the_nights_that_another_gives_up(hotel: SmallHotel) -> None:
+    """One run is enough, whatever the order: the room is free by the time that it is asked for."""
+    pms = filled()
+    synced(hotel, pms, booking(0, begins=0, nights=1))
+    staying, coming = (bookings_of(hotel)[number] for number in ("PMS-0", "PMS-1"))
+    hotel.desk().run(op.check_in_guest, booking_id=staying.id, room_id=hotel.room_ids[0])
+    assign(hotel, coming, hotel.room_ids[0])
+    pms.put(booking(1, begins=4))
+    report = synced(hotel, pms, booking(0, begins=0, nights=3))
+    assert report.not_followed == ()
+    here = bookings_of(hotel)
+    assert here["PMS-0"].stay.departure == here["PMS-1"].stay.arrival - DAY
+    assert here["PMS-0"].room_id == here["PMS-1"].room_id == hotel.room_ids[0]
+
+
 def test_who_has_left_has_left(core: HotelCore) -> None:
     """A stay that ended here is not changed from there, but who it was of may be."""
     with passing_days(core) as hotel:

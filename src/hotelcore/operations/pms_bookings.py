@@ -28,6 +28,7 @@ from hotelcore.operations.pms_following import (
     counters_of,
     follow,
     hindrance_of,
+    order_of,
 )
 from hotelcore.operations.pms_guests import GuestTakeover
 from hotelcore.operations.pms_report import Hindrance
@@ -196,41 +197,49 @@ class BookingTakeover:
                 counters.update(counters_of(it, self._today))
         lock_each(self.run.uow, counters)
 
-    # -- selling and following ----------------------------------------------------------------
+    # -- following and selling ----------------------------------------------------------------
+
+    def follow(self, told: Told[RemoteBooking]) -> None:
+        """Bring our bookings in line with those there, and see which could not be after all.
+
+        Those that get nights come last, and of these who is in house: by then others have given
+        their rooms back, so a second run finds no room free that this one found taken.
+        """
+        records = [r for r in told.to_take if self._is_followed(r)]
+        records.sort(key=lambda record: order_of(self.followed[record.external_id]))
+        outcomes = self.run.each(
+            told, records, lambda record: follow(self.run.uow, self.followed[record.external_id])
+        )
+        for record, hindrance in zip(records, outcomes, strict=True):
+            if hindrance is not None:
+                self.hindrances[record.external_id] = hindrance
+
+    def _is_followed(self, record: RemoteBooking) -> bool:
+        return record.external_id in self.followed and record.external_id not in self.hindrances
 
     def create(self, told: Told[RemoteBooking]) -> Sequence[UUID | None]:
-        """Adopt our bookings of those confirmation numbers, sell the others, bring all in line.
+        """Return our bookings of those confirmation numbers, and sell the others.
 
         A booking for which nobody comes any more, and that is none of ours, is left.
         """
-        sold = self._sold(told, self._to_sell(told))
+        ours = {**self.adopted, **self._sold(told, self._to_sell(told))}
 
-        def brought_in_line(record: RemoteBooking) -> UUID | None:
-            if record.external_id in self.followed:
-                booking = self.followed[record.external_id].booking
-                hindered = self.run.is_hindered(told.resource, record, self._follow(record))
-                return None if hindered else booking.id
+        def taken(record: RemoteBooking) -> UUID | None:
             hindrance = self.hindrances.get(record.external_id)
             hindered = self.run.is_hindered(told.resource, record, hindrance)
             if hindered or self._is_left(told, record):
                 return None
-            booking_id = sold[record.confirmation_number]
+            booking_id = ours[record.confirmation_number]
             self._report(record, booking_id)
             return booking_id
 
-        return self.run.each(told, told.new, brought_in_line)
+        return [taken(record) for record in told.new]
 
     def change(self, record: RemoteBooking, known: UUID) -> Hindrance | None:
-        """Bring our booking in line with the one there."""
-        del known  # it was found when it was locked
-        return self._follow(record)
-
-    def _follow(self, record: RemoteBooking) -> Hindrance | None:
-        it = self.followed[record.external_id]
+        """Report that our booking was brought in line, or tell what it was hindered by."""
         hindrance = self.hindrances.get(record.external_id)
-        hindrance = follow(self.run.uow, it) if hindrance is None else hindrance
         if hindrance is None:
-            self._report(record, it.booking.id)
+            self._report(record, BookingId(known))
         return hindrance
 
     def _to_sell(self, told: Told[RemoteBooking]) -> Collection[RemoteBooking]:

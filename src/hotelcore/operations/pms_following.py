@@ -36,7 +36,7 @@ from hotelcore.operations.pms_report import Hindrance
 from hotelcore.pms.records import RemoteBooking, RemoteBookingStatus
 from hotelcore.unit_of_work import UnitOfWork
 
-__all__ = ["REASON", "Followed", "Wanted", "counters_of", "follow", "hindrance_of"]
+__all__ = ["REASON", "Followed", "Wanted", "counters_of", "follow", "hindrance_of", "order_of"]
 
 REASON = "taken over from the property management system"
 """What the audit log says of all that a synchronisation overrides."""
@@ -175,6 +175,12 @@ def _exchanged(
             yield wanted.room_type_id, night.night
         if retyped or night.night not in wanted.stay:
             yield night.room_type_id, night.night
+
+
+def order_of(it: Followed) -> tuple[bool, bool]:
+    """Return the place of a booking among those that follow: last who needs a room for longer."""
+    gets_nights = it.wanted is not None and not set(it.wanted.stay).issubset(it.booking.stay)
+    return gets_nights, it.booking.status is BookingStatus.IN_HOUSE
 
 
 # -- following --------------------------------------------------------------------------------

@@ -68,6 +68,7 @@ def _take_over(run: Takeover, snapshot: PmsSnapshot) -> SyncReport:
     taken_guests = run.take(told_guests, guests.create, guests.change)
     bookings.learn_guests(told_bookings)
     bookings.lock_counters(told_bookings)
+    bookings.follow(told_bookings)
     taken_bookings = run.take(told_bookings, bookings.create, bookings.change)
     rooms.follow(told_rooms)
     return SyncReport(
