@@ -995,6 +995,7 @@ EXAMPLES: dict[str, object] = {
     "UUID": UUID(int=7),
     "UUID | str": UUID(int=7),
     "str": "text",
+    "bool": False,
     "int": 3,
     "float": 2.5,
     "date": TODAY,
