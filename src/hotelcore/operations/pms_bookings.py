@@ -92,10 +92,11 @@ class BookingTakeover:
         seen: dict[UUID, str] = {}
         for record in told.to_take:
             known = self._our_id(told, record)
+            if known is None:
+                continue
             if known in seen:
                 raise self.run.are_one(told.resource, sorted((seen[known], record.external_id)))
-            if known is not None:
-                seen[known] = record.external_id
+            seen[known] = record.external_id
 
     def learn_types(self, told: Told[RemoteBooking]) -> None:
         """Look up the room types of the bookings to come.
