@@ -80,13 +80,7 @@ _TESTS: dict[str, dict[str, tuple[str, ...]]] = {
             "tests/operations/test_interleavings.py",
         ),
         "pms": ("tests/pms/test_pms_sync.py", "tests/vault/test_pms_key.py"),
-        "pms_bookings": _ABOUT_SYNCS,
-        "pms_following": _ABOUT_SYNCS,
-        "pms_guests": _ABOUT_SYNCS,
-        "pms_report": _ABOUT_SYNCS,
-        "pms_rooms": _ABOUT_SYNCS,
         "pms_sync": (*_ABOUT_SYNCS, "tests/vault/test_pms_key.py"),
-        "pms_takeover": _ABOUT_SYNCS,
         "posting": (
             "tests/operations/test_folios.py",
             "tests/operations/test_front_desk.py",
@@ -196,12 +190,11 @@ def keep_to_the_tests_of_each_module(package: str) -> None:
 
 def scores(package: str) -> Iterator[tuple[str, Counter[str]]]:
     """Give each module with the number of its mutants by what came of them."""
-    for path in sorted((_FOLDER / "src/hotelcore" / package).glob("*.py.meta")):
+    folder = _FOLDER / "src/hotelcore" / package
+    for path in sorted(folder.rglob("*.py.meta")):
         codes = json.loads(path.read_text())["exit_code_by_key"].values()
-        yield (
-            path.name.removesuffix(".py.meta"),
-            Counter(_SAID.get(code, "broken") for code in codes),
-        )
+        module = ".".join(path.relative_to(folder).parts).removesuffix(".py.meta")
+        yield module, Counter(_SAID.get(code, "broken") for code in codes)
 
 
 def _tell(package: str) -> None:
@@ -213,7 +206,7 @@ def _tell(package: str) -> None:
         noticed = found["killed"] + found["timeout"]
         share = f"{noticed / run:6.1%}" if run else "     -"
         rest = ", ".join(f"{number} {what}" for what, number in sorted(found.items()))
-        sys.stdout.write(f"{module:14} {share} of {run:4}  ({rest})\n")
+        sys.stdout.write(f"{module:18} {share} of {run:4}  ({rest})\n")
 
 
 def main(package: str, *names: str) -> None:

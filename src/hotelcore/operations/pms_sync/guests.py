@@ -14,8 +14,8 @@ from hotelcore.domain.pms import PmsResource
 from hotelcore.events.catalogue import PmsGuestSynced
 from hotelcore.ids import GuestId
 from hotelcore.operations.guests import add_guests, amend_guest, new_guest
-from hotelcore.operations.pms_report import Hindrance
-from hotelcore.operations.pms_takeover import Takeover, Told
+from hotelcore.operations.pms_sync.report import Hindrance
+from hotelcore.operations.pms_sync.takeover import Takeover, Told
 from hotelcore.pms.records import RemoteBooking, RemoteGuest
 
 __all__ = ["GuestTakeover"]

@@ -16,7 +16,7 @@ from attrs import field, frozen
 from hotelcore import wire
 from hotelcore.domain.pms import ExternalMapping, ExternalPMSConfig, PmsResource
 from hotelcore.errors import InvalidInput, PmsFailure, Refused
-from hotelcore.operations.pms_report import Hindrance, NotFollowed, Taken
+from hotelcore.operations.pms_sync.report import Hindrance, NotFollowed, Taken
 from hotelcore.unit_of_work import UnitOfWork
 
 __all__ = ["Takeover", "Told"]

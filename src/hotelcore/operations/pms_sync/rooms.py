@@ -20,7 +20,7 @@ from hotelcore.events.catalogue import PmsRoomSynced
 from hotelcore.ids import RoomId, RoomTypeId
 from hotelcore.lists import RoomFilter, every
 from hotelcore.operations.hotels import add_room_type, add_rooms
-from hotelcore.operations.pms_takeover import Takeover, Told
+from hotelcore.operations.pms_sync.takeover import Takeover, Told
 from hotelcore.operations.rooms import MOST_ROOMS, bulk_update_room_status
 from hotelcore.pms.records import RemoteRoom, RemoteRoomType
 

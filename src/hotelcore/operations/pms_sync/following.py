@@ -32,7 +32,7 @@ from hotelcore.operations.nights import (
     moving_nights,
     note_update,
 )
-from hotelcore.operations.pms_report import Hindrance
+from hotelcore.operations.pms_sync.report import Hindrance
 from hotelcore.pms.records import RemoteBooking, RemoteBookingStatus
 from hotelcore.unit_of_work import UnitOfWork
 

@@ -21,7 +21,7 @@ from hotelcore.events.catalogue import PmsBookingSynced
 from hotelcore.ids import BookingId, RoomId, RoomTypeId
 from hotelcore.operations.counters import lock_each
 from hotelcore.operations.judging import overrides
-from hotelcore.operations.pms_following import (
+from hotelcore.operations.pms_sync.following import (
     REASON,
     Followed,
     Wanted,
@@ -30,9 +30,9 @@ from hotelcore.operations.pms_following import (
     hindrance_of,
     order_of,
 )
-from hotelcore.operations.pms_guests import GuestTakeover
-from hotelcore.operations.pms_report import Hindrance
-from hotelcore.operations.pms_takeover import Takeover, Told
+from hotelcore.operations.pms_sync.guests import GuestTakeover
+from hotelcore.operations.pms_sync.report import Hindrance
+from hotelcore.operations.pms_sync.takeover import Takeover, Told
 from hotelcore.operations.selling import NewBooking, new_booking, sell_bookings
 from hotelcore.pms.records import RemoteBooking, RemoteBookingStatus
 

@@ -7,11 +7,11 @@ import attrs
 from hotelcore.access import Permission
 from hotelcore.domain.pms import PmsResource
 from hotelcore.operations.declaring import operation
-from hotelcore.operations.pms_bookings import BookingTakeover
-from hotelcore.operations.pms_guests import GuestTakeover
-from hotelcore.operations.pms_report import Hindrance, NotFollowed, SyncReport, Taken
-from hotelcore.operations.pms_rooms import RoomTakeover, RoomTypeTakeover
-from hotelcore.operations.pms_takeover import Takeover
+from hotelcore.operations.pms_sync.bookings import BookingTakeover
+from hotelcore.operations.pms_sync.guests import GuestTakeover
+from hotelcore.operations.pms_sync.report import Hindrance, NotFollowed, SyncReport, Taken
+from hotelcore.operations.pms_sync.rooms import RoomTakeover, RoomTypeTakeover
+from hotelcore.operations.pms_sync.takeover import Takeover
 from hotelcore.pms.records import PmsSnapshot
 from hotelcore.unit_of_work import UnitOfWork
 
