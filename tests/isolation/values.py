@@ -126,6 +126,11 @@ class Values:
             made[name] = self.make(name, hint)
         return made
 
+    def _mapping(self, name: str, of: object, to: object) -> Any:
+        if of is str:
+            return self._attributes()
+        return {self.make(name, of): self.make(name, to) for _ in range(self.random.choice((1, 2)))}
+
     def _forced_from(self, target: Target, forced: str, good: Mapping[str, Any]) -> Any:
         self._chance = _FORCED
         known = good.get(forced)
@@ -140,7 +145,7 @@ class Values:
         if isinstance(hint, NewType):
             return self._id(hint.__name__)
         if (origin := get_origin(hint)) is Mapping:
-            return self._attributes()
+            return self._mapping(name, *get_args(hint))
         if origin in (Sequence, Collection, tuple, frozenset):
             return self._several(name, hint)
         if origin is Callable:  # what makes an error

@@ -23,7 +23,7 @@ from sqlalchemy import (
     update,
 )
 
-from hotelcore.domain.fields import Attributes
+from hotelcore.domain.fields import Attributes, check_id
 from hotelcore.domain.money import Money
 from hotelcore.domain.rooms import (
     MaintenanceKind,
@@ -275,7 +275,10 @@ class SqlRooms:
 
     def renumber(self, numbers: Mapping[RoomId, str]) -> None:
         """Give locked rooms other numbers at once, each with its next version."""
-        given = [{"key": key, "new_number": number} for key, number in numbers.items()]
+        given = [
+            {"key": check_id("room_id", key), "new_number": number}
+            for key, number in numbers.items()
+        ]
         # Rooms that swap numbers would be in each other's way, so each is first without one: with
         # one that is made of its id, as long as a number may be, and that nobody gives a room.
         without = [{"key": key, "new_number": f"~{key.hex[-19:]}"} for key in numbers]
