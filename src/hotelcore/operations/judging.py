@@ -124,10 +124,9 @@ def free_rooms(uow: UnitOfWork, booking: Booking) -> tuple[Sequence[Room], Seque
     if booking.stay.arrival > business_date:
         return rooms, ()
     ready = [room.id for room in rooms if rules.is_ready(room.condition)]
-    fit = frozenset(ready) - uow.rooms.occupied(ready)
-    return [room for room in rooms if room.id in fit], [
-        room for room in rooms if room.id not in fit
-    ]
+    empty = frozenset(ready) - uow.rooms.occupied(ready)
+    fit = [room for room in rooms if room.id in empty]
+    return fit, [room for room in rooms if room.id not in empty]
 
 
 def is_blocked(uow: UnitOfWork, room_id: RoomId, day: date) -> bool:

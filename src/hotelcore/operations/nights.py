@@ -28,7 +28,7 @@ from hotelcore.domain.bookings import (
 from hotelcore.domain.folios import Folio
 from hotelcore.domain.money import Money, sum_money
 from hotelcore.domain.rooms import Room, RoomType
-from hotelcore.domain.stays import Stay
+from hotelcore.domain.stays import Stay, check_stay
 from hotelcore.errors import ActionRefused, InvalidInput, RoomTaken
 from hotelcore.events.catalogue import BookingNoShow, BookingRoomAssigned, BookingUpdated
 from hotelcore.ids import BookingId, RoomId, RoomTypeId
@@ -49,7 +49,6 @@ __all__ = [
     "NO_SHOW_FEE",
     "change_stay",
     "change_type",
-    "checked_stay",
     "claim_room",
     "give_room",
     "give_up_no_shows",
@@ -63,7 +62,6 @@ __all__ = [
     "refuse_unless_empty",
     "release_nights",
     "release_nights_of_each",
-    "restated",
     "room_ahead",
     "sell_again",
     "total_of",
@@ -88,13 +86,6 @@ def total_of(nights: Iterable[BookingNight], currency: str) -> Money:
     return sum_money((night.price for night in nights if not night.released), currency)
 
 
-def checked_stay(stay: object) -> Stay:
-    """Return ``stay`` if it is one; it checked its dates itself when it was made."""
-    if not isinstance(stay, Stay):
-        raise InvalidInput("stay", "must be a Stay")
-    return stay
-
-
 def prices_of(
     room_type: RoomType, stay: Stay, prices: Sequence[Money] | None, currency: str
 ) -> tuple[Money, ...]:
@@ -115,7 +106,7 @@ def checked_prices(prices: Sequence[Money], number: int, currency: str) -> tuple
     return tuple(prices)
 
 
-def restated(
+def _restated(
     night: BookingNight,
     room_type_id: RoomTypeId,
     *,
@@ -145,7 +136,7 @@ def nights_to_sell_again(
     """Return the released nights to come as they are when the booking has them again."""
     stay = booking.stay.from_day(business_date)
     return [
-        restated(night, booking.room_type_id, released=False)
+        _restated(night, booking.room_type_id, released=False)
         for night in nights
         if night.released and night.night in stay
     ]
@@ -219,7 +210,7 @@ def release_nights_of_each(
     moves = (move for each in released for move in given_back(*each))
     move_counters(uow, moves, are_locked=True)
     uow.bookings.put_nights(
-        [restated(n, n.room_type_id, released=True) for _, nights in released for n in nights]
+        [_restated(n, n.room_type_id, released=True) for _, nights in released for n in nights]
     )
     for booking, nights in released:
         if any(night.room_id for night in nights):
@@ -253,7 +244,7 @@ def give_room(
         refuse_unless_empty(uow, booking, room)
     elif any(night.room_id != room.id for night in coming):
         changing = [n for n in coming if n.room_type_id != room.room_type_id]
-        changed = [restated(n, room.room_type_id, released=False) for n in changing]
+        changed = [_restated(n, room.room_type_id, released=False) for n in changing]
         moves = given_back(booking, changing) + taken(booking, changed)
         has_room = any(night.room_id for night in coming)
         if has_room:
@@ -363,13 +354,13 @@ def change_stay(
     `SoldOut` with the full nights unless ``force``, `RoomTaken` with the nights on which the
     booking's room is not free. Notes the change and reports `BookingUpdated`.
     """
-    _refuse_impossible_stay(booking, checked_stay(stay), uow.hotel.business_date)
+    _refuse_impossible_stay(booking, check_stay("stay", stay), uow.hotel.business_date)
     had = uow.bookings.nights(booking.id) if nights is None else nights
     exchange = _exchange(uow, booking, had, stay, prices)
     keys = _keys_to_replace(uow, booking, stay)
     moves = given_back(booking, exchange.dropped) + taken(booking, exchange.added)
     move_counters(uow, moves, force=force)
-    dropped = [restated(n, n.room_type_id, released=True) for n in exchange.dropped]
+    dropped = [_restated(n, n.room_type_id, released=True) for n in exchange.dropped]
     uow.bookings.put_nights([*dropped, *exchange.added])
     _keep_room(uow, booking, exchange)
     total = total_of([*exchange.kept, *exchange.added], booking.total.currency)
@@ -478,7 +469,7 @@ def change_type(
     coming = nights_to_come(nights, uow.hotel.business_date)
     moving = [night for night in coming if night.room_type_id != room_type_id]
     changed = {
-        n.night: restated(n, room_type_id, released=False, price=prices.get(n.night))
+        n.night: _restated(n, room_type_id, released=False, price=prices.get(n.night))
         for n in coming
     }
     moves = given_back(booking, moving) + taken(booking, (changed[n.night] for n in moving))

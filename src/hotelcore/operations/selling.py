@@ -19,12 +19,12 @@ from hotelcore.domain.folios import Folio
 from hotelcore.domain.guests import Guest
 from hotelcore.domain.money import Money, sum_money
 from hotelcore.domain.rooms import RoomType
-from hotelcore.domain.stays import Stay
+from hotelcore.domain.stays import Stay, check_stay
 from hotelcore.errors import InvalidInput
 from hotelcore.events.catalogue import BookingCreated
 from hotelcore.ids import BookingId, RoomTypeId
 from hotelcore.operations.judging import expected_guest
-from hotelcore.operations.nights import checked_stay, prices_of
+from hotelcore.operations.nights import prices_of
 from hotelcore.operations.posting import add_folios
 from hotelcore.unit_of_work import UnitOfWork
 
@@ -62,7 +62,7 @@ def new_booking(
     was anonymised, `InvalidInput` for whatever is out of its range.
     """
     hotel = uow.hotel
-    prices = prices_of(room_type, checked_stay(stay), nightly_prices, hotel.currency)
+    prices = prices_of(room_type, check_stay("stay", stay), nightly_prices, hotel.currency)
     booking = Booking(
         id=BookingId(uow.new_id()),
         hotel_id=uow.hotel_id,

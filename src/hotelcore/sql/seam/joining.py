@@ -87,12 +87,13 @@ def kept_open(connection: Connection) -> Generator[None]:
     A unit of work stores its events and its audit entries at its end: what was kept before that
     would lack them for good.
     """
-    units, unit = (ledger := _ledger(connection)).units, ledger.savepoints[-1]
-    units.append(unit)
+    ledger = _ledger(connection)
+    unit = ledger.savepoints[-1]
+    ledger.units.append(unit)
     try:
         yield
     finally:
-        units.remove(unit)
+        ledger.units.remove(unit)
 
 
 def watch_commits(engine: Engine) -> None:
